@@ -1,0 +1,44 @@
+"""Every error navbat raises on purpose.
+
+NavbatError                 shown to a person: what is wrong and what to do
+├── ConfigError             the configuration cannot be used; names file and key
+├── Refused                 a command that the rules or rights do not allow (code + params)
+├── Unavailable             something we depend on does not answer now; trying again later is right
+├── LeaseLost               another process writes this desk now
+└── UnsupportedQuery        a filter or update outside the store port's documented subset
+"""
+
+from __future__ import annotations
+
+
+class NavbatError(Exception):
+    """The root. ``str(error)`` is a sentence for a person; ``hint`` says what to do about it."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+class ConfigError(NavbatError):
+    """The configuration cannot be used."""
+
+
+class Refused(NavbatError):
+    """A command that changes nothing, with a ``code`` of the message catalogue and its ``params``."""
+
+    def __init__(self, code: str, **params: str) -> None:
+        super().__init__(code + "".join(f" {k}={v}" for k, v in params.items()))
+        self.code = code
+        self.params = params
+
+
+class Unavailable(NavbatError):
+    """Redis, the store or a channel does not answer now."""
+
+
+class LeaseLost(NavbatError):
+    """Another process took over; whoever gets this must drop its state and stand by."""
+
+
+class UnsupportedQuery(NavbatError):
+    """The store's port does not speak this operator."""

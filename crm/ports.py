@@ -1,0 +1,89 @@
+"""The store's port. Two implementations live in ``storage/``; one contract suite holds both to it.
+
+Filters and updates are MongoDB's own syntax, in this subset and nothing else (anything else raises
+``UnsupportedQuery``):
+
+filter   ``{field: value}`` and ``$eq $ne $gt $gte $lt $lte $in $nin $exists`` on dotted fields;
+         equality on an array field matches any element; ``$and``, ``$or`` of filters
+update   ``$set $unset $setOnInsert $inc $max $min $push $addToSet $pull``
+sort     a list of ``(field, 1 | -1)``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+Document = dict[str, Any]
+Filter = Mapping[str, Any]
+Update = Mapping[str, Any]
+Sort = Sequence[tuple[str, int]]
+
+
+class Write:
+    """One write of a batch, made by one of the class methods."""
+
+    __slots__ = ("change", "collection", "document", "filter", "kind")
+
+    def __init__(
+        self, kind: str, collection: str, filter: Filter, change: Update | None = None, document: Document | None = None
+    ) -> None:
+        self.kind = kind
+        self.collection = collection
+        self.filter = filter
+        self.change = change
+        self.document = document
+
+    @classmethod
+    def upsert(cls, collection: str, filter: Filter, change: Update) -> Write:
+        """Updates the one match, or inserts a document made of the filter's equalities and the
+        change."""
+        return cls("upsert", collection, filter, change)
+
+    @classmethod
+    def update(cls, collection: str, filter: Filter, change: Update) -> Write:
+        """Updates the first match; no match changes nothing."""
+        return cls("update", collection, filter, change)
+
+    @classmethod
+    def replace(cls, collection: str, document: Document) -> Write:
+        """Puts the document in place of the one with its ``_id``, or inserts it."""
+        return cls("replace", collection, {"_id": document["_id"]}, document=document)
+
+    @classmethod
+    def insert(cls, collection: str, document: Document) -> Write:
+        """Inserts; a document that breaks a unique index is left out, which is how repeated
+        writes stay harmless."""
+        return cls("insert", collection, {"_id": document["_id"]}, document=document)
+
+    @classmethod
+    def delete(cls, collection: str, filter: Filter) -> Write:
+        """Deletes every match."""
+        return cls("delete", collection, filter)
+
+
+class Store(Protocol):
+    """Documents in named collections, each with a string ``_id``. Every method raises
+    ``Unavailable`` when the store does not answer in time."""
+
+    async def open(self) -> None:
+        """Connects, and creates what is missing (collections, indexes)."""
+
+    async def close(self) -> None: ...
+
+    async def get(self, collection: str, id: str) -> Document | None: ...
+
+    async def find(
+        self, collection: str, filter: Filter, *, sort: Sort = (), limit: int = 0, skip: int = 0
+    ) -> list[Document]:
+        """All matches, or the first ``limit`` of them."""
+
+    async def count(self, collection: str, filter: Filter) -> int: ...
+
+    async def write(self, writes: Sequence[Write]) -> int:
+        """Applies the writes in order, all or nothing where the store can (SQLite always, MongoDB
+        on a replica set; else in order and safe to repeat). Returns how many documents changed."""
+
+    async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
+        """Messages whose text holds all the words (prefix match on the last one), newest first,
+        that also match ``filter``. Any text is a legal query."""

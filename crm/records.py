@@ -1,0 +1,203 @@
+"""The records that every part of navbat shares: messages, media, customers, operator accounts.
+
+All times are integers, milliseconds since the epoch, UTC. All structs are encoded with
+``omit_defaults``: a field that is added later needs a default and old data stays readable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+Direction = Literal["in", "out", "note", "whisper", "system"]
+Delivery = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
+Role = Literal["operator", "supervisor", "admin"]
+Duty = Literal["online", "break", "offline"]
+
+MessageKind = Literal[
+    "text", "photo", "video", "document", "voice", "audio", "sticker", "location", "contact",
+    "button", "system", "unsupported",
+]  # fmt: skip
+
+
+class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Base of everything that is stored or sent."""
+
+
+class Media(Record, kw_only=True):
+    """One attachment. ``ref`` is the channel's own handle, ``key`` ours in the media store
+    (empty until the file has been fetched). ``size`` in bytes, ``duration`` in seconds."""
+
+    kind: MessageKind
+    ref: str = ""
+    key: str = ""
+    name: str = ""
+    mime: str = ""
+    size: int = 0
+    width: int = 0
+    height: int = 0
+    duration: int = 0
+    latitude: float = 0.0
+    longitude: float = 0.0
+    phone: str = ""
+    error: str = ""
+
+
+class Button(Record, kw_only=True):
+    """A button under a message: ``data`` comes back when it is pressed (64 bytes at most on
+    Telegram), ``url`` opens a page instead."""
+
+    text: str
+    data: str = ""
+    url: str = ""
+
+
+class Version(Record, kw_only=True):
+    """What a message said before it was edited; ``at`` is when that text was written."""
+
+    at: int
+    text: str
+
+
+class Message(Record, kw_only=True):
+    """One message of a session. ``id`` is ``<session>-<seq>``: the desk gives it, so writing a
+    message twice is harmless. ``external_id`` is the channel's own id; a text sent in parts has
+    all of them, separated by spaces."""
+
+    id: str
+    session: str
+    chat: str
+    seq: int
+    direction: Direction
+    at: int
+    author: str = ""
+    kind: MessageKind = "text"
+    text: str = ""
+    media: list[Media] = []
+    buttons: list[Button] = []
+    reply_to: str = ""
+    reply_text: str = ""
+    album: str = ""
+    external_id: str = ""
+    sent_at: int = 0
+    delivery: Delivery = ""
+    error: str = ""
+    edited_at: int = 0
+    deleted_at: int = 0
+    versions: list[Version] = []
+    reactions: dict[str, list[str]] = {}
+    raw: bytes = b""
+
+
+class MessageChange(Record, kw_only=True):
+    """A change to a message that is already there, named by ``id`` or by (``chat``,
+    ``external_id``). Only fields that are not at their default change anything, except that
+    ``reactions`` (author -> emoji) replaces that author's reactions even by an empty list."""
+
+    at: int
+    chat: str
+    session: str = ""
+    id: str = ""
+    external_id: str = ""
+    set_external_id: str = ""
+    text: str | None = None
+    media: list[Media] | None = None
+    edited_at: int = 0
+    deleted_at: int = 0
+    delivery: Delivery = ""
+    error: str = ""
+    reactions: dict[str, list[str]] = {}
+    media_index: int = -1
+    media_file: Media | None = None
+
+
+class Identity(Record, kw_only=True):
+    """One way a customer can be reached. Unique: (channel, value)."""
+
+    channel: str
+    value: str
+    kind: str = "chat"
+
+
+class Customer(Record, kw_only=True):
+    """A person (or company) who writes. One per chat until they are merged."""
+
+    id: str
+    name: str = ""
+    username: str = ""
+    language: str = ""
+    phone: str = ""
+    identities: list[Identity] = []
+    created_at: int = 0
+    seen_at: int = 0
+    can_write: bool = True
+
+
+class Token(Record, kw_only=True):
+    """An access token of an account: only its SHA-256 is kept."""
+
+    id: str
+    hash: str
+    created_at: int = 0
+
+
+class Account(Record, kw_only=True):
+    """An operator's login. ``lines`` are those he may work in; for an operator also those he is
+    a member of, beside the ``members`` of the configuration."""
+
+    name: str
+    role: Role = "operator"
+    lines: list[str] = []
+    password: str = ""
+    tokens: list[Token] = []
+    disabled: bool = False
+    created_at: int = 0
+    max_sessions: int = 1000
+
+
+def customer_of(chat: str) -> str:
+    """The customer id of a chat (``<channel>:<external chat id>``) nobody has merged yet: the
+    same for every process, so it needs no lookup."""
+    return "c" + hashlib.blake2b(chat.encode(), digest_size=8).hexdigest()
+
+
+MERGE_ORDER: dict[str, int] = {"": 0, "queued": 1, "unknown": 2, "failed": 2, "sent": 3, "delivered": 4, "read": 5}
+"""Delivery states only go up: receipts overtake each other on every channel. A resend starts
+again at ``queued`` and is the only step down."""
+
+
+def apply_change(message: Message, change: MessageChange) -> None:
+    """Brings ``message`` up to date with ``change``. Idempotent; the one place that knows how."""
+    if change.text is not None and change.edited_at >= message.edited_at:
+        if change.text != message.text:
+            message.versions = [
+                *message.versions,
+                Version(at=message.edited_at or message.at, text=message.text),
+            ]
+            message.text = change.text
+        message.edited_at = change.edited_at or message.edited_at
+        if change.media is not None:
+            message.media = change.media
+    message.deleted_at = message.deleted_at or change.deleted_at
+    if change.delivery and (
+        change.delivery == "queued" or MERGE_ORDER[change.delivery] >= MERGE_ORDER[message.delivery]
+    ):
+        message.delivery = change.delivery
+        message.error = change.error
+    message.external_id = change.set_external_id or message.external_id
+    for author, emoji in change.reactions.items():
+        message.reactions = {**message.reactions, author: emoji}
+        if not emoji:
+            message.reactions = {k: v for k, v in message.reactions.items() if v}
+    if change.media_file is not None and 0 <= change.media_index < len(message.media):
+        media = list(message.media)
+        media[change.media_index] = change.media_file
+        message.media = media
+
+
+def to_document(record: msgspec.Struct) -> dict[str, Any]:
+    """A record as the plain dict that the store keeps."""
+    result: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(bytes,))
+    return result

@@ -1,0 +1,1 @@
+"""What happens: the ordered log, the desk that reads it, and the gateway to the consoles."""

@@ -1,0 +1,301 @@
+"""What goes into the log. Events are past tense, commands imperative.
+
+An event is encoded as MessagePack, tagged by its class name. ``at`` is when it was appended (ms);
+``event_id`` is its deduplication key: what was seen once is never applied again. Channels use
+the keys of their platform (bot and update id, group and event id, …), commands the id that the
+client chose.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import msgspec
+
+from crm.records import Button, Duty, Identity, Media, MessageKind, Role
+
+
+class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
+    """Base of all that the log holds."""
+
+    at: int = 0
+    event_id: str = ""
+
+
+# ------------------------------------------------------------------ what channels say
+
+
+class Author(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Who wrote, as the channel knows him."""
+
+    id: str = ""
+    name: str = ""
+    username: str = ""
+    language: str = ""
+    phone: str = ""
+
+
+class FromChat(Event, kw_only=True):
+    """Base of what happens in a chat. ``channel`` is the name in the configuration, ``chat`` the
+    external chat id; together they are the key ``<channel>:<chat>``."""
+
+    channel: str
+    chat: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.channel}:{self.chat}"
+
+
+class MessageReceived(FromChat, kw_only=True):
+    """A customer wrote. ``raw`` is kept only for a body that we did not understand
+    (``kind="unsupported"``)."""
+
+    message_id: str = ""
+    author: Author
+    kind: MessageKind = "text"
+    text: str = ""
+    media: list[Media] = []
+    reply_to: str = ""
+    reply_text: str = ""
+    album: str = ""
+    thread: str = ""
+    sent_at: int = 0
+    raw: bytes = b""
+
+
+class MessageEdited(FromChat, kw_only=True):
+    message_id: str
+    text: str
+    media: list[Media] | None = None
+    edited_at: int = 0
+
+
+class MessageDeleted(FromChat, kw_only=True):
+    message_ids: list[str]
+
+
+class Reacted(FromChat, kw_only=True):
+    """``emoji`` is the full new list of that author's reactions; empty takes them back."""
+
+    message_id: str
+    author: str
+    emoji: list[str] = []
+
+
+class MessageRead(FromChat, kw_only=True):
+    """The customer has read our messages up to and including ``message_id``."""
+
+    message_id: str
+
+
+class ButtonPressed(FromChat, kw_only=True):
+    """A button under one of our messages was pressed; shown as a message of kind ``button``."""
+
+    message_id: str
+    author: Author
+    data: str
+    text: str = ""
+
+
+class ChatReachable(FromChat, kw_only=True):
+    """The customer blocked us or let us in again."""
+
+    can_write: bool
+    author: Author
+
+
+class ChatMoved(FromChat, kw_only=True):
+    """The platform gave the chat another id (a Telegram group became a supergroup)."""
+
+    new_chat: str
+
+
+class MediaStored(FromChat, kw_only=True):
+    """A file of a message has been fetched (``media.key`` set) or cannot be (``media.error``)."""
+
+    message_id: str
+    index: int
+    media: Media
+
+
+# ------------------------------------------------------------------ what the outbox says
+
+
+class Delivered(Event, kw_only=True):
+    """The outcome of a delivery, or a later receipt for it. ``message`` is our message id.
+    ``state``: sent | delivered | read | failed | unknown."""
+
+    chat: str
+    session: str
+    message: str
+    state: str
+    external_id: str = ""
+    error: str = ""
+
+
+# ------------------------------------------------------------------ what operators do
+
+
+class Command(Event, kw_only=True):
+    """Base of commands. ``event_id`` is chosen by the client; ``operator`` is set by the gateway
+    from the login, never by the client."""
+
+    operator: str
+
+
+class SessionCommand(Command, kw_only=True):
+    session: str
+
+
+class Say(SessionCommand, kw_only=True):
+    text: str = ""
+    media: list[Media] = []
+    buttons: list[Button] = []
+    reply_to: str = ""
+
+
+class Note(SessionCommand, kw_only=True):
+    text: str
+
+
+class Resend(SessionCommand, kw_only=True):
+    """Sends a failed or unknown message once more, under the same message id. The gateway fills
+    in the content from the history."""
+
+    message: str
+    text: str = ""
+    media: list[Media] = []
+    buttons: list[Button] = []
+
+
+class EditMessage(SessionCommand, kw_only=True):
+    """Changes the text of our own sent message, where the channel can."""
+
+    message: str
+    external_id: str
+    text: str
+
+
+class Take(SessionCommand, kw_only=True):
+    pass
+
+
+class Skip(SessionCommand, kw_only=True):
+    pass
+
+
+class Return(SessionCommand, kw_only=True):
+    reason: str = ""
+
+
+class Transfer(SessionCommand, kw_only=True):
+    """``to`` is an operator's name or ``line:<name>``."""
+
+    to: str
+    comment: str = ""
+
+
+class Close(SessionCommand, kw_only=True):
+    result: str = ""
+
+
+class Pin(SessionCommand, kw_only=True):
+    on: bool = True
+
+
+class MarkRead(SessionCommand, kw_only=True):
+    """The operator has seen the session up to message ``seq``."""
+
+    seq: int
+
+
+class Start(Command, kw_only=True):
+    """Opens an outgoing session with a chat that we know; taken by the operator at once."""
+
+    channel: str
+    chat: str
+    line: str
+    customer: str = ""
+    name: str = ""
+    text: str = ""
+
+
+class SetDuty(Command, kw_only=True):
+    duty: Duty
+    reason: str = ""
+
+
+class Present(Event, kw_only=True):
+    """A gateway's heartbeat: these operators' consoles answer."""
+
+    gateway: str
+    operators: list[str]
+
+
+# ------------------------------------------------------------------ what administrators change
+
+
+class LineRules(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The settings of one line as the desk uses them; durations in ms, 0 = off."""
+
+    mode: str = "even"
+    members: list[str] = []
+    max_sessions: int = 0
+    counts_until: str = "answered"
+    answer_within: int = 60_000
+    transfer_wait: int = 120_000
+    on_leave: str = "when_customer_writes"
+    check_duty: bool = True
+    priority: int = 0
+    waiting_notice: dict[str, str] = {}
+
+
+class LinesConfigured(Event, kw_only=True):
+    """All lines, and which channel leads to which line (channel -> line) and is of which kind."""
+
+    lines: dict[str, LineRules]
+    channels: dict[str, str]
+    kinds: dict[str, str] = {}
+    presence_timeout: int = 45_000
+
+
+class OperatorChanged(Event, kw_only=True):
+    """An account was added or changed, or all are told again at start."""
+
+    name: str
+    role: Role = "operator"
+    lines: list[str] = []
+    disabled: bool = False
+    max_sessions: int = 1000
+    revoked: list[str] = []
+    """Token ids that stopped working, or ``["*"]``: every login of this operator ends now."""
+
+
+class CustomerKnown(Event, kw_only=True):
+    """What the store knows of who is writing in a chat, when the answer came after the message."""
+
+    chat: str
+    customer: str
+    name: str = ""
+    identities: list[Identity] = []
+
+
+AnyEvent = Union[
+    MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
+    ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
+    Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, CustomerKnown,
+]  # fmt: skip
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(AnyEvent)
+
+
+def encode_event(event: Event) -> bytes:
+    """The bytes of one log entry."""
+    return _encoder.encode(event)
+
+
+def decode_event(data: bytes) -> AnyEvent:
+    """Raises ``msgspec.MsgspecError`` when the bytes are not an event that this version knows."""
+    return _decoder.decode(data)

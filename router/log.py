@@ -1,0 +1,513 @@
+"""The log and everything else that lives in Redis. Only this package part knows a key's name.
+
+One desk's keys share a hash tag and so a cluster slot. Every method raises ``Unavailable`` when
+Redis does not answer, and never retries by itself: the caller knows what a retry means.
+Commands of Redis 6.2 and nothing newer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import RedisError, WatchError
+
+from crm.errors import LeaseLost, Unavailable
+from router.events import Event, encode_event
+from router.state import Delivery, Entry, decode_delivery, decode_entry, encode
+
+SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
+"""Event ids are remembered for one to two of these: the longest redelivery we know is 7 days
+(WhatsApp)."""
+
+CONNECT_TIMEOUT = 2.0
+COMMAND_TIMEOUT = 5.0
+
+
+def now_ms() -> int:
+    """The wall clock in ms. Everything pure gets it as an argument."""
+    return time.time_ns() // 1_000_000
+
+
+def connect(url: str) -> Redis:
+    """A client for ``redis://…``, ``rediss://…`` or ``unix:///path`` with timeouts on everything."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=64,
+        timeout=COMMAND_TIMEOUT,
+        socket_timeout=COMMAND_TIMEOUT + 5,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        health_check_interval=0,
+        protocol=2,
+    )
+    return Redis(connection_pool=pool)
+
+
+@asynccontextmanager
+async def _reaching(what: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except WatchError as error:
+        raise LeaseLost("another process writes this desk now") from error
+    except (RedisError, OSError, TimeoutError, asyncio.TimeoutError) as error:
+        raise Unavailable(f"Redis does not answer ({what}): {type(error).__name__}") from error
+
+
+class Keys:
+    """Names of one desk's keys."""
+
+    def __init__(self, desk: str) -> None:
+        self.root = f"nb:{{{desk}}}:"
+        self.log = self.root + "log"
+        self.journal = self.root + "journal"
+        self.cursor = self.root + "cursor"
+        self.sessions = self.root + "sessions"
+        self.operators = self.root + "operators"
+        self.desk = self.root + "desk"
+        self.health = self.root + "health"
+        self.hints = self.root + "hints"
+
+    def lease(self, of: str) -> str:
+        return f"{self.root}lease:{of}"
+
+    def reader(self, name: str) -> str:
+        return f"{self.root}reader:{name}"
+
+    def inbox(self, channel: str) -> str:
+        return f"{self.root}in:{channel}"
+
+    def out(self, channel: str) -> str:
+        return f"{self.root}out:{channel}"
+
+    def sending(self, channel: str) -> str:
+        return f"{self.root}sending:{channel}"
+
+    def fetch(self, channel: str) -> str:
+        return f"{self.root}fetch:{channel}"
+
+    def seen(self, generation: int) -> str:
+        return f"{self.root}seen:{generation}"
+
+
+class Lease:
+    """The right to be the only one who does something (``of``: ``router``, ``projector``,
+    ``out:<channel>``). ``ttl`` in seconds."""
+
+    def __init__(self, log: Log, of: str, token: str, ttl: float = 3.0) -> None:
+        self._redis = log.redis
+        self.key = log.keys.lease(of)
+        self.token = token
+        self.ttl_ms = int(ttl * 1000)
+
+    async def acquire(self) -> bool:
+        """True when it is ours now (it was free, or ours already)."""
+        async with _reaching("lease"):
+            if await self._redis.set(self.key, self.token, nx=True, px=self.ttl_ms):
+                return True
+            return await self.renew()
+
+    async def renew(self) -> bool:
+        """Extends it if it is still ours; False when it is somebody else's or has run out."""
+        script = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
+        async with _reaching("lease"):
+            return bool(await self._redis.eval(script, 1, self.key, self.token, str(self.ttl_ms)))
+
+    async def release(self) -> None:
+        script = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
+        async with _reaching("lease"):
+            await self._redis.eval(script, 1, self.key, self.token)
+
+
+class _Appender:
+    """Groups concurrent appends into one round trip, and so into one fsync. Bounded: more than
+    ``limit`` waiting appends are refused with ``Unavailable``, which the edge passes on."""
+
+    def __init__(self, redis: Redis, limit: int = 20_000) -> None:
+        self._redis = redis
+        self._limit = limit
+        self._waiting: list[tuple[str, bytes, asyncio.Future[str]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, key: str, payload: bytes) -> str:
+        if len(self._waiting) >= self._limit:
+            raise Unavailable("too many messages wait for Redis")
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, payload, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._flush(), name="log-append")
+        return await future
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:512], self._waiting[512:]
+            try:
+                async with _reaching("append"):
+                    pipe = self._redis.pipeline(transaction=False)
+                    for key, payload, _ in batch:
+                        pipe.execute_command("XADD", key, "*", "e", payload)
+                    ids = await pipe.execute(raise_on_error=False)
+            except BaseException as error:
+                _fail(batch, error)
+                if not isinstance(error, Unavailable):
+                    raise
+                continue
+            for (_, _, future), id in zip(batch, ids, strict=True):
+                if future.done():
+                    continue
+                if isinstance(id, Exception):
+                    future.set_exception(Unavailable(f"Redis refused an append: {type(id).__name__}"))
+                else:
+                    future.set_result(id.decode())
+
+
+def _fail(batch: Iterable[tuple[str, bytes, asyncio.Future[str]]], error: BaseException) -> None:
+    reason = error if isinstance(error, Unavailable) else Unavailable("stopped before Redis answered")
+    for _, _, future in batch:
+        if not future.done():
+            future.set_exception(reason)
+
+
+class Log:
+    """One desk's log, journal, states and streams, for every process role."""
+
+    def __init__(self, redis: Redis, desk: str) -> None:
+        self.redis = redis
+        self.desk = desk
+        self.keys = Keys(desk)
+        self._appender = _Appender(redis)
+
+    # ---------------------------------------------------------------- appending
+
+    async def append(self, event: Event) -> str:
+        """Makes the event durable and returns its log id. Only after that may its source be told
+        that we have it."""
+        if not event.at:
+            event.at = now_ms()
+        return await self._appender.add(self.keys.log, encode_event(event))
+
+    async def put_raw(self, channel: str, body: bytes) -> str:
+        """Makes a raw body of a channel durable. It waits in the inbox until it is parsed."""
+        return await self._appender.add(self.keys.inbox(channel), body)
+
+    async def read_raw(
+        self, channels: Sequence[str], after: dict[str, str], count: int = 512, block_ms: int = 2000
+    ) -> list[tuple[str, str, bytes]]:
+        """Unparsed bodies as (channel, id, body), waiting up to ``block_ms`` for the first.
+        ``after`` maps channel -> last id read (``"0"`` at start: what is in the inbox is undone)."""
+        by_key = {self.keys.inbox(c).encode(): c for c in channels}
+        rows = await self._xread({self.keys.inbox(c): after.get(c, "0") for c in channels}, count, block_ms)
+        return [(by_key[key], id, fields[b"e"]) for key, id, fields in rows]
+
+    async def move_parsed(
+        self, channel: str, ids: Sequence[str], events: Sequence[Event], jobs: Sequence[bytes] = ()
+    ) -> None:
+        """Takes raw bodies out of the inbox and puts their events into the log (and media jobs into
+        the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell."""
+        at = now_ms()
+        async with _reaching("move"):
+            pipe = self.redis.pipeline(transaction=True)
+            for event in events:
+                event.at = event.at or at
+                pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(event))
+            for job in jobs:
+                pipe.execute_command("XADD", self.keys.fetch(channel), "*", "e", job)
+            if ids:
+                pipe.xdel(self.keys.inbox(channel), *ids)
+            await pipe.execute()
+
+    # ---------------------------------------------------------------- media jobs
+
+    async def read_jobs(
+        self, channel: str, after: str = "0", count: int = 64, block_ms: int = 2000
+    ) -> list[tuple[str, bytes]]:
+        rows = await self._xread({self.keys.fetch(channel): after}, count, block_ms)
+        return [(id, fields[b"e"]) for _, id, fields in rows]
+
+    async def finish_job(self, channel: str, id: str, outcome: Event) -> None:
+        """Appends the outcome and removes the job in one step."""
+        outcome.at = outcome.at or now_ms()
+        async with _reaching("job"):
+            pipe = self.redis.pipeline(transaction=True)
+            pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
+            pipe.xdel(self.keys.fetch(channel), id)
+            await pipe.execute()
+
+    # ---------------------------------------------------------------- the way out
+
+    async def read_deliveries(
+        self, channel: str, after: str = "0", count: int = 256, block_ms: int = 2000
+    ) -> list[tuple[str, Delivery]]:
+        """Undone deliveries of a channel in order. What is in the stream is undone; only the
+        holder of the lease ``out:<channel>`` may work on it."""
+        rows = await self._xread({self.keys.out(channel): after}, count, block_ms)
+        return [(id, decode_delivery(fields[b"e"])) for _, id, fields in rows]
+
+    async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
+        """Marks deliveries as being sent, before the first byte leaves. Raises ``LeaseLost``."""
+        pipe = self._guarded(lease)
+        async with _reaching("outbox"):
+            await self._check(pipe, lease)
+            pipe.multi()
+            pipe.sadd(self.keys.sending(channel), *ids)
+            pipe.pexpire(lease.key, lease.ttl_ms)
+            await pipe.execute()
+
+    async def sending(self, channel: str) -> set[str]:
+        """Stream ids of deliveries that were being sent when somebody stopped in the middle."""
+        async with _reaching("outbox"):
+            return {m.decode() for m in await self.redis.smembers(self.keys.sending(channel))}
+
+    async def finish_sending(self, channel: str, done: Sequence[tuple[str, Sequence[Event]]]) -> None:
+        """Removes deliveries (by stream id) and appends their outcomes in one step."""
+        at = now_ms()
+        async with _reaching("outbox"):
+            pipe = self.redis.pipeline(transaction=True)
+            for id, outcomes in done:
+                for outcome in outcomes:
+                    outcome.at = outcome.at or at
+                    pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
+                pipe.xdel(self.keys.out(channel), id)
+                pipe.srem(self.keys.sending(channel), id)
+            await pipe.execute()
+
+    async def release_sending(self, channel: str, id: str) -> None:
+        """Takes the mark back: it is certain that nothing left (refused connection, 429)."""
+        async with _reaching("outbox"):
+            await self.redis.srem(self.keys.sending(channel), id)
+
+    # ---------------------------------------------------------------- the journal
+
+    async def read_journal(self, after: str, count: int = 64, block_ms: int = 0) -> list[tuple[str, Entry]]:
+        """Journal entries after the id, oldest first; ``block_ms`` 0 returns at once."""
+        if block_ms:
+            rows = await self._xread({self.keys.journal: after}, count, block_ms)
+            return [(id, decode_entry(fields[b"e"])) for _, id, fields in rows]
+        async with _reaching("journal"):
+            found = await self.redis.execute_command(
+                "XRANGE", self.keys.journal, f"({after}" if after != "0" else "-", "+", "COUNT", count
+            )
+        return [(id.decode(), decode_entry(_pairs(fields)[b"e"])) for id, fields in _entries(found)]
+
+    async def journal_bounds(self) -> tuple[str, str]:
+        """(oldest id still there, newest id ever), ``"0-0"`` where there is none."""
+        async with _reaching("journal"):
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.execute_command("XRANGE", self.keys.journal, "-", "+", "COUNT", 1)
+            pipe.execute_command("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1)
+            first, last = (_entries(found) for found in await pipe.execute())
+        return (first[0][0].decode() if first else "0-0", last[0][0].decode() if last else "0-0")
+
+    async def reader(self, name: str) -> str:
+        """Up to where a named reader of the journal has come; ``"0"`` at first."""
+        async with _reaching("reader"):
+            found = await self.redis.get(self.keys.reader(name))
+        return found.decode() if found else "0"
+
+    async def set_reader(self, name: str, id: str) -> None:
+        async with _reaching("reader"):
+            await self.redis.set(self.keys.reader(name), id)
+
+    # ---------------------------------------------------------------- the desk's writer
+
+    async def load(self) -> tuple[str, dict[str, bytes], list[bytes], list[bytes]]:
+        """(cursor, the desk's own fields, sessions, operators) as last committed. Sessions are
+        read in pieces so that Redis never stalls on a large desk; only the lease holder calls it."""
+        async with _reaching("load"):
+            cursor = await self.redis.get(self.keys.cursor)
+            desk = {k.decode(): v for k, v in (await self.redis.hgetall(self.keys.desk)).items()}
+        return (
+            cursor.decode() if cursor else "0",
+            desk,
+            await self.hash_values(self.keys.sessions),
+            await self.hash_values(self.keys.operators),
+        )
+
+    async def hash_values(self, key: str) -> list[bytes]:
+        """All values of a hash, by HSCAN."""
+        found: dict[bytes, bytes] = {}
+        position = 0
+        async with _reaching("load"):
+            while True:
+                position, part = await self.redis.hscan(key, position, count=5000)
+                found.update(part)
+                if not position:
+                    return list(found.values())
+
+    async def read_log(self, after: str, count: int, block_ms: int) -> list[tuple[str, bytes]]:
+        """Log entries after the cursor, undecoded, waiting up to ``block_ms`` for the first."""
+        rows = await self._xread({self.keys.log: after}, count, max(1, block_ms))
+        return [(id, fields[b"e"]) for _, id, fields in rows]
+
+    async def trim(self, max_age_ms: int, log_before: str, journal_before: str) -> None:
+        """Drops what is older than ``max_age_ms`` and behind every reader's cursor."""
+        oldest = f"{now_ms() - max_age_ms}-0"
+        async with _reaching("trim"):
+            for key, before in ((self.keys.log, log_before), (self.keys.journal, journal_before)):
+                await self.redis.execute_command("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
+
+    def seen_keys(self, at: int) -> tuple[str, str]:
+        """The two generations of remembered event ids at this time, the newer first."""
+        generation = at // SEEN_PERIOD_MS
+        return self.keys.seen(generation), self.keys.seen(generation - 1)
+
+    def _guarded(self, lease: Lease) -> Pipeline:
+        return self.redis.pipeline(transaction=True)
+
+    async def _check(self, pipe: Pipeline, lease: Lease) -> None:
+        """Watches the lease: if it changes hands before EXEC, the transaction fails as a whole."""
+        await pipe.watch(lease.key)
+        if await pipe.get(lease.key) != lease.token.encode():
+            raise LeaseLost("another process writes this desk now")
+
+    async def guard(self, lease: Lease, event_ids: Sequence[str], at: int) -> tuple[Pipeline, set[str]]:
+        """Starts a commit: a pipeline that fails if the lease changes hands, and which of the
+        event ids have been applied before. The caller resets the pipeline if it gives up."""
+        pipe = self._guarded(lease)
+        try:
+            async with _reaching("guard"):
+                await self._check(pipe, lease)
+                seen: set[str] = set()
+                if event_ids:
+                    for key in self.seen_keys(at):
+                        flags = await pipe.execute_command("SMISMEMBER", key, *event_ids)
+                        seen.update(id for id, flag in zip(event_ids, flags, strict=True) if flag)
+            return pipe, seen
+        except BaseException:
+            await pipe.reset()
+            raise
+
+    async def commit(
+        self,
+        pipe: Pipeline,
+        lease: Lease,
+        *,
+        cursor: str | None,
+        at: int,
+        event_ids: Sequence[str],
+        sessions: dict[str, bytes],
+        closed: Sequence[str],
+        operators: dict[str, bytes],
+        desk: dict[str, bytes],
+        entry: Entry | None,
+        deliveries: Sequence[Delivery],
+    ) -> None:
+        """All that a batch changed, in one MULTI. Raises ``LeaseLost`` or ``Unavailable``; in the
+        second case nobody knows whether it happened, and the caller must load anew."""
+        keys = self.keys
+        pipe.multi()
+        if sessions:
+            pipe.execute_command("HSET", keys.sessions, *_flat(sessions))
+        if closed:
+            pipe.hdel(keys.sessions, *closed)
+        if operators:
+            pipe.execute_command("HSET", keys.operators, *_flat(operators))
+        if desk:
+            pipe.execute_command("HSET", keys.desk, *_flat(desk))
+        if event_ids:
+            newer, _ = self.seen_keys(at)
+            pipe.sadd(newer, *event_ids)
+            pipe.pexpire(newer, 2 * SEEN_PERIOD_MS)
+        for delivery in deliveries:
+            pipe.execute_command("XADD", keys.out(delivery.channel), "*", "e", encode(delivery))
+        if entry is not None:
+            pipe.execute_command("XADD", keys.journal, "*", "e", encode(entry))
+        if cursor is not None:
+            pipe.set(keys.cursor, cursor)
+        pipe.pexpire(lease.key, lease.ttl_ms)
+        async with _reaching("commit"):
+            await pipe.execute()
+
+    # ---------------------------------------------------------------- health and hints
+
+    async def report(self, part: str, fields: bytes, ttl: float = 15.0) -> None:
+        """Tells how a part does; forgotten after ``ttl`` seconds without a new report."""
+        async with _reaching("health"):
+            await self.redis.set(f"{self.keys.health}:{part}", fields, px=int(ttl * 1000))
+
+    async def reports(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        prefix = self.keys.health + ":"
+        async with _reaching("health"):
+            names = [k async for k in self.redis.scan_iter(match=_literal(prefix) + "*", count=1000)]
+            if names:
+                values = await self.redis.mget(names)
+                found = {
+                    k.decode()[len(prefix) :]: v for k, v in zip(names, values, strict=True) if v is not None
+                }
+        return found
+
+    async def lags(self, channels: Sequence[str]) -> dict[str, int]:
+        """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``."""
+        async with _reaching("lag"):
+            cursor = await self.redis.get(self.keys.cursor)
+            after = f"({cursor.decode()}" if cursor else "-"
+            behind = await self.redis.execute_command("XRANGE", self.keys.log, after, "+", "COUNT", 10_000)
+            result = {"log": len(behind)}
+            for channel in channels:
+                result[f"in:{channel}"] = await self.redis.xlen(self.keys.inbox(channel))
+                result[f"out:{channel}"] = await self.redis.xlen(self.keys.out(channel))
+        return result
+
+    async def hint(self, payload: bytes) -> None:
+        """Publishes something that may be lost: typing, drafting."""
+        async with _reaching("hint"):
+            await self.redis.publish(self.keys.hints, payload)
+
+    async def hints(self) -> AsyncIterator[bytes]:
+        """Follows the hints of all processes until it is closed."""
+        async with self.redis.pubsub() as pubsub:
+            async with _reaching("hints"):
+                await pubsub.subscribe(self.keys.hints)
+            while True:
+                async with _reaching("hints"):
+                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=COMMAND_TIMEOUT)
+                if message:
+                    yield message["data"]
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+    # ---------------------------------------------------------------- plumbing
+
+    async def _xread(
+        self, positions: dict[str, str], count: int, block_ms: int
+    ) -> list[tuple[bytes, str, dict[bytes, bytes]]]:
+        block = ("BLOCK", min(block_ms, int(COMMAND_TIMEOUT * 1000))) if block_ms else ()
+        async with _reaching("read"):
+            found = await self.redis.execute_command(
+                "XREAD", "COUNT", count, *block, "STREAMS", *positions.keys(), *positions.values()
+            )
+        rows = []
+        for key, entries in found.items() if isinstance(found, dict) else found or ():
+            if isinstance(found, dict):
+                entries = [e for part in entries for e in part]
+            rows += [(key, id.decode(), _pairs(fields)) for id, fields in entries if fields is not None]
+        return rows
+
+
+def id_key(id: str) -> tuple[int, int]:
+    """Orders stream ids."""
+    ms, _, n = id.partition("-")
+    return int(ms), int(n or 0)
+
+
+def _entries(found: object) -> list[tuple[bytes, object]]:
+    return [(id, fields) for id, fields in found or ()]  # type: ignore[attr-defined]
+
+
+def _pairs(fields: object) -> dict[bytes, bytes]:
+    if isinstance(fields, dict):
+        return fields
+    return dict(zip(fields[::2], fields[1::2], strict=True))  # type: ignore[index]
+
+
+def _flat(mapping: dict[str, bytes]) -> list[str | bytes]:
+    return [part for pair in mapping.items() for part in pair]
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)

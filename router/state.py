@@ -1,0 +1,228 @@
+"""What the desk remembers, and what it says: sessions, operators on duty, and the journal.
+
+These structs are saved as they are (MessagePack, ``omit_defaults``), so a new field needs a
+default. Times are milliseconds since the epoch, 0 = not set.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+import msgspec
+
+from crm.records import Button, Customer, Duty, Media, Message, MessageChange, Role
+
+Status = Literal["bot", "waiting", "offered", "taken", "answered", "pending", "closing", "closed", "spam"]
+
+
+class Saved(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Base of what is kept in Redis and told in the journal."""
+
+
+class Session(Saved, kw_only=True):
+    """One handled conversation, while it is open. ``holder`` is whom it is offered to or who took
+    it; in mode ``all`` it is nobody until taken and ``seen_by`` lists who sees the offer."""
+
+    id: str
+    chat: str
+    channel: str
+    kind: str
+    line: str
+    customer: str
+    name: str = ""
+    username: str = ""
+    status: Status = "waiting"
+    holder: str = ""
+    priority: int = 0
+    opened_at: int = 0
+    arrival: int = 0
+    """Order in the backlog: the oldest customer message no operator has answered."""
+    first_answer_at: int = 0
+    closed_at: int = 0
+    closed_by: str = ""
+    result: str = ""
+    seq: int = 0
+    rev: int = 0
+    """Grows with every change: of two copies the larger one is the newer."""
+    read_seq: int = 0
+    unread: int = 0
+    waiting_since: int = 0
+    """The first customer message since the operator's last word; 0 when nobody waits."""
+    last_at: int = 0
+    last_text: str = ""
+    last_direction: str = ""
+    last_kind: str = ""
+    last_external_in: str = ""
+    """The customer's newest message on the channel: quotes and read marks name it."""
+    outgoing: bool = False
+    pinned: bool = False
+    can_write: bool = True
+    answered_by_holder: bool = False
+    offer_until: int = 0
+    transfer_from: str = ""
+    transfer_status: str = ""
+    had: list[str] = []
+    """Operators to whom it was given in this round and who missed, skipped or returned it."""
+    pause_until: int = 0
+    """No new round before this time: somebody gave it back by hand."""
+    guests: list[str] = []
+    seen_by: list[str] = []
+    hidden_from: list[str] = []
+    return_reason: str = ""
+    return_when_written: bool = False
+    """Its holder left: the session returns to the queue with the customer's next message."""
+    timers: dict[str, int] = {}
+    """Kind of timer -> due."""
+
+
+class OperatorState(Saved, kw_only=True):
+    """What the desk knows of one operator."""
+
+    name: str
+    role: Role = "operator"
+    lines: list[str] = []
+    disabled: bool = False
+    max_sessions: int = 1000
+    duty: Duty = "offline"
+    duty_since: int = 0
+    duty_reason: str = ""
+    seen_at: int = 0
+    """The last heartbeat of one of his consoles."""
+    given_at: int = 0
+    """A growing stamp of the last session the queue gave him; 0 = never."""
+    missed: int = 0
+    load: int = 0
+    """Sessions that count against his capacity, over all lines."""
+    rev: int = 0
+
+
+class Delivery(Saved, kw_only=True):
+    """Something to do on a channel, in order within its chat. ``id`` is unique for each attempt
+    that a person asked for; ``action``: send | edit | delete."""
+
+    id: str
+    channel: str
+    chat: str
+    session: str
+    message: str
+    at: int
+    action: str = "send"
+    text: str = ""
+    media: list[Media] = []
+    buttons: list[Button] = []
+    reply_to: str = ""
+    external_id: str = ""
+    thread: str = ""
+
+
+# ------------------------------------------------------------------ the journal
+
+
+class Told(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
+    """Base of the things that happened, in the order they did."""
+
+
+class MessageAdded(Told, kw_only=True):
+    message: Message
+
+
+class MessageChanged(Told, kw_only=True):
+    change: MessageChange
+
+
+class CustomerSeen(Told, kw_only=True):
+    """Somebody wrote for whom a session was opened, or his reachability changed."""
+
+    customer: Customer
+    chat: str
+    at: int
+
+
+class CommandDone(Told, kw_only=True):
+    """The answer to a command: ``code`` is empty when it was carried out, else why it was
+    refused (an entry of the catalogue) with ``params``. ``session`` is what it was about or made."""
+
+    event_id: str
+    operator: str
+    code: str = ""
+    params: dict[str, str] = {}
+    session: str = ""
+    message: str = ""
+
+
+class Alert(Told, kw_only=True):
+    """Something supervisors should know: ``name`` as in the queue rules."""
+
+    name: str
+    at: int
+    line: str = ""
+    session: str = ""
+    operator: str = ""
+    params: dict[str, str] = {}
+
+
+class Audit(Told, kw_only=True):
+    """An action somebody may ask about later."""
+
+    at: int
+    operator: str
+    action: str
+    session: str = ""
+    line: str = ""
+    params: dict[str, str] = {}
+
+
+class Decided(Told, kw_only=True):
+    """One routing decision: whom the session went to, among whom, and what dropped the others."""
+
+    at: int
+    session: str
+    line: str
+    why: str
+    chosen: str = ""
+    candidates: list[str] = []
+    dropped: dict[str, str] = {}
+
+
+class LoginsRevoked(Told, kw_only=True):
+    """Gateways end these logins at once: token ids, or ``["*"]`` for all of them."""
+
+    operator: str
+    tokens: list[str]
+
+
+class Stray(Told, kw_only=True):
+    """An event that names nothing we know; kept so that nothing is dropped silently."""
+
+    at: int
+    event: bytes
+    reason: str
+
+
+AnyTold = Union[
+    MessageAdded, MessageChanged, CustomerSeen, CommandDone, Alert, Audit, Decided, LoginsRevoked, Stray
+]
+
+
+class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One journal entry: all that one committed batch changed. ``sessions`` and ``operators`` are
+    the states after the batch; a closed session is told one last time, with its status."""
+
+    at: int
+    told: list[AnyTold] = []
+    sessions: list[Session] = []
+    operators: list[OperatorState] = []
+    lines_changed: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+_entry_decoder = msgspec.msgpack.Decoder(Entry)
+_session_decoder = msgspec.msgpack.Decoder(Session)
+_operator_decoder = msgspec.msgpack.Decoder(OperatorState)
+_delivery_decoder = msgspec.msgpack.Decoder(Delivery)
+
+encode = _encoder.encode
+decode_entry = _entry_decoder.decode
+decode_session = _session_decoder.decode
+decode_operator = _operator_decoder.decode
+decode_delivery = _delivery_decoder.decode

@@ -1,0 +1,1 @@
+"""What other systems tell: one file or folder for each source of business events."""
