@@ -1,0 +1,446 @@
+"""The wire between the gateway and its clients: JSON text frames over a WebSocket at ``/ws``.
+
+Every frame is an object tagged by ``t``. The client speaks first (``Hello``); the gateway answers
+``Welcome`` and ``Snapshot``, or ``Bye``. After that requests carry a number ``rid`` and get exactly
+one answer with the same ``rid`` (``Done`` for commands). A command also carries ``id``, chosen by the
+client: sending the same command again, after a lost connection, does it once.
+
+``Changes`` frames keep the client's picture current. One that has an ``id`` says that everything up
+to that journal id has been sent; after a reconnect the client names the last such id in
+``Hello.since`` and gets what it missed, or a new ``Snapshot`` when that is gone. Applying the same
+change twice is harmless: sessions carry ``rev``, messages ``id``.
+
+Times are ms UTC. Fields at their default are left out. Unknown fields are ignored by both sides, so
+fields may be added; unknown frames are ignored by the client.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+import msgspec
+
+from crm.records import Button, Customer, Duty, Media, Message, MessageChange, Role
+
+VERSION = 1
+HEARTBEAT = 15.0
+"""Seconds between a client's ``Ping`` frames; three missed ones are a lost connection."""
+MAX_FRAME = 1 << 20
+"""Bytes of a client's frame at most."""
+MAX_TEXT = 64_000
+"""Characters of one message an operator may send; longer is refused, never cut."""
+
+
+class Frame(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
+    """Base of all frames."""
+
+
+class Request(Frame, kw_only=True):
+    rid: int
+
+
+class CommandFrame(Request, kw_only=True):
+    id: str
+    """Chosen by the client, unique: the same command twice is done once."""
+
+
+class SessionCommandFrame(CommandFrame, kw_only=True):
+    session: str
+
+
+# ------------------------------------------------------------------ client -> gateway
+
+
+class Hello(Frame, kw_only=True):
+    """Login by name and password, or by token. ``presence``: this connection is a person's console,
+    whose heartbeat keeps him on duty. ``since``: resume after this journal id."""
+
+    version: int = VERSION
+    name: str = ""
+    password: str = ""
+    token: str = ""
+    client: str = ""
+    presence: bool = False
+    since: str = ""
+    remember: bool = False
+    """Asks for a token in ``Welcome``, so that the next login needs no password."""
+    watch: list[str] = []
+    """Sessions to be open again after a reconnect."""
+
+
+class Ping(Frame, kw_only=True):
+    at: int = 0
+
+
+class Say(SessionCommandFrame, kw_only=True):
+    """``media``: keys from uploads (``POST /media``), as ``Media`` with ``key``."""
+
+    text: str = ""
+    media: list[Media] = []
+    reply_to: str = ""
+
+
+class Note(SessionCommandFrame, kw_only=True):
+    text: str
+
+
+class Take(SessionCommandFrame, kw_only=True):
+    pass
+
+
+class Skip(SessionCommandFrame, kw_only=True):
+    pass
+
+
+class Return(SessionCommandFrame, kw_only=True):
+    reason: str = ""
+
+
+class Transfer(SessionCommandFrame, kw_only=True):
+    to: str
+    comment: str = ""
+
+
+class Close(SessionCommandFrame, kw_only=True):
+    result: str = ""
+
+
+class Pin(SessionCommandFrame, kw_only=True):
+    on: bool = True
+
+
+class Resend(SessionCommandFrame, kw_only=True):
+    message: str
+
+
+class EditMessage(SessionCommandFrame, kw_only=True):
+    message: str
+    text: str
+
+
+class MarkRead(SessionCommandFrame, kw_only=True):
+    seq: int
+
+
+class SetDuty(CommandFrame, kw_only=True):
+    duty: Duty
+
+
+class Start(CommandFrame, kw_only=True):
+    """Opens an outgoing session with a known customer's chat."""
+
+    chat: str
+    line: str
+    text: str = ""
+
+
+class Open(Request, kw_only=True):
+    """The client looks at a session from now on: answered by ``Page``, its changes come at once."""
+
+    session: str
+    limit: int = 50
+
+
+class Leave(Request, kw_only=True):
+    """The client looks away."""
+
+    session: str
+
+
+class GetThread(Request, kw_only=True):
+    """Older messages of a session: those with ``seq`` < ``before_seq`` (0 = from the end)."""
+
+    session: str
+    before_seq: int = 0
+    limit: int = 50
+
+
+class GetHistory(Request, kw_only=True):
+    """A customer's messages over all sessions and channels, before (``before_at``, ``before_id``)."""
+
+    customer: str
+    before_at: int = 0
+    before_id: str = ""
+    limit: int = 50
+
+
+class Search(Request, kw_only=True):
+    text: str
+    session: str = ""
+    customer: str = ""
+    limit: int = 50
+
+
+class GetSessions(Request, kw_only=True):
+    """Open and closed sessions this login may see, newest first."""
+
+    line: str = ""
+    status: str = ""
+    holder: str = ""
+    customer: str = ""
+    limit: int = 200
+
+
+class GetCard(Request, kw_only=True):
+    customer: str
+
+
+class GetWhy(Request, kw_only=True):
+    session: str
+
+
+class GetStatus(Request, kw_only=True):
+    pass
+
+
+class Follow(Request, kw_only=True):
+    """Everything that happens and that this login may see, as ``Event`` frames after ``since``
+    (empty: from now on)."""
+
+    since: str = ""
+
+
+class Typing(Frame, kw_only=True):
+    """The operator is writing in a session. ``draft``: a note or whisper, told to colleagues only."""
+
+    session: str
+    on: bool = True
+    draft: bool = False
+
+
+ClientFrame = Union[
+    Hello, Ping, Say, Note, Take, Skip, Return, Transfer, Close, Pin, Resend, EditMessage, MarkRead,
+    SetDuty, Start, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
+    GetStatus, Follow, Typing,
+]  # fmt: skip
+
+
+# ------------------------------------------------------------------ gateway -> client
+
+
+class SessionView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A session as its clients see it."""
+
+    id: str
+    chat: str
+    channel: str
+    kind: str
+    line: str
+    status: str
+    customer: str
+    holder: str = ""
+    name: str = ""
+    priority: int = 0
+    opened_at: int = 0
+    first_answer_at: int = 0
+    closed_at: int = 0
+    unread: int = 0
+    rev: int = 0
+    seq: int = 0
+    arrival: int = 0
+    waiting_since: int = 0
+    """First customer message since the last answer; 0 when nobody waits."""
+    last_at: int = 0
+    last_text: str = ""
+    last_direction: str = ""
+    last_kind: str = ""
+    offer_until: int = 0
+    seen_by: list[str] = []
+    guests: list[str] = []
+    transfer_from: str = ""
+    return_reason: str = ""
+    result: str = ""
+    pinned: bool = False
+    can_write: bool = True
+    can: list[str] = []
+    """What the channel can do, by name (``edit``, ``photo``, …); drives the composer."""
+
+
+class OperatorView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A colleague: whom one can transfer to."""
+
+    name: str
+    role: Role = "operator"
+    lines: list[str] = []
+    duty: Duty = "offline"
+    duty_reason: str = ""
+    load: int = 0
+    max_sessions: int = 1000
+    here: bool = False
+    """One of his consoles answers."""
+
+
+class LineView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A line's counters. ``oldest``: arrival of the longest waiting session."""
+
+    name: str
+    mode: str = "even"
+    members: list[str] = []
+    waiting: int = 0
+    oldest: int = 0
+    offered: int = 0
+    taken: int = 0
+    answer_within: int = 0
+
+
+class AlertView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    name: str
+    at: int
+    line: str = ""
+    session: str = ""
+    operator: str = ""
+    params: dict[str, str] = {}
+
+
+class Welcome(Frame, kw_only=True):
+    operator: str
+    role: Role
+    desk: str
+    server: str
+    now: int
+    rights: dict[str, list[str]] = {}
+    """Right -> lines it holds in."""
+    duty: Duty = "offline"
+    token: str = ""
+    resumed: bool = False
+    heartbeat: float = HEARTBEAT
+
+
+class Snapshot(Frame, kw_only=True):
+    """The whole picture of this login: sessions held by it, offered to it, joined or watched by it,
+    and the waiting ones of its lines in order (the first 500 of each)."""
+
+    id: str
+    sessions: list[SessionView] = []
+    operators: list[OperatorView] = []
+    lines: list[LineView] = []
+
+
+class Changes(Frame, kw_only=True):
+    """What changed. ``gone`` are sessions that left this login's lists."""
+
+    id: str = ""
+    messages: list[Message] = []
+    changes: list[MessageChange] = []
+    sessions: list[SessionView] = []
+    gone: list[str] = []
+    operators: list[OperatorView] = []
+    lines: list[LineView] = []
+    alerts: list[AlertView] = []
+
+
+class Done(Frame, kw_only=True):
+    """A command was carried out (``code`` empty) or refused: ``code`` is an entry of the catalogue
+    (``refused.<code>``) with ``params``, and nothing has changed."""
+
+    rid: int
+    code: str = ""
+    params: dict[str, str] = {}
+    session: str = ""
+    message: str = ""
+
+
+class Page(Frame, kw_only=True):
+    """Messages in order, oldest first. ``more``: there are older ones."""
+
+    rid: int
+    messages: list[Message] = []
+    more: bool = False
+    session: SessionView | None = None
+
+
+class SessionList(Frame, kw_only=True):
+    rid: int
+    sessions: list[SessionView] = []
+
+
+class Card(Frame, kw_only=True):
+    """What is known of a customer, and his latest sessions."""
+
+    rid: int
+    customer: Customer | None = None
+    sessions: list[SessionView] = []
+
+
+class Why(Frame, kw_only=True):
+    """The routing decisions of a session, the newest last."""
+
+    rid: int
+    session: SessionView | None = None
+    decisions: list[dict[str, Any]] = []
+
+
+class StatusReport(Frame, kw_only=True):
+    """``parts``: each running part's last report; ``lags``: what waits where; ``channels``: health."""
+
+    rid: int
+    desk: str = ""
+    version: str = ""
+    redis: str = ""
+    store: str = ""
+    parts: dict[str, dict[str, Any]] = {}
+    lags: dict[str, int] = {}
+    channels: dict[str, dict[str, Any]] = {}
+    lines: list[LineView] = []
+    operators: list[OperatorView] = []
+
+
+class Event(Frame, kw_only=True):
+    """One thing that happened, for ``navbat events``: ``type`` and its own fields in ``data``."""
+
+    id: str
+    at: int
+    type: str
+    data: dict[str, Any] = {}
+
+
+class Hint(Frame, kw_only=True):
+    """Somebody is writing: ``who`` is an operator, or empty for the customer. ``looking``: an
+    operator opened (or left) the session."""
+
+    session: str
+    who: str = ""
+    kind: str = "typing"
+    on: bool = True
+
+
+class Pong(Frame, kw_only=True):
+    """``at`` is the client's own; ``lag`` the log's, in ms; ``down`` lists channels and parts that
+    do not work now."""
+
+    at: int = 0
+    now: int = 0
+    lag: int = 0
+    down: list[str] = []
+
+
+class Bye(Frame, kw_only=True):
+    """The gateway closes: ``code`` is an entry of the catalogue (``bye.<code>``): ``login``,
+    ``throttled`` (``params.after`` seconds), ``revoked``, ``version``, ``stopping``, ``frame``."""
+
+    code: str
+    params: dict[str, str] = {}
+
+
+ServerFrame = Union[
+    Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, Event, Hint, Pong, Bye
+]
+
+_encoder = msgspec.json.Encoder()
+_client_decoder = msgspec.json.Decoder(ClientFrame)
+_server_decoder = msgspec.json.Decoder(ServerFrame)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """One frame as JSON text, in UTF-8."""
+    return _encoder.encode(frame)
+
+
+def decode_client(data: str | bytes) -> ClientFrame:
+    """Raises ``msgspec.MsgspecError`` for anything that is not a client's frame."""
+    return _client_decoder.decode(data)
+
+
+def decode_server(data: str | bytes) -> ServerFrame:
+    """Raises ``msgspec.MsgspecError`` for anything that is not a gateway's frame."""
+    return _server_decoder.decode(data)
