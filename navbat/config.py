@@ -1,0 +1,289 @@
+"""The configuration: what ``config.yaml`` may say, and how it becomes what the desk uses.
+
+Durations are ``Duration`` (ms), written with units. A key that is not listed here is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import platformdirs
+
+from crm.errors import ConfigError
+from navbat.yamlfile import Duration, KeyPath, YamlFile, unknown_word
+from router.events import LineRules, LinesConfigured
+
+DEFAULT_FILE = Path("config.yaml")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
+
+
+def _about(description: str) -> Any:
+    return msgspec.Meta(description=description)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Base of everything in the file."""
+
+
+class Tls(Settings, frozen=True):
+    """The certificate the gateway shows."""
+
+    cert: Annotated[str, _about("PEM file with the certificate chain")]
+    key: Annotated[str, _about("PEM file with the private key")]
+
+
+class GatewaySettings(Settings, frozen=True):
+    """Where consoles, scripts, web hooks and the web chat connect."""
+
+    listen: Annotated[str, _about("`host:port`; port 0 chooses a free one and prints it")] = "127.0.0.1:8700"
+    tls: Annotated[Tls | None, _about("serve HTTPS with this certificate")] = None
+    behind_proxy: Annotated[
+        bool, _about("a reverse proxy in front terminates TLS; its `X-Forwarded-For` is believed")
+    ] = False
+
+    def __post_init__(self) -> None:
+        host, _ = self.address
+        if not _is_loopback(host) and not (self.tls or self.behind_proxy):
+            raise ValueError(
+                f"{host} can be reached from outside this machine: set tls: {{cert: …, key: …}}, or "
+                "behind_proxy: on when a proxy in front of it terminates TLS, or listen on 127.0.0.1"
+            )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port). Raises ``ValueError`` when ``listen`` is no address."""
+        host, colon, port = self.listen.rpartition(":")
+        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError(f"listen is {self.listen!r}: write host:port, such as 127.0.0.1:8700")
+        return host, int(port)
+
+
+class Notices(Settings, frozen=True):
+    """Texts that customers get, each a text or a map by language (`{uz: …, ru: …}`)."""
+
+    waiting: Annotated[
+        str | dict[str, str], _about("once, when nobody is free; without a text nothing is sent")
+    ] = ""
+
+
+class Line(Settings, frozen=True):
+    """One queue and its rules."""
+
+    mode: Annotated[
+        Literal["even", "strict", "all", "manual"],
+        _about(
+            "who is offered a waiting session: the member not given one for longest (`even`), the first "
+            "in the order of `members` (`strict`), everybody at once (`all`), nobody (`manual`)"
+        ),
+    ] = "even"
+    members: Annotated[
+        list[str], _about("operators of this line, in order; those added with `--lines` come after them")
+    ] = []
+    max_sessions: Annotated[
+        int, msgspec.Meta(ge=0, description="sessions one member may hold here; 0 is no limit")
+    ] = 0
+    counts_until: Annotated[
+        Literal["first_answer", "answered", "closed"],
+        _about("how long a session takes up one of these places"),
+    ] = "answered"
+    answer_within: Annotated[Duration, _about("an offer not taken in this time goes to the next one")] = (
+        Duration(60_000)
+    )
+    transfer_wait: Annotated[
+        Duration, _about("a transfer not taken in this time goes back to its sender")
+    ] = Duration(120_000)
+    on_leave: Annotated[
+        Literal["keep", "when_customer_writes", "at_once"],
+        _about("what happens to the taken sessions of an operator who goes offline"),
+    ] = "when_customer_writes"
+    check_duty: Annotated[bool, _about("`off`: online, break and offline do not matter here")] = True
+    priority: Annotated[int, _about("larger comes first among all waiting sessions")] = 0
+    notices: Annotated[Notices, _about("texts for customers")] = Notices()
+    zone: Annotated[str, _about("time zone of the line, such as `Asia/Tashkent`")] = "UTC"
+
+    def rules(self) -> LineRules:
+        """The line as the desk uses it."""
+        waiting = self.notices.waiting
+        if isinstance(waiting, str):
+            waiting = {"": waiting} if waiting else {}
+        return LineRules(
+            mode=self.mode,
+            members=list(self.members),
+            max_sessions=self.max_sessions,
+            counts_until=self.counts_until,
+            answer_within=int(self.answer_within),
+            transfer_wait=int(self.transfer_wait),
+            on_leave=self.on_leave,
+            check_duty=self.check_duty,
+            priority=self.priority,
+            waiting_notice=dict(waiting),
+        )
+
+
+class Config(Settings, frozen=True):
+    """The whole file."""
+
+    desk: Annotated[str, _about("name of this desk: letters, digits, `.`, `_`, `-`")] = "desk"
+    data: Annotated[
+        str, _about("folder of the embedded Redis, SQLite and media; default: the user's data home")
+    ] = ""
+    gateway: Annotated[GatewaySettings, _about("where the desk is reached")] = GatewaySettings()
+    redis: Annotated[
+        str, _about("`redis://…`, `rediss://…` or `unix:///path`; absent: an embedded redis-server")
+    ] = ""
+    mongodb: Annotated[str, _about("`mongodb://…`; absent: SQLite in the data folder")] = ""
+    lease_ttl: Annotated[
+        Duration, _about("a standby router takes over when the active one is silent for so long")
+    ] = Duration(3000)
+    presence_timeout: Annotated[
+        Duration, _about("a console silent for so long makes its operator offline")
+    ] = Duration(45_000)
+    lines: Annotated[dict[str, Line], _about("the queues, by name")] = {}
+    channels: Annotated[
+        dict[str, Any], _about("where customers write, by name; each has a `kind` and leads to a `line`")
+    ] = {}
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    def lines_configured(self) -> LinesConfigured:
+        """What the desk is told at start."""
+        return LinesConfigured(
+            lines={name: line.rules() for name, line in self.lines.items()},
+            channels={name: channel.line for name, channel in self.channels.items()},
+            kinds={name: channel.kind for name, channel in self.channels.items()},
+            presence_timeout=int(self.presence_timeout),
+        )
+
+
+def locate(given: str | None = None) -> Path:
+    """The file to read: ``--config``, else NAVBAT_CONFIG, else ./config.yaml."""
+    return Path(given or os.environ.get("NAVBAT_CONFIG") or DEFAULT_FILE)
+
+
+def load(path: Path, *, channels: bool = True) -> Config:
+    """Reads and validates a configuration. Raises ``ConfigError`` (``BadConfig`` lists everything
+    that is wrong). Without ``channels`` these are left out, so that no secret of theirs is needed."""
+    config, file = read(path, channels=channels)
+    file.raise_problems()
+    assert config is not None
+    return config
+
+
+def read(path: Path, *, channels: bool = True) -> tuple[Config | None, YamlFile]:
+    """As ``load``, but problems stay in the file; the configuration is None where it is unusable."""
+    if not path.exists():
+        raise ConfigError(
+            f"{path} does not exist",
+            "write one (docs/reference/configuration.md), or name it by --config FILE or NAVBAT_CONFIG",
+        )
+    file = YamlFile(path)
+    if not isinstance(file.tree, dict):
+        raise ConfigError(f"{path}: expected a mapping such as `desk: shop`")
+    given = file.tree.get("channels") if channels else None
+    if not channels:
+        file.tree.pop("channels", None)
+    config: Config | None = file.build(Config, {k: v for k, v in file.tree.items() if k != "channels"})
+    built = _channels(file, given)
+    if config is None:
+        return None, file
+    _check(file, config, built)
+    home = platformdirs.user_data_path("navbat") / config.desk
+    return msgspec.structs.replace(
+        config, data=str(_from_file(path, config.data) if config.data else home), channels=built,
+        gateway=_absolute_tls(path, config.gateway),
+    ), file  # fmt: skip
+
+
+def _channels(file: YamlFile, given: Any) -> dict[str, Any]:
+    """The channels' settings, each as its kind's own struct."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        file.problem(("channels",), "expected a mapping of names to channels")
+        return {}
+    built: dict[str, Any] = {}
+    for name, value in given.items():
+        settings = _channel(file, ("channels", name), value)
+        if settings is not None:
+            built[str(name)] = settings
+    return built
+
+
+def _channel(file: YamlFile, path: KeyPath, value: Any) -> Any:
+    from bots import registry  # only a configuration with channels needs it
+
+    if not isinstance(value, dict) or "kind" not in value:
+        file.problem(path, f"expected a mapping with a kind, one of {', '.join(registry.kinds())}")
+        return None
+    kind = value["kind"]
+    if kind not in registry.kinds():
+        file.problem((*path, "kind"), unknown_word("kind", str(kind), registry.kinds()))
+        return None
+    try:
+        return file.build(registry.settings_type(kind), value, path)
+    except ConfigError as error:
+        file.problem((*path, "kind"), f"{error}. {error.hint}" if error.hint else str(error))
+        return None
+
+
+def _check(file: YamlFile, config: Config, channels: dict[str, Any]) -> None:
+    """What no type can say."""
+    names: list[KeyPath] = [("lines", name) for name in config.lines]
+    names += [("channels", name) for name in channels]
+    for path, name in ((("desk",), config.desk), *((path, path[1]) for path in names)):
+        if not _NAME.match(str(name)):
+            file.problem(path, "a name is 1 to 32 letters, digits, dots, underscores and hyphens")
+    for name, line in config.lines.items():
+        _check_line(file, ("lines", name), line)
+    for name, channel in channels.items():
+        if channel.line not in config.lines:
+            file.problem(("channels", name, "line"), unknown_word("line", channel.line, config.lines))
+    if config.redis and not re.match(r"(rediss?|unix)://", config.redis):
+        file.problem(("redis",), "expected redis://host:6379, rediss://… or unix:///path")
+    if config.mongodb and not re.match(r"mongodb(\+srv)?://", config.mongodb):
+        file.problem(("mongodb",), "expected mongodb://host or mongodb+srv://host")
+    for key, least in (("lease_ttl", 500), ("presence_timeout", 5000)):
+        if getattr(config, key) < least:
+            file.problem((key,), f"must be at least {Duration(least)}")
+
+
+def _check_line(file: YamlFile, path: KeyPath, line: Line) -> None:
+    for member in sorted({m for m in line.members if line.members.count(m) > 1}):
+        file.problem((*path, "members"), f"{member} is given twice")
+    for key in ("answer_within", "transfer_wait"):
+        if not getattr(line, key):
+            file.problem((*path, key), "must be longer than nothing")
+    try:
+        ZoneInfo(line.zone)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        file.problem((*path, "zone"), f"there is no time zone {line.zone!r}; write one such as Asia/Tashkent")
+
+
+def _from_file(config: Path, path: str) -> Path:
+    return (config.parent / Path(path).expanduser()).absolute()
+
+
+def _absolute_tls(path: Path, gateway: GatewaySettings) -> GatewaySettings:
+    if gateway.tls is None:
+        return gateway
+    tls = Tls(cert=str(_from_file(path, gateway.tls.cert)), key=str(_from_file(path, gateway.tls.key)))
+    return msgspec.structs.replace(gateway, tls=tls)

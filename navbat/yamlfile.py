@@ -1,0 +1,303 @@
+"""A YAML file as a tree that remembers on which line everything stands, and typed values made from it.
+
+Everything that is wrong is collected, so that one look shows all of it. ``${NAME}`` is replaced by
+the environment, ``${file:/path}`` by the content of a file, ``$${`` stands for ``${``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union
+
+import msgspec
+import yaml
+
+from crm.errors import ConfigError
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_UNITS = (86_400_000, 3_600_000, 60_000, 1000, 1)
+
+KeyPath = tuple[Hashable, ...]
+
+
+class Duration(int):
+    """Milliseconds, written in the file with units: ``30s``, ``5m``, ``4h``, ``2d``, ``1m30s``."""
+
+    __slots__ = ()
+
+    @property
+    def seconds(self) -> float:
+        return self / 1000
+
+    def __str__(self) -> str:
+        rest, parts = int(self), []
+        for unit, size in zip(("d", "h", "m", "s", "ms"), _UNITS, strict=True):
+            count, rest = divmod(rest, size)
+            if count:
+                parts.append(f"{count}{unit}")
+        return "".join(parts) or "0s"
+
+
+def parse_duration(value: object) -> Duration:
+    """Raises ``ValueError`` with a sentence for the reader of the file."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"a duration needs a unit: write {value}s, {value}m or {value}h")  # noqa: TRY004
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match or not value:
+        raise ValueError("expected a duration such as 30s, 5m, 4h, 2d or 1m30s")
+    return Duration(sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS, strict=True)))
+
+
+class BadConfig(ConfigError):
+    """Everything that is wrong with a file, one ``problems`` line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class _Mapping(dict[Hashable, Any]):
+    """A mapping of the file and the lines on which its keys stand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[Hashable, int] = {}
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice and remembers lines."""
+
+
+def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:
+    result = _Mapping()
+    loader.flatten_mapping(node)
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key must be a plain word", key_node.start_mark
+            )
+        if key in result:
+            raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+        result.lines[key] = key_node.start_mark.line + 1
+    return result
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+def show_path(path: KeyPath) -> str:
+    """``("lines", "sales", "members", 0)`` as ``lines.sales.members[0]``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+class YamlFile:
+    """One file that is being read. ``problems`` grows while its values are asked for, ``referenced``
+    names the keys whose value came from outside by ``${…}``."""
+
+    def __init__(self, path: Path, env: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        self.problems: list[str] = []
+        self.referenced: set[KeyPath] = set()
+        self._env = os.environ if env is None else env
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: is not UTF-8 text") from error
+        try:
+            tree = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            line = f":{mark.line + 1}" if mark else ""
+            raise ConfigError(f"{path}{line}: not YAML: {error.problem}") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}: not YAML: {error}") from error
+        self.tree: Any = _Mapping() if tree is None else tree
+
+    def problem(self, path: KeyPath, text: str) -> None:
+        """Notes what is wrong at a key."""
+        line = self._line(path)
+        where = f"{self.path}:{line}" if line else str(self.path)
+        key = show_path(path)
+        self.problems.append(f"{where}: {key}: {text}" if key else f"{where}: {text}")
+
+    def raise_problems(self) -> None:
+        """Raises ``BadConfig`` if anything was noted."""
+        if self.problems:
+            raise BadConfig(self.problems)
+
+    def _line(self, path: KeyPath) -> int:
+        node, line = self.tree, 0
+        for step in path:
+            if isinstance(node, _Mapping) and step in node:
+                line = node.lines[step]
+                node = node[step]
+            elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+                node = node[step]
+            else:
+                break
+        return line
+
+    # ---------------------------------------------------------------- values
+
+    def build(self, kind: Any, value: Any, path: KeyPath = ()) -> Any:
+        """``value`` as a ``kind``: a msgspec struct, ``dict[str, …]``, ``list[…]`` or a plain type.
+        What does not fit is noted and comes back as None."""
+        constrained, kind = kind, _bare(kind)
+        if typing.get_origin(kind) in (Union, types.UnionType):
+            constrained = kind = _arm(kind, value)
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return self._struct(kind, value, path)
+        if origin is dict and isinstance(value, dict):
+            return self._dict(arguments[1], value, path)
+        if origin is list and isinstance(value, list):
+            return [self.build(arguments[0], item, (*path, n)) for n, item in enumerate(value)]
+        return self._leaf(constrained, value, path)
+
+    def _dict(self, kind: Any, value: dict[Hashable, Any], path: KeyPath) -> dict[str, Any]:
+        result = {}
+        for key, item in value.items():
+            if isinstance(key, str):
+                result[key] = self.build(kind, item, (*path, key))
+            else:
+                self.problem((*path, key), f"YAML reads this key as {key!r}: put it in quotes")
+        return result
+
+    def _struct(self, kind: type[msgspec.Struct], value: Any, path: KeyPath) -> Any:
+        if value is None and not any(field.required for field in msgspec.structs.fields(kind)):
+            value = {}
+        if not isinstance(value, dict):
+            keys = ", ".join(field.name for field in msgspec.structs.fields(kind))
+            self.problem(path, f"expected a mapping with the keys {keys}")
+            return None
+        before = len(self.problems)
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        given: dict[str, Any] = {}
+        for key, item in value.items():
+            if key in fields and isinstance(key, str):
+                given[key] = self.build(hints[key], item, (*path, key))
+            else:
+                self.problem((*path, key), unknown_word("key", str(key), fields))
+        for name, field in fields.items():
+            if field.required and name not in value:
+                self.problem(path, f"{name} is missing")
+        if len(self.problems) > before:
+            return None
+        try:
+            return kind(**given)
+        except ValueError as error:
+            self.problem(path, str(error))
+            return None
+
+    def _leaf(self, kind: Any, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, str):
+            value = self._resolve(value, path)
+            if value is None:
+                return None
+        try:
+            if _bare(kind) is Duration:
+                return parse_duration(value)
+            return msgspec.convert(value, kind, dec_hook=_convert)
+        except msgspec.ValidationError as error:
+            self.problem(path, _sentence(str(error), kind, value))
+        except ValueError as error:
+            self.problem(path, str(error))
+        return None
+
+    def _resolve(self, text: str, path: KeyPath) -> str | None:
+        """The text with its references replaced; None (and a problem) when one is missing."""
+        missing = False
+
+        def replace(match: re.Match[str]) -> str:
+            nonlocal missing
+            name = match.group(1)
+            if name is None:
+                return "${"
+            try:
+                found = self._refer(name)
+            except ConfigError as error:
+                missing = True
+                self.problem(path, str(error))
+                return ""
+            self.referenced.add(path)
+            return found
+
+        result = _REFERENCE.sub(replace, text)
+        return None if missing else result
+
+    def _refer(self, name: str) -> str:
+        if name.startswith("file:"):
+            file = self.path.parent / Path(name[5:]).expanduser()
+            try:
+                return file.read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"${{{name}}} cannot be read: {type(error).__name__}") from error
+        if not _NAME.match(name):
+            raise ConfigError(f"${{{name}}} is neither ${{NAME}} nor ${{file:/path}}; $${{ is a plain ${{")
+        if name not in self._env:
+            raise ConfigError(f"the environment has no {name}")
+        return self._env[name]
+
+
+def _bare(kind: Any) -> Any:
+    """The type without its ``Annotated``."""
+    while typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    return kind
+
+
+def _arm(union: Any, value: Any) -> Any:
+    """The member of a union that a value was meant for."""
+    arms = typing.get_args(union)
+    if value is None and type(None) in arms:
+        return type(None)
+    arms = tuple(arm for arm in arms if arm is not type(None))
+    if isinstance(value, dict):
+        arms = tuple(arm for arm in arms if typing.get_origin(arm) is dict) or arms
+    return Union[arms]
+
+
+def unknown_word(what: str, word: str, allowed: Sequence[str] | Mapping[str, object]) -> str:
+    """``unknown key answer_withn; did you mean answer_within? Allowed: …``"""
+    known = sorted(allowed)
+    close = difflib.get_close_matches(word, known, 1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"unknown {what} {word}{hint} Allowed: {', '.join(known) or 'none'}"
+
+
+def _convert(kind: type, value: Any) -> Any:
+    """For the types that msgspec does not know: our own kinds of strings."""
+    if issubclass(kind, str) and isinstance(value, str):
+        return kind(value)
+    raise ValueError("expected a text")
+
+
+def _sentence(error: str, kind: Any, value: object) -> str:
+    kind = _bare(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        word = {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+        return unknown_word("value", word, [str(a) for a in typing.get_args(kind)])
+    text = error.split(" - at `")[0]
+    text = text[:1].lower() + text[1:]
+    return (
+        text.replace("`str`", "a text")
+        .replace("`int`", "a whole number")
+        .replace("`bool`", "on or off")
+        .replace("`array`", "a list [a, b]")
+    )
