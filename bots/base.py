@@ -81,7 +81,12 @@ class Rejected(SendOutcome):
 
 
 class Uncertain(SendOutcome):
-    """It left, and nobody knows whether it arrived: never sent again by itself."""
+    """It left, and nobody knows whether it arrived: never sent again by itself. ``external_ids``
+    are the parts that certainly did."""
+
+    def __init__(self, reason: str, *, external_ids: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.external_ids = list(external_ids)
 
 
 class Sent(msgspec.Struct):
@@ -98,6 +103,16 @@ class Inbox(Protocol):
         ``Unavailable``: then answer 503, or do not move the offset."""
 
 
+class MediaFiles(Protocol):
+    """The part of the media store that channels' files go through."""
+
+    async def put(self, chunks: AsyncIterator[bytes], name: str, mime: str) -> str:
+        """Keeps a file and returns its key."""
+
+    async def read(self, key: str) -> bytes:
+        """The whole file. Raises ``NavbatError`` or ``OSError`` when it is not there."""
+
+
 class Channel(abc.ABC):
     """One configured channel. Created once per process; ``open`` and ``close`` frame its life."""
 
@@ -110,15 +125,19 @@ class Channel(abc.ABC):
     """Token bucket of one chat: messages a second, burst."""
     rate: ClassVar[tuple[float, int]] = (30.0, 30)
     """Token bucket of the whole channel."""
+    file_limit: int = 50 * 1024 * 1024
+    """Attachments larger than this many bytes are not fetched."""
 
     def __init__(self, name: str, settings: Any) -> None:
         self.name = name
         self.settings = settings
+        self.trouble = ""
+        """What is wrong with it now, for the status; empty while it works."""
 
-    async def open(self) -> None:
+    async def open(self) -> None:  # noqa: B027
         """Makes clients; no network call."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """Closes them."""
 
     async def who_am_i(self) -> str:
@@ -126,12 +145,17 @@ class Channel(abc.ABC):
         ``NavbatError``."""
         return ""
 
-    async def run(self, inbox: Inbox) -> None:
+    async def run(self, inbox: Inbox) -> None:  # noqa: B027
         """The pull loop, where the channel has one: ends only by cancellation."""
 
     def routes(self, inbox: Inbox) -> Sequence[web.RouteDef]:
         """The HTTP routes of a push channel: verify, ``await inbox.put(body)``, answer."""
         return ()
+
+    def number(self, body: bytes) -> int | None:
+        """The place of a body in the platform's own order, where its transport may deliver bodies
+        out of order and the numbers have no gaps; None keeps the order of arrival."""
+        return None
 
     @abc.abstractmethod
     def parse(self, body: bytes) -> list[Event]:
@@ -143,7 +167,7 @@ class Channel(abc.ABC):
         """Carries out one delivery (``files`` are its media, read from the media store).
         Raises ``TryLater``, ``Rejected`` or ``Uncertain``."""
 
-    async def typing(self, chat: str) -> None:
+    async def typing(self, chat: str) -> None:  # noqa: B027
         """Shows the customer that somebody is writing; failures do not matter."""
 
     def fetch(self, media: Media) -> AsyncIterator[bytes]:

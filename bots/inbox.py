@@ -1,0 +1,180 @@
+"""The way in: transports put raw bodies into the inbox, the parser turns them into events.
+
+A transport may tell its platform "received" only after ``put`` returned. Parsing comes later, may
+be repeated, and refuses nothing: what cannot be parsed becomes an "unsupported message" that keeps
+the raw body. Bodies leave the inbox in the same step in which their events enter the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from bots.base import Can, Channel, MediaFiles
+from bots.fetch import Fetcher, jobs_for
+from bots.order import Reorder
+from bots.supervision import Backoff, Health, lead, report_for_ever
+from crm.errors import NavbatError, Unavailable
+from router.events import Author, Event, MessageReceived
+from router.log import Log, now_ms
+
+logger = logging.getLogger(__name__)
+
+READ = 256
+"""Bodies taken from one inbox at a time."""
+
+UNKNOWN_CHAT = "unparsed"
+"""The chat of a body that does not even say where it was written."""
+
+
+class ChannelInbox:
+    """The inbox as one channel sees it."""
+
+    def __init__(self, log: Log, channel: str) -> None:
+        self._log = log
+        self._channel = channel
+
+    async def put(self, *bodies: bytes) -> None:
+        """Returns when all bodies are durable, in this order. Raises ``Unavailable``; then some of
+        them may be durable all the same, and event ids make their repetition harmless."""
+        outcomes = await asyncio.gather(
+            *(self._log.put_raw(self._channel, body) for body in bodies), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+class Receiver:
+    """Everything that comes in through the given channels. Any number of processes may run one:
+    each takes web hooks and parses, and for each pull channel one of them pulls."""
+
+    def __init__(self, log: Log, channels: Sequence[Channel], media: MediaFiles) -> None:
+        self._log = log
+        self._channels = {channel.name: channel for channel in channels}
+        self._inboxes = {channel.name: ChannelInbox(log, channel.name) for channel in channels}
+        self._media = media
+        self._token = uuid.uuid4().hex
+
+    def routes(self) -> list[web.RouteDef]:
+        """The web hooks of all push channels."""
+        return [
+            route for name, channel in self._channels.items() for route in channel.routes(self._inboxes[name])
+        ]
+
+    async def run(self) -> None:
+        """Pulls, parses and fetches until cancelled."""
+        if not self._channels:
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._parse_for_ever(), name="inbox-parse")
+            for name, channel in self._channels.items():
+                group.create_task(self._report(channel), name=f"health-{name}")
+                if type(channel).run is not Channel.run:
+                    group.create_task(self._lead_for_ever(channel, "pull", self._pull), name=f"pull-{name}")
+                if Can.FETCH in channel.can:
+                    group.create_task(
+                        self._lead_for_ever(channel, "fetch", self._fetch), name=f"fetch-{name}"
+                    )
+
+    async def _report(self, channel: Channel) -> None:
+        await report_for_ever(self._log, f"channel:{channel.name}", lambda: Health(trouble=channel.trouble))
+
+    async def _pull(self, channel: Channel) -> None:
+        channel.trouble = ""
+        await channel.run(self._inboxes[channel.name])
+
+    async def _fetch(self, channel: Channel) -> None:
+        await Fetcher(self._log, channel, self._media).run()
+
+    async def _lead_for_ever(
+        self, channel: Channel, what: str, work: Callable[[Channel], Awaitable[None]]
+    ) -> None:
+        """Does one channel's work whenever this process leads in it, and again after a failure, so
+        that none disturbs another."""
+        backoff = Backoff()
+        while True:
+            started = now_ms()
+            try:
+                await lead(self._log, f"{what}:{channel.name}", self._token, lambda _: work(channel))
+            except NavbatError as error:
+                channel.trouble = str(error)
+                logger.warning("channel %s: %s stopped: %s", channel.name, what, type(error).__name__)
+            except Exception as error:  # the boundary: a channel's bug stays its own
+                channel.trouble = f"failed: {type(error).__name__}"
+                logger.exception("channel %s: %s failed", channel.name, what)
+            if now_ms() - started > 60_000:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
+
+    # ---------------------------------------------------------------- parsing
+
+    async def _parse_for_ever(self) -> None:
+        backoff = Backoff(most=5.0)
+        names = list(self._channels)
+        after: dict[str, str] = {}
+        order = {name: Reorder() for name in names}
+        while True:
+            try:
+                waits = [wait for wait in (order[name].wait(now_ms()) for name in names) if wait]
+                rows = await self._log.read_raw(names, after, READ, min([2000, *waits]))
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            for name, entry, body in rows:
+                order[name].add(entry, self._channels[name].number(body), body, now_ms())
+                after[name] = entry
+            for name in names:
+                if ready := order[name].take(now_ms()):
+                    await self._move(self._channels[name], ready)
+
+    async def _move(self, channel: Channel, ready: Sequence[tuple[str, bytes]]) -> None:
+        """Moves bodies as events into the log, however long Redis takes to come back."""
+        events = [event for _, body in ready for event in understand(channel, body)]
+        jobs = jobs_for(events) if Can.FETCH in channel.can else []
+        backoff = Backoff(most=5.0)
+        while True:
+            try:
+                return await self._log.move_parsed(channel.name, [entry for entry, _ in ready], events, jobs)
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+
+
+def understand(channel: Channel, body: bytes) -> list[Event]:
+    """The events of a raw body; never raises."""
+    try:
+        return channel.parse(body)
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a body does to the parser, it is kept
+        logger.warning("channel %s: %s while parsing a body", channel.name, type(error).__name__)
+        return [unsupported(channel.name, body)]
+
+
+def unsupported(channel: str, body: bytes) -> MessageReceived:
+    """The message that stands for a body nobody understood."""
+    return MessageReceived(
+        channel=channel,
+        chat=UNKNOWN_CHAT,
+        event_id=body_event_id(channel, body),
+        author=Author(),
+        kind="unsupported",
+        raw=body,
+    )
+
+
+class _Numbered(msgspec.Struct):
+    update_id: int
+
+
+def body_event_id(channel: str, body: bytes) -> str:
+    """The deduplication key of a body that only its bytes tell apart."""
+    try:
+        return f"{channel}:{msgspec.json.decode(body, type=_Numbered).update_id}"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return f"{channel}:{hashlib.sha256(body).hexdigest()}"

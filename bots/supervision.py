@@ -1,0 +1,110 @@
+"""Keeping parts alive: back-off with jitter, leadership by lease, and what the status shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from crm.errors import LeaseLost, Unavailable
+from router.log import Lease, Log
+
+logger = logging.getLogger(__name__)
+
+REPORT_EVERY = 5.0
+"""Seconds between two health reports; a report lives three times as long."""
+
+
+class Backoff:
+    """Growing waits in seconds: doubling from ``first`` up to ``most``, each shortened at random
+    by up to half so that many clients do not come back at the same moment."""
+
+    def __init__(self, first: float = 0.2, most: float = 30.0) -> None:
+        self._first = first
+        self._most = most
+        self._next = first
+
+    def next(self) -> float:
+        """The wait before the next try."""
+        wait = self._next * random.uniform(0.5, 1.0)
+        self._next = min(self._most, self._next * 2)
+        return wait
+
+    def reset(self) -> None:
+        """It worked: begin small again."""
+        self._next = self._first
+
+
+class Health(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One part's report: what is wrong with it (empty: nothing), whether this process leads, and
+    how many deliveries it holds in memory."""
+
+    trouble: str = ""
+    leading: bool = True
+    waiting: int = 0
+
+
+async def report_for_ever(log: Log, part: str, health: Callable[[], Health]) -> None:
+    """Tells the health of a part until cancelled. Redis being away is not its business."""
+    while True:
+        with contextlib.suppress(Unavailable):
+            await log.report(part, msgspec.json.encode(health()), ttl=3 * REPORT_EVERY)
+        await asyncio.sleep(REPORT_EVERY)
+
+
+async def lead(log: Log, of: str, token: str, work: Callable[[Lease], Awaitable[None]]) -> None:
+    """Runs ``work`` whenever the lease ``of`` is ours, until cancelled; another process stands by
+    meanwhile. When the lease is lost the work is cancelled and the standing by begins anew.
+    Whatever else ``work`` raises goes to the caller."""
+    lease = Lease(log, of, token)
+    while True:
+        if await _acquired(lease):
+            logger.info("leading %s", of)
+            try:
+                await _work_while_ours(lease, work)
+            except LeaseLost:
+                logger.warning("lost the lease of %s", of)
+            finally:
+                with contextlib.suppress(Unavailable, TimeoutError):
+                    async with asyncio.timeout(1):
+                        await lease.release()
+        await asyncio.sleep(lease.ttl_ms / 3000 * random.uniform(0.5, 1.0))
+
+
+async def _acquired(lease: Lease) -> bool:
+    try:
+        return await lease.acquire()
+    except Unavailable:
+        return False
+
+
+async def _work_while_ours(lease: Lease, work: Callable[[Lease], Awaitable[None]]) -> None:
+    working = asyncio.ensure_future(work(lease))
+    keeping = asyncio.ensure_future(_keep(lease))
+    try:
+        done, _ = await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        keeping.cancel()
+        outcomes = await asyncio.gather(working, keeping, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+            raise outcome
+    if working in done:
+        raise RuntimeError(f"{lease.key}: the work ended by itself")
+
+
+async def _keep(lease: Lease) -> None:
+    """Renews a lease; ends with ``LeaseLost``. While Redis is away nobody can take the lease, so
+    that alone is no reason to stop."""
+    while True:
+        await asyncio.sleep(lease.ttl_ms / 3000)
+        try:
+            if not await lease.renew():
+                raise LeaseLost(f"{lease.key} is somebody else's now")
+        except Unavailable:
+            continue
