@@ -107,6 +107,8 @@ class MessageChange(Record, kw_only=True):
     edited_at: int = 0
     deleted_at: int = 0
     delivery: Delivery = ""
+    up_to: bool = False
+    """``delivery`` holds for every earlier outgoing message of the chat too (a read mark)."""
     error: str = ""
     reactions: dict[str, list[str]] = {}
     media_index: int = -1

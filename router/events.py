@@ -12,7 +12,7 @@ from typing import Union
 
 import msgspec
 
-from crm.records import Button, Duty, Identity, Media, MessageKind, Role
+from crm.records import Button, Duty, Media, MessageKind, Role
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
@@ -272,19 +272,10 @@ class OperatorChanged(Event, kw_only=True):
     """Token ids that stopped working, or ``["*"]``: every login of this operator ends now."""
 
 
-class CustomerKnown(Event, kw_only=True):
-    """What the store knows of who is writing in a chat, when the answer came after the message."""
-
-    chat: str
-    customer: str
-    name: str = ""
-    identities: list[Identity] = []
-
-
 AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
-    Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, CustomerKnown,
+    Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged,
 ]  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError, WatchError
 
 from crm.errors import LeaseLost, Unavailable
 from router.events import Event, encode_event
-from router.state import Delivery, Entry, decode_delivery, decode_entry, encode
+from router.state import Delivery, Entry, decode_delivery, decode_entry
 
 SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
 """Event ids are remembered for one to two of these: the longest redelivery we know is 7 days
@@ -48,7 +48,8 @@ def connect(url: str) -> Redis:
 
 
 @asynccontextmanager
-async def _reaching(what: str) -> AsyncIterator[None]:
+async def reaching(what: str) -> AsyncIterator[None]:
+    """Turns everything that can go wrong on the way to Redis into ``Unavailable``."""
     try:
         yield
     except WatchError as error:
@@ -105,7 +106,7 @@ class Lease:
 
     async def acquire(self) -> bool:
         """True when it is ours now (it was free, or ours already)."""
-        async with _reaching("lease"):
+        async with reaching("lease"):
             if await self._redis.set(self.key, self.token, nx=True, px=self.ttl_ms):
                 return True
             return await self.renew()
@@ -113,12 +114,12 @@ class Lease:
     async def renew(self) -> bool:
         """Extends it if it is still ours; False when it is somebody else's or has run out."""
         script = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
-        async with _reaching("lease"):
+        async with reaching("lease"):
             return bool(await self._redis.eval(script, 1, self.key, self.token, str(self.ttl_ms)))
 
     async def release(self) -> None:
         script = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
-        async with _reaching("lease"):
+        async with reaching("lease"):
             await self._redis.eval(script, 1, self.key, self.token)
 
 
@@ -145,7 +146,7 @@ class _Appender:
         while self._waiting:
             batch, self._waiting = self._waiting[:512], self._waiting[512:]
             try:
-                async with _reaching("append"):
+                async with reaching("append"):
                     pipe = self._redis.pipeline(transaction=False)
                     for key, payload, _ in batch:
                         pipe.execute_command("XADD", key, "*", "e", payload)
@@ -208,7 +209,7 @@ class Log:
         """Takes raw bodies out of the inbox and puts their events into the log (and media jobs into
         the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell."""
         at = now_ms()
-        async with _reaching("move"):
+        async with reaching("move"):
             pipe = self.redis.pipeline(transaction=True)
             for event in events:
                 event.at = event.at or at
@@ -230,7 +231,7 @@ class Log:
     async def finish_job(self, channel: str, id: str, outcome: Event) -> None:
         """Appends the outcome and removes the job in one step."""
         outcome.at = outcome.at or now_ms()
-        async with _reaching("job"):
+        async with reaching("job"):
             pipe = self.redis.pipeline(transaction=True)
             pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
             pipe.xdel(self.keys.fetch(channel), id)
@@ -249,7 +250,7 @@ class Log:
     async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
         """Marks deliveries as being sent, before the first byte leaves. Raises ``LeaseLost``."""
         pipe = self._guarded(lease)
-        async with _reaching("outbox"):
+        async with reaching("outbox"):
             await self._check(pipe, lease)
             pipe.multi()
             pipe.sadd(self.keys.sending(channel), *ids)
@@ -258,13 +259,13 @@ class Log:
 
     async def sending(self, channel: str) -> set[str]:
         """Stream ids of deliveries that were being sent when somebody stopped in the middle."""
-        async with _reaching("outbox"):
+        async with reaching("outbox"):
             return {m.decode() for m in await self.redis.smembers(self.keys.sending(channel))}
 
     async def finish_sending(self, channel: str, done: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Removes deliveries (by stream id) and appends their outcomes in one step."""
         at = now_ms()
-        async with _reaching("outbox"):
+        async with reaching("outbox"):
             pipe = self.redis.pipeline(transaction=True)
             for id, outcomes in done:
                 for outcome in outcomes:
@@ -276,7 +277,7 @@ class Log:
 
     async def release_sending(self, channel: str, id: str) -> None:
         """Takes the mark back: it is certain that nothing left (refused connection, 429)."""
-        async with _reaching("outbox"):
+        async with reaching("outbox"):
             await self.redis.srem(self.keys.sending(channel), id)
 
     # ---------------------------------------------------------------- the journal
@@ -286,7 +287,7 @@ class Log:
         if block_ms:
             rows = await self._xread({self.keys.journal: after}, count, block_ms)
             return [(id, decode_entry(fields[b"e"])) for _, id, fields in rows]
-        async with _reaching("journal"):
+        async with reaching("journal"):
             found = await self.redis.execute_command(
                 "XRANGE", self.keys.journal, f"({after}" if after != "0" else "-", "+", "COUNT", count
             )
@@ -294,7 +295,7 @@ class Log:
 
     async def journal_bounds(self) -> tuple[str, str]:
         """(oldest id still there, newest id ever), ``"0-0"`` where there is none."""
-        async with _reaching("journal"):
+        async with reaching("journal"):
             pipe = self.redis.pipeline(transaction=False)
             pipe.execute_command("XRANGE", self.keys.journal, "-", "+", "COUNT", 1)
             pipe.execute_command("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1)
@@ -303,12 +304,12 @@ class Log:
 
     async def reader(self, name: str) -> str:
         """Up to where a named reader of the journal has come; ``"0"`` at first."""
-        async with _reaching("reader"):
+        async with reaching("reader"):
             found = await self.redis.get(self.keys.reader(name))
         return found.decode() if found else "0"
 
     async def set_reader(self, name: str, id: str) -> None:
-        async with _reaching("reader"):
+        async with reaching("reader"):
             await self.redis.set(self.keys.reader(name), id)
 
     # ---------------------------------------------------------------- the desk's writer
@@ -316,21 +317,25 @@ class Log:
     async def load(self) -> tuple[str, dict[str, bytes], list[bytes], list[bytes]]:
         """(cursor, the desk's own fields, sessions, operators) as last committed. Sessions are
         read in pieces so that Redis never stalls on a large desk; only the lease holder calls it."""
-        async with _reaching("load"):
+        async with reaching("load"):
             cursor = await self.redis.get(self.keys.cursor)
-            desk = {k.decode(): v for k, v in (await self.redis.hgetall(self.keys.desk)).items()}
         return (
             cursor.decode() if cursor else "0",
-            desk,
+            await self.load_fields(),
             await self.hash_values(self.keys.sessions),
             await self.hash_values(self.keys.operators),
         )
+
+    async def load_fields(self) -> dict[str, bytes]:
+        """The desk's own fields: its lines, counters and heartbeats."""
+        async with reaching("load"):
+            return {k.decode(): v for k, v in (await self.redis.hgetall(self.keys.desk)).items()}
 
     async def hash_values(self, key: str) -> list[bytes]:
         """All values of a hash, by HSCAN."""
         found: dict[bytes, bytes] = {}
         position = 0
-        async with _reaching("load"):
+        async with reaching("load"):
             while True:
                 position, part = await self.redis.hscan(key, position, count=5000)
                 found.update(part)
@@ -342,11 +347,15 @@ class Log:
         rows = await self._xread({self.keys.log: after}, count, max(1, block_ms))
         return [(id, fields[b"e"]) for _, id, fields in rows]
 
-    async def trim(self, max_age_ms: int, log_before: str, journal_before: str) -> None:
-        """Drops what is older than ``max_age_ms`` and behind every reader's cursor."""
-        oldest = f"{now_ms() - max_age_ms}-0"
-        async with _reaching("trim"):
-            for key, before in ((self.keys.log, log_before), (self.keys.journal, journal_before)):
+    async def trim(self, log_age_ms: int, journal_age_ms: int, log_before: str, journal_before: str) -> None:
+        """Drops what is older than its age and behind every reader's cursor."""
+        streams = (
+            (self.keys.log, log_age_ms, log_before),
+            (self.keys.journal, journal_age_ms, journal_before),
+        )
+        async with reaching("trim"):
+            for key, age_ms, before in streams:
+                oldest = f"{now_ms() - age_ms}-0"
                 await self.redis.execute_command("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
 
     def seen_keys(self, at: int) -> tuple[str, str]:
@@ -363,75 +372,17 @@ class Log:
         if await pipe.get(lease.key) != lease.token.encode():
             raise LeaseLost("another process writes this desk now")
 
-    async def guard(self, lease: Lease, event_ids: Sequence[str], at: int) -> tuple[Pipeline, set[str]]:
-        """Starts a commit: a pipeline that fails if the lease changes hands, and which of the
-        event ids have been applied before. The caller resets the pipeline if it gives up."""
-        pipe = self._guarded(lease)
-        try:
-            async with _reaching("guard"):
-                await self._check(pipe, lease)
-                seen: set[str] = set()
-                if event_ids:
-                    for key in self.seen_keys(at):
-                        flags = await pipe.execute_command("SMISMEMBER", key, *event_ids)
-                        seen.update(id for id, flag in zip(event_ids, flags, strict=True) if flag)
-            return pipe, seen
-        except BaseException:
-            await pipe.reset()
-            raise
-
-    async def commit(
-        self,
-        pipe: Pipeline,
-        lease: Lease,
-        *,
-        cursor: str | None,
-        at: int,
-        event_ids: Sequence[str],
-        sessions: dict[str, bytes],
-        closed: Sequence[str],
-        operators: dict[str, bytes],
-        desk: dict[str, bytes],
-        entry: Entry | None,
-        deliveries: Sequence[Delivery],
-    ) -> None:
-        """All that a batch changed, in one MULTI. Raises ``LeaseLost`` or ``Unavailable``; in the
-        second case nobody knows whether it happened, and the caller must load anew."""
-        keys = self.keys
-        pipe.multi()
-        if sessions:
-            pipe.execute_command("HSET", keys.sessions, *_flat(sessions))
-        if closed:
-            pipe.hdel(keys.sessions, *closed)
-        if operators:
-            pipe.execute_command("HSET", keys.operators, *_flat(operators))
-        if desk:
-            pipe.execute_command("HSET", keys.desk, *_flat(desk))
-        if event_ids:
-            newer, _ = self.seen_keys(at)
-            pipe.sadd(newer, *event_ids)
-            pipe.pexpire(newer, 2 * SEEN_PERIOD_MS)
-        for delivery in deliveries:
-            pipe.execute_command("XADD", keys.out(delivery.channel), "*", "e", encode(delivery))
-        if entry is not None:
-            pipe.execute_command("XADD", keys.journal, "*", "e", encode(entry))
-        if cursor is not None:
-            pipe.set(keys.cursor, cursor)
-        pipe.pexpire(lease.key, lease.ttl_ms)
-        async with _reaching("commit"):
-            await pipe.execute()
-
     # ---------------------------------------------------------------- health and hints
 
     async def report(self, part: str, fields: bytes, ttl: float = 15.0) -> None:
         """Tells how a part does; forgotten after ``ttl`` seconds without a new report."""
-        async with _reaching("health"):
+        async with reaching("health"):
             await self.redis.set(f"{self.keys.health}:{part}", fields, px=int(ttl * 1000))
 
     async def reports(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         prefix = self.keys.health + ":"
-        async with _reaching("health"):
+        async with reaching("health"):
             names = [k async for k in self.redis.scan_iter(match=_literal(prefix) + "*", count=1000)]
             if names:
                 values = await self.redis.mget(names)
@@ -442,7 +393,7 @@ class Log:
 
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``."""
-        async with _reaching("lag"):
+        async with reaching("lag"):
             cursor = await self.redis.get(self.keys.cursor)
             after = f"({cursor.decode()}" if cursor else "-"
             behind = await self.redis.execute_command("XRANGE", self.keys.log, after, "+", "COUNT", 10_000)
@@ -454,16 +405,16 @@ class Log:
 
     async def hint(self, payload: bytes) -> None:
         """Publishes something that may be lost: typing, drafting."""
-        async with _reaching("hint"):
+        async with reaching("hint"):
             await self.redis.publish(self.keys.hints, payload)
 
     async def hints(self) -> AsyncIterator[bytes]:
         """Follows the hints of all processes until it is closed."""
         async with self.redis.pubsub() as pubsub:
-            async with _reaching("hints"):
+            async with reaching("hints"):
                 await pubsub.subscribe(self.keys.hints)
             while True:
-                async with _reaching("hints"):
+                async with reaching("hints"):
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=COMMAND_TIMEOUT)
                 if message:
                     yield message["data"]
@@ -477,7 +428,7 @@ class Log:
         self, positions: dict[str, str], count: int, block_ms: int
     ) -> list[tuple[bytes, str, dict[bytes, bytes]]]:
         block = ("BLOCK", min(block_ms, int(COMMAND_TIMEOUT * 1000))) if block_ms else ()
-        async with _reaching("read"):
+        async with reaching("read"):
             found = await self.redis.execute_command(
                 "XREAD", "COUNT", count, *block, "STREAMS", *positions.keys(), *positions.values()
             )
@@ -503,10 +454,6 @@ def _pairs(fields: object) -> dict[bytes, bytes]:
     if isinstance(fields, dict):
         return fields
     return dict(zip(fields[::2], fields[1::2], strict=True))  # type: ignore[index]
-
-
-def _flat(mapping: dict[str, bytes]) -> list[str | bytes]:
-    return [part for pair in mapping.items() for part in pair]
 
 
 def _literal(text: str) -> str:

@@ -302,6 +302,8 @@ class Welcome(Frame, kw_only=True):
     """Right -> lines it holds in."""
     duty: Duty = "offline"
     token: str = ""
+    ticket: str = ""
+    """Authorises uploads and downloads (``Authorization: Bearer …``) while this connection lives."""
     resumed: bool = False
     heartbeat: float = HEARTBEAT
 

@@ -54,13 +54,15 @@ class Session(Saved, kw_only=True):
     last_kind: str = ""
     last_external_in: str = ""
     """The customer's newest message on the channel: quotes and read marks name it."""
+    language: str = ""
     outgoing: bool = False
+    notified: bool = False
+    """The waiting notice has been sent."""
     pinned: bool = False
     can_write: bool = True
     answered_by_holder: bool = False
     offer_until: int = 0
     transfer_from: str = ""
-    transfer_status: str = ""
     had: list[str] = []
     """Operators to whom it was given in this round and who missed, skipped or returned it."""
     pause_until: int = 0
@@ -71,8 +73,10 @@ class Session(Saved, kw_only=True):
     return_reason: str = ""
     return_when_written: bool = False
     """Its holder left: the session returns to the queue with the customer's next message."""
-    timers: dict[str, int] = {}
-    """Kind of timer -> due."""
+    renewed: bool = False
+    """An offer of it has been renewed once: the supervisors were told."""
+    timers: dict[str, tuple[int, int]] = {}
+    """Kind of timer -> (due, order in which it was armed)."""
 
 
 class OperatorState(Saved, kw_only=True):
@@ -86,8 +90,8 @@ class OperatorState(Saved, kw_only=True):
     duty: Duty = "offline"
     duty_since: int = 0
     duty_reason: str = ""
-    seen_at: int = 0
-    """The last heartbeat of one of his consoles."""
+    here: bool = False
+    """One of his consoles answers."""
     given_at: int = 0
     """A growing stamp of the last session the queue gave him; 0 = never."""
     missed: int = 0

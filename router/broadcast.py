@@ -1,0 +1,180 @@
+"""Who is told what: immediate frames to those who look at a session, lists to the rest, coalesced."""
+
+from __future__ import annotations
+
+from crm.records import Message, MessageChange
+from router.connection import Connection
+from router.picture import Picture, is_waiting
+from router.protocol import Changes, encode_frame
+from router.state import Session
+
+
+class Broadcast:
+    """The interests of all connections of one gateway. The cost of a message grows with those who
+    look at its session, not with all who are connected."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture = picture
+        self.of_operator: dict[str, set[Connection]] = {}
+        self._watchers: dict[str, set[Connection]] = {}
+        self._everybody: set[Connection] = set()
+        self._dirty: set[str] = set()
+        self._lines: set[str] = set()
+        self._listed: dict[str, str] = {}
+        """Sessions last told as waiting -> their line."""
+        self.operators_changed: set[str] = set()
+
+    def join(self, connection: Connection) -> None:
+        self._everybody.add(connection)
+        self.of_operator.setdefault(connection.name, set()).add(connection)
+        for id in connection.watching:
+            self._watchers.setdefault(id, set()).add(connection)
+
+    def leave(self, connection: Connection) -> None:
+        self._everybody.discard(connection)
+        self.of_operator.get(connection.name, set()).discard(connection)
+        for id in list(connection.watching):
+            self.unwatch(connection, id)
+
+    def watch(self, connection: Connection, session: str) -> None:
+        connection.watching.add(session)
+        self._watchers.setdefault(session, set()).add(connection)
+
+    def unwatch(self, connection: Connection, session: str) -> None:
+        connection.watching.discard(session)
+        watchers = self._watchers.get(session)
+        if watchers is not None:
+            watchers.discard(connection)
+            if not watchers:
+                del self._watchers[session]
+
+    def looking_at(self, session: str) -> set[Connection]:
+        """Connections that see this session's messages at once."""
+        found = set(self._watchers.get(session, ()))
+        state = self._picture.sessions.get(session)
+        if state is not None:
+            for name in (state.holder, *state.seen_by, *state.guests):
+                found |= self.of_operator.get(name, set())
+        return found
+
+    # ---------------------------------------------------------------- at once
+
+    def tell(
+        self,
+        id: str,
+        news: list[tuple[Session, Session | None]],
+        messages: dict[str, list[Message]],
+        changes: dict[str, list[MessageChange]],
+    ) -> None:
+        """One journal entry: to everybody who looks at a session that it changed."""
+        states = {session.id: (session, old) for session, old in news}
+        for session_id in states.keys() | messages.keys() | changes.keys():
+            state, old = states.get(session_id, (self._picture.sessions.get(session_id), None))
+            if session_id in states and state is not None:
+                self._note(state, old)
+            targets = self._targets(session_id, state)
+            if targets:
+                frame = Changes(
+                    id=id,
+                    messages=messages.get(session_id, []),
+                    changes=changes.get(session_id, []),
+                    sessions=[self._picture.view(state)] if state is not None and session_id in states else [],
+                )
+                data = encode_frame(frame)
+                for connection in targets:
+                    connection.send_change(id, data)
+            if old is not None:
+                self._tell_former(id, old, targets)
+
+    def _targets(self, session_id: str, state: Session | None) -> set[Connection]:
+        found = set(self._watchers.get(session_id, ()))
+        if state is not None:
+            for name in (state.holder, *state.seen_by, *state.guests):
+                if name:
+                    found |= self.of_operator.get(name, set())
+        return found
+
+    def _tell_former(self, id: str, old: Session, still: set[Connection]) -> None:
+        """Those to whom it belonged before, and who do not look at it any more."""
+        names = {old.holder, *old.seen_by, *old.guests} - {""}
+        former = {c for name in names for c in self.of_operator.get(name, ())} - still
+        if not former:
+            return
+        now = self._picture.sessions.get(old.id)
+        for connection in former:
+            shown = now is not None and self._picture.concerns(connection.access, now)
+            frame = (
+                Changes(id=id, sessions=[self._picture.view(now)])
+                if now is not None and shown
+                else Changes(id=id, gone=[old.id])
+            )
+            connection.send_change(id, encode_frame(frame))
+
+    # ---------------------------------------------------------------- lists
+
+    def _note(self, session: Session, old: Session | None) -> None:
+        before = (old.status, old.line) if old is not None else None
+        if before != (session.status, session.line):
+            self._lines.add(session.line)
+            if old is not None:
+                self._lines.add(old.line)
+        if session.id in self._listed or (is_waiting(session) and session.status != "closed"):
+            self._dirty.add(session.id)
+            self._lines.add(session.line)
+
+    def flush(self) -> None:
+        """Tells the lists what has changed since the last time; consoles with the same lines share
+        one encoded frame."""
+        position = self._picture.position
+        dirty, self._dirty = self._dirty, set()
+        lines, self._lines = self._lines, set()
+        operators, self.operators_changed = self.operators_changed, set()
+        if not (dirty or lines or operators):
+            return
+        waiting, gone = self._sort(dirty)
+        frames: dict[frozenset[str], bytes | None] = {}
+        for connection in self._everybody:
+            key = connection.access.lines
+            own = {s.id for s in (*waiting, *gone) if connection.name in (s.holder, *s.seen_by, *s.guests)}
+            if own or operators:
+                data = self._frame(connection, waiting, gone, lines, operators, own)
+            else:
+                if key not in frames:
+                    frames[key] = self._frame(connection, waiting, gone, lines, operators, own)
+                data = frames[key]
+            if data is not None:
+                connection.send_change(position, data)
+
+    def _sort(self, dirty: set[str]) -> tuple[list[Session], list[Session]]:
+        waiting, gone = [], []
+        for id in dirty:
+            session = self._picture.sessions.get(id)
+            if session is not None and is_waiting(session) and not session.seen_by:
+                waiting.append(session)
+                self._listed[id] = session.line
+            elif id in self._listed:
+                line = self._listed.pop(id)
+                gone.append(session or Session(id=id, chat="", channel="", kind="", line=line, customer=""))
+        return waiting, gone
+
+    def _frame(
+        self,
+        connection: Connection,
+        waiting: list[Session],
+        gone: list[Session],
+        lines: set[str],
+        operators: set[str],
+        own: set[str],
+    ) -> bytes | None:
+        access, picture = connection.access, self._picture
+        colleagues = [picture.operators[name] for name in sorted(operators) if name in picture.operators]
+        frame = Changes(
+            id=picture.position,
+            sessions=[picture.view(s) for s in waiting if access.may("read", s.line)],
+            gone=[s.id for s in gone if s.id not in own],
+            lines=[picture.line_view(n) for n in sorted(lines & access.lines) if n in picture.configured.lines],
+            operators=[picture.operator_view(o) for o in colleagues if picture.is_colleague(access, o)],
+        )
+        if frame.sessions or frame.gone or frame.lines or frame.operators:
+            return encode_frame(frame)
+        return None

@@ -1,0 +1,201 @@
+"""One client's connection: what it looks at, its bounded queue of frames, and how it catches up.
+
+A client that does not read costs nobody else anything: when its queue is full, the changes in it are
+dropped and the journal is read again from the last entry that left, once the client reads on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+
+from aiohttp import WSMsgType, web
+
+from crm.errors import Unavailable
+from crm.records import Account, Message
+from router.access import Access
+from router.log import Log, id_key, now_ms
+from router.picture import Picture
+from router.protocol import Changes, Frame, encode_frame
+from router.state import Entry, MessageAdded, MessageChanged, Session
+
+logger = logging.getLogger(__name__)
+
+QUEUE_FRAMES = 1000
+QUEUE_BYTES = 2 << 20
+SEND_TIMEOUT = 300.0
+"""Seconds a client may refuse to read before it is disconnected."""
+RELIST_MS = 1000
+"""Lists are coalesced for up to 0.1 s, so after a resume those of the last second are told again."""
+
+
+class Connection:
+    """Made by the gateway after a login; ``pump`` is its writer and owns the socket's sending side."""
+
+    def __init__(self, socket: web.WebSocketResponse, account: Account, token_id: str, access: Access) -> None:
+        self.socket = socket
+        self.account = account
+        self.token_id = token_id
+        self.access = access
+        self.id = uuid.uuid4().hex[:12]
+        self.ticket = uuid.uuid4().hex
+        self.presence = False
+        self.heard_at = now_ms()
+        self.watching: set[str] = set()
+        self.sent = "0"
+        """The newest journal entry whose frames have all left."""
+        self.lagging = False
+        self.closing: Frame | None = None
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._replayed = (0, 0)
+
+    @property
+    def name(self) -> str:
+        return self.account.name
+
+    # ---------------------------------------------------------------- queueing
+
+    def send(self, frame: Frame) -> None:
+        """Queues an answer; answers are never dropped (a client that asks without reading is
+        disconnected)."""
+        if len(self._queue) >= 2 * QUEUE_FRAMES:
+            self.abort()
+            return
+        self._push("", encode_frame(frame))
+
+    def send_change(self, id: str, data: bytes) -> None:
+        """Queues an encoded ``Changes`` frame of journal entry ``id``; when the queue is full all
+        queued changes are dropped, to be caught up later."""
+        if self.lagging or (self._replayed != (0, 0) and id_key(id) <= self._replayed):
+            return
+        if len(self._queue) >= QUEUE_FRAMES or self._bytes + len(data) > QUEUE_BYTES:
+            self.lagging = True
+            self._queue = deque(item for item in self._queue if not item[0])
+            self._bytes = sum(len(frame) for _, frame in self._queue)
+            logger.info("connection %s does not read and will catch up", self.id)
+            self._wake.set()
+            return
+        self._push(id, data)
+
+    def _push(self, id: str, data: bytes) -> None:
+        self._queue.append((id, data))
+        self._bytes += len(data)
+        self._wake.set()
+
+    def end(self, frame: Frame) -> None:
+        """Says good-bye after what is queued."""
+        self.closing = frame
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Cuts the line."""
+        if self.socket._req is not None and self.socket._req.transport is not None:
+            self.socket._req.transport.abort()
+
+    # ---------------------------------------------------------------- sending
+
+    async def pump(self, log: Log, picture: Picture) -> None:
+        """Sends until the connection ends."""
+        while True:
+            while self._queue:
+                id, data = self._queue.popleft()
+                self._bytes -= len(data)
+                await self._write(data)
+                if id:
+                    self.sent = id
+            if self.lagging:
+                await self._catch_up(log, picture)
+                continue
+            if self.closing is not None:
+                await self._write(encode_frame(self.closing))
+                await self.socket.close()
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _write(self, data: bytes) -> None:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self.socket.send_frame(data, WSMsgType.TEXT)
+
+    async def _catch_up(self, log: Log, picture: Picture) -> None:
+        """Reads the journal on from what left last, as fast as the client reads."""
+        try:
+            oldest, _ = await log.journal_bounds()
+            if id_key(self.sent) < id_key(oldest) and self.sent != "0":
+                self.abort()
+                return
+            await self.replay(log, picture, self.sent)
+        except Unavailable:
+            await asyncio.sleep(0.5)
+
+    async def replay(self, log: Log, picture: Picture, since: str) -> None:
+        """Sends what happened after ``since``; messages exactly once, list entries once more for the
+        last second before it. Leaves catching-up mode when it has come to where the gateway is."""
+        after = f"{max(0, id_key(since)[0] - RELIST_MS)}-0"
+        while True:
+            entries = await log.read_journal(after, count=64)
+            if not entries and id_key(picture.position) <= id_key(after):
+                self._replayed = id_key(after)
+                self.lagging = False
+                return
+            for id, entry in entries:
+                after = id
+                frame = changes_for(self, picture, id, entry, lists_only=id_key(id) <= id_key(since))
+                if frame is not None:
+                    await self._write(encode_frame(frame))
+                if id_key(id) > id_key(self.sent):
+                    self.sent = id
+
+
+def changes_for(
+    connection: Connection, picture: Picture, id: str, entry: Entry, *, lists_only: bool = False
+) -> Changes | None:
+    """What one client must see of one journal entry that it missed. The entry's own states decide
+    who held a session then."""
+    states = {s.id: s for s in entry.sessions}
+    changed = Changes(id=id)
+    for session in entry.sessions:
+        current = picture.sessions.get(session.id)
+        newest = current if current is not None and current.rev > session.rev else session
+        shown = sees(connection, newest) or picture.concerns(connection.access, newest)
+        if shown and picture.may_read(connection.access, newest):
+            changed.sessions.append(picture.view(newest))
+        else:
+            changed.gone.append(session.id)
+    if not lists_only:
+        for told in entry.told:
+            if isinstance(told, MessageAdded):
+                state = states.get(told.message.session)
+                if state is not None and sees(connection, state):
+                    changed.messages.append(plain(told.message))
+            elif isinstance(told, MessageChanged):
+                state = states.get(told.change.session) or picture.sessions.get(told.change.session)
+                if state is not None and sees(connection, state):
+                    changed.changes.append(told.change)
+    if changed.sessions or changed.messages or changed.changes or changed.gone:
+        return changed
+    return None
+
+
+def sees(connection: Connection, session: Session) -> bool:
+    """Whether the session's messages go to this client at once: its operator holds it, sees its
+    offer, has joined it, or has it open."""
+    name = connection.name
+    return (
+        session.holder == name
+        or name in session.seen_by
+        or name in session.guests
+        or (session.id in connection.watching)
+    )
+
+
+def plain(message: Message) -> Message:
+    """Without the raw body, which stays in the store."""
+    message.raw = b""
+    return message
+
+

@@ -1,0 +1,389 @@
+"""The gateway: follows the journal and tells every console what it must see, at once where somebody
+looks, coalesced where it is a list. Knows no channel and no rule of the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from crm.errors import Unavailable
+from crm.ports import Store
+from crm.records import Account, Message, MessageChange
+from router.access import Access
+from router.broadcast import Broadcast
+from router.connection import Connection, plain
+from router.events import LinesConfigured, Present
+from router.log import Log, id_key, now_ms
+from router.logins import Logins, Throttled
+from router.picture import Picture
+from router.protocol import (
+    HEARTBEAT, MAX_FRAME, VERSION, AlertView, Bye, Changes, ClientFrame, Frame, Hello, Hint, Ping, Pong,
+    Snapshot, Typing, Welcome, decode_client, encode_frame,
+)  # fmt: skip
+from router.requests import Requests
+from router.state import (
+    Alert, CommandDone, Entry, LoginsRevoked, MessageAdded, MessageChanged, decode_operator,
+    decode_session,
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+HELLO_TIMEOUT = 15.0
+SILENCE = 600.0
+"""Seconds without a frame after which a connection is given up."""
+PRESENCE = 3 * HEARTBEAT
+PRESENT_EVERY = 10.0
+FLUSH_EVERY = 0.1
+"""Lists and counters go out ten times a second at most."""
+MAX_CONNECTIONS = 5000
+
+
+class Gateway:
+    """``routes`` go into an aiohttp application, ``run`` keeps the picture current. ``server`` names
+    this process in presence and status."""
+
+    def __init__(self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None) -> None:
+        self._log = log
+        self._store = store
+        self._server = server
+        self.picture = Picture()
+        self.picture.can = can or {}
+        self.broadcast = Broadcast(self.picture)
+        self._requests = Requests(log, store, self.picture, self.broadcast)
+        self._logins = Logins(store)
+        self._sockets: dict[Connection, asyncio.Task[None]] = {}
+        self._ready = asyncio.Event()
+        self._following_since = 0.0
+        self.down: list[str] = []
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        return [web.get("/ws", self._serve)]
+
+    @property
+    def connections(self) -> Iterable[Connection]:
+        return self._sockets
+
+    def by_ticket(self, ticket: str) -> Connection | None:
+        """The live connection that a ticket of ``Welcome`` belongs to (for uploads)."""
+        for connection in self._sockets:
+            if hmac.compare_digest(connection.ticket, ticket):
+                return connection
+        return None
+
+    # ---------------------------------------------------------------- following the desk
+
+    async def run(self) -> None:
+        """Ends by cancellation; says good-bye to every client then."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name="gateway-journal")
+                tasks.create_task(self._follow_hints(), name="gateway-hints")
+                tasks.create_task(self._flush(), name="gateway-lists")
+                tasks.create_task(self._beat(), name="gateway-presence")
+        finally:
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        pumps = list(self._sockets.values())
+        for connection in self._sockets:
+            connection.end(Bye(code="stopping"))
+        if pumps:
+            await asyncio.wait(pumps, timeout=1.0)
+        for connection in list(self._sockets):
+            connection.abort()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._load()
+                self.down = []
+                while True:
+                    entries = await self._log.read_journal(self.picture.position, 64, block_ms=1000)
+                    self._following_since = time.monotonic()
+                    for id, entry in entries:
+                        await self._take_up(id, entry)
+            except Unavailable as error:
+                self.down = ["redis"]
+                logger.warning("gateway waits: %s", error)
+                await asyncio.sleep(0.3)
+
+    async def _load(self) -> None:
+        """The picture as it is now. After an outage the journal is usually still there: then it is
+        read on, and nobody needs a new snapshot."""
+        oldest, newest = await self._log.journal_bounds()
+        if self._ready.is_set() and id_key(self.picture.position) >= id_key(oldest):
+            return
+        _, fields, sessions, operators = await self._log.load()
+        self.picture.load(
+            configured(fields), map(decode_session, sessions), map(decode_operator, operators)
+        )
+        self.picture.position = newest
+        self._ready.set()
+        for connection in self._sockets:
+            self._snapshot(connection)
+
+    async def _take_up(self, id: str, entry: Entry) -> None:
+        if entry.lines_changed:
+            self.picture.configured = configured((await self._log.load_fields()))
+        news = self.picture.apply(entry)
+        self.picture.position = id
+        messages: dict[str, list[Message]] = {}
+        changes: dict[str, list[MessageChange]] = {}
+        for told in entry.told:
+            if isinstance(told, MessageAdded):
+                messages.setdefault(told.message.session, []).append(plain(told.message))
+            elif isinstance(told, MessageChanged):
+                changes.setdefault(told.change.session, []).append(told.change)
+            elif isinstance(told, CommandDone):
+                self._requests.done(told)
+            elif isinstance(told, Alert):
+                self._alert(told)
+            elif isinstance(told, LoginsRevoked):
+                self._revoke(told)
+        self.broadcast.tell(id, news, messages, changes)
+        for operator in entry.operators:
+            self.broadcast.operators_changed.add(operator.name)
+            self._reaccess(operator.name, operator.role, operator.lines, operator.disabled)
+        if entry.lines_changed:
+            for connection in self._sockets:
+                connection.access = Access(connection.account, self.picture.configured.lines)
+                self._snapshot(connection)
+
+    def _alert(self, alert: Alert) -> None:
+        view = msgspec.convert(alert, AlertView, from_attributes=True)
+        frame = encode_frame(Changes(alerts=[view]))
+        for connection in self._sockets:
+            if connection.name == alert.operator or connection.access.may("lead", alert.line):
+                connection.send_change(self.picture.position, frame)
+
+    def _revoke(self, told: LoginsRevoked) -> None:
+        for connection in self._sockets:
+            if connection.name == told.operator and ("*" in told.tokens or connection.token_id in told.tokens):
+                connection.end(Bye(code="revoked"))
+
+    def _reaccess(self, name: str, role: str, lines: list[str], disabled: bool) -> None:
+        for connection in self.broadcast.of_operator.get(name, ()):
+            account = connection.account
+            if disabled:
+                connection.end(Bye(code="revoked"))
+            elif (account.role, account.lines) != (role, lines):
+                connection.account = msgspec.structs.replace(account, role=role, lines=lines)
+                connection.access = Access(connection.account, self.picture.configured.lines)
+                self._snapshot(connection)
+
+    async def _follow_hints(self) -> None:
+        while True:
+            try:
+                async for payload in self._log.hints():
+                    self._hint(payload)
+            except Unavailable:
+                await asyncio.sleep(1.0)
+
+    def _hint(self, payload: bytes) -> None:
+        hint = msgspec.json.decode(payload, type=dict[str, str])
+        session = hint.get("session", "") or self.picture.session_of_chat(hint.get("chat", ""))
+        if not session:
+            return
+        frame = Hint(session=session, who=hint.get("who", ""), kind=hint["kind"], on=hint.get("on") != "0")
+        for connection in self.broadcast.looking_at(session):
+            if connection.name != frame.who:
+                connection.send(frame)
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_EVERY)
+            self.broadcast.flush()
+
+    async def _beat(self) -> None:
+        """Tells the desk whose consoles answer, and how this gateway does."""
+        while True:
+            try:
+                await self._present(self._alive())
+                fields = {"connections": len(self._sockets), "position": self.picture.position, "at": now_ms()}
+                await self._log.report(f"gateway:{self._server}", msgspec.json.encode(fields), ttl=30)
+            except Unavailable:
+                logger.warning("presence was not told: redis does not answer")
+            await asyncio.sleep(PRESENT_EVERY)
+
+    def _alive(self) -> list[str]:
+        heard = now_ms() - PRESENCE * 1000
+        return sorted({c.name for c in self._sockets if c.presence and c.heard_at > heard})
+
+    async def _present(self, names: list[str]) -> None:
+        if names:
+            await self._log.append(Present(gateway=self._server, operators=names))
+
+    # ---------------------------------------------------------------- one client
+
+    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False, timeout=2.0)
+        await socket.prepare(request)
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT):
+                await self._ready.wait()
+                hello = await _receive(socket)
+        except TimeoutError:
+            await _bye(socket, Bye(code="login"))
+            return socket
+        if not isinstance(hello, Hello):
+            await _bye(socket, Bye(code="frame"))
+            return socket
+        connection = await self._login(socket, hello, request.remote or "")
+        if connection is not None:
+            await self._converse(connection, hello)
+        return socket
+
+    async def _login(self, socket: web.WebSocketResponse, hello: Hello, address: str) -> Connection | None:
+        bye = None
+        found: tuple[Account, str] | None = None
+        if hello.version != VERSION:
+            bye = Bye(code="version", params={"version": str(VERSION)})
+        elif len(self._sockets) >= MAX_CONNECTIONS:
+            bye = Bye(code="busy")
+        else:
+            try:
+                found = await self._logins.check(hello, address, time.monotonic())
+            except Throttled as throttled:
+                bye = Bye(code="throttled", params={"after": f"{throttled.after:.0f}"})
+            except Unavailable:
+                bye = Bye(code="unavailable")
+        if found is None or found[0].disabled:
+            await _bye(socket, bye or Bye(code="login"))
+            return None
+        account, token_id = found
+        connection = Connection(socket, account, token_id, Access(account, self.picture.configured.lines))
+        connection.presence = hello.presence
+        return connection
+
+    async def _converse(self, connection: Connection, hello: Hello) -> None:
+        """Greets, then answers the client's frames until it goes."""
+        token = await self._requests.remember(connection) if hello.remember else ""
+        self._greet(connection, hello, token)
+        pump = asyncio.create_task(self._pump(connection), name=f"pump-{connection.id}")
+        self._sockets[connection] = pump
+        self.broadcast.join(connection)
+        try:
+            if connection.presence:
+                await self._present([connection.name])
+            await self._listen(connection)
+        except Unavailable:
+            connection.end(Bye(code="unavailable"))
+            await asyncio.wait([pump], timeout=1.0)
+        finally:
+            self.broadcast.leave(connection)
+            del self._sockets[connection]
+            pump.cancel()
+            await asyncio.wait([pump])
+
+    async def _pump(self, connection: Connection) -> None:
+        try:
+            await connection.pump(self._log, self.picture)
+        except (OSError, TimeoutError):
+            logger.info("connection %s is gone", connection.id)
+            connection.abort()
+
+    def _greet(self, connection: Connection, hello: Hello, token: str) -> None:
+        resumed = bool(hello.since) and self._can_resume(hello.since)
+        state = self.picture.operators.get(connection.name)
+        connection.send(
+            Welcome(
+                operator=connection.name,
+                role=connection.account.role,
+                desk=self._log.desk,
+                server=self._server,
+                now=now_ms(),
+                rights=connection.access.by_line(),
+                duty=state.duty if state else "offline",
+                token=token,
+                ticket=connection.ticket,
+                resumed=resumed,
+            )
+        )
+        for id in hello.watch[:50]:
+            session = self.picture.sessions.get(id)
+            if session is not None and self.picture.may_read(connection.access, session):
+                connection.watching.add(id)
+        if resumed:
+            connection.sent = hello.since
+            connection.lagging = True
+        else:
+            self._snapshot(connection)
+
+    def _can_resume(self, since: str) -> bool:
+        try:
+            return self.oldest_known <= id_key(since) <= id_key(self.picture.position)
+        except ValueError:
+            return False
+
+    @property
+    def oldest_known(self) -> tuple[int, int]:
+        """Journal entries younger than five hours are still there (they are kept for six)."""
+        return (now_ms() - 5 * 3_600_000, 0)
+
+    def _snapshot(self, connection: Connection) -> None:
+        access = connection.access
+        connection.sent = self.picture.position
+        connection.send(
+            Snapshot(
+                id=self.picture.position,
+                sessions=[self.picture.view(s) for s in self.picture.listed(access)],
+                operators=self.picture.colleagues(access),
+                lines=[self.picture.line_view(name) for name in sorted(access.lines)],
+            )
+        )
+
+    async def _listen(self, connection: Connection) -> None:
+        while True:
+            async with asyncio.timeout(SILENCE):
+                frame = await _receive(connection.socket)
+            if frame is None:
+                return
+            connection.heard_at = now_ms()
+            if isinstance(frame, Ping):
+                connection.send(Pong(at=frame.at, now=now_ms(), lag=self._lag(), down=self.down))
+            elif isinstance(frame, Typing):
+                await self._requests.typing(connection, frame)
+            elif isinstance(frame, Frame):
+                await self._requests.handle(connection, frame)
+            else:
+                connection.end(Bye(code="frame"))
+                return
+
+    def _lag(self) -> int:
+        """Milliseconds since the journal was last heard, beyond its normal waiting."""
+        return max(0, int((time.monotonic() - self._following_since - 1.2) * 1000))
+
+
+async def _receive(socket: web.WebSocketResponse) -> ClientFrame | None:
+    """The next frame; None when the client went or sent what is no frame (then it is told)."""
+    message = await socket.receive()
+    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+        return None
+    try:
+        return decode_client(message.data)
+    except msgspec.MsgspecError as error:
+        await _bye(socket, Bye(code="frame", params={"error": str(error)[:200]}))
+        return None
+
+
+async def _bye(socket: web.WebSocketResponse, bye: Bye) -> None:
+    try:
+        await socket.send_frame(encode_frame(bye), WSMsgType.TEXT)
+        await socket.close()
+    except OSError:
+        logger.info("a client went before it was told why")
+
+
+def configured(fields: dict[str, bytes]) -> LinesConfigured:
+    """The lines as the desk's own fields hold them."""
+    if "configured" not in fields:
+        return LinesConfigured(lines={}, channels={})
+    return msgspec.msgpack.decode(fields["configured"], type=LinesConfigured)
+
+

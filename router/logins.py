@@ -1,0 +1,83 @@
+"""Logins: who is at the other end, and how often somebody may be wrong about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from crm import accounts
+from crm.ports import Store
+from crm.records import Account
+from router.protocol import Hello
+
+FREE_TRIES = 5
+"""Wrong passwords in a row before the wait begins; then it doubles from ``FIRST_WAIT`` on."""
+FIRST_WAIT = 2.0
+LONGEST_WAIT = 300.0
+REMEMBERED = 10_000
+
+
+class Throttle:
+    """Failures by key (address and name, and address alone). ``now`` in seconds."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait(self, key: str, free: int, now: float) -> float:
+        """Seconds until the key may try again."""
+        count, at = self._failures.get(key, (0, 0.0))
+        if count < free:
+            return 0.0
+        pause: float = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(count - free, 16))
+        return max(0.0, at + pause - now)
+
+    def failed(self, key: str, now: float) -> None:
+        count, at = self._failures.pop(key, (0, 0.0))
+        if now - at > 2 * LONGEST_WAIT:
+            count = 0
+        self._failures[key] = (count + 1, now)
+        while len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, key: str) -> None:
+        self._failures.pop(key, None)
+
+
+class Throttled(Exception):
+    """Too many wrong tries: come again after ``after`` seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(f"come again after {after:.0f} s")
+        self.after = after
+
+
+class Logins:
+    """Checks a ``Hello``. At most two passwords are hashed at a time: it is made to be slow."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._throttle = Throttle()
+        self._hashing = asyncio.Semaphore(2)
+
+    async def check(self, hello: Hello, address: str, now: float) -> tuple[Account, str] | None:
+        """The account and the id of the token used, or nothing. Raises ``Throttled``,
+        ``Unavailable``."""
+        keys = ((f"{address} {hello.name}", FREE_TRIES), (address, 10 * FREE_TRIES))
+        # Counted before it is checked: many tries at once must not slip through together.
+        wait = max(self._throttle.wait(key, free, now) for key, free in keys)
+        if wait > 0:
+            raise Throttled(wait)
+        for key, _ in keys:
+            self._throttle.failed(key, now)
+        found = await self._find(hello)
+        if found is not None:
+            for key, _ in keys:
+                self._throttle.succeeded(key)
+        return found
+
+    async def _find(self, hello: Hello) -> tuple[Account, str] | None:
+        if hello.token:
+            return await accounts.login_token(self._store, hello.token)
+        async with self._hashing:
+            account = await accounts.login_password(self._store, hello.name, hello.password)
+        return (account, "") if account is not None else None

@@ -1,0 +1,51 @@
+"""Timers of the desk: armed by (owner, kind), fired in due order, those due together as armed."""
+
+from __future__ import annotations
+
+import heapq
+
+Key = tuple[str, str]
+
+
+class Timers:
+    """Pure: knows no clock. Times are ms."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Key]] = []
+        self._armed: dict[Key, tuple[int, int]] = {}
+        self._order = 0
+
+    def arm(self, owner: str, kind: str, due: int, order: int = 0) -> tuple[int, int]:
+        """Arms (again) and returns (due, order); ``order`` is given when a saved one is restored."""
+        if order:
+            self._order = max(self._order, order)
+        else:
+            self._order += 1
+            order = self._order
+        self._armed[owner, kind] = (due, order)
+        heapq.heappush(self._heap, (due, order, (owner, kind)))
+        return due, order
+
+    def disarm(self, owner: str, kind: str) -> None:
+        self._armed.pop((owner, kind), None)
+        if len(self._heap) > 64 and len(self._heap) > 4 * len(self._armed):
+            self._heap = [(due, order, key) for key, (due, order) in self._armed.items()]
+            heapq.heapify(self._heap)
+
+    def next_due(self) -> int | None:
+        """When the next one fires."""
+        while self._heap:
+            due, order, key = self._heap[0]
+            if self._armed.get(key) == (due, order):
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def pop_due(self, now: int) -> tuple[int, str, str] | None:
+        """Disarms and returns the first one due at or before ``now``: (due, owner, kind)."""
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        _, _, key = heapq.heappop(self._heap)
+        del self._armed[key]
+        return due, *key

@@ -1,0 +1,213 @@
+"""The worker: reads the log in batches, lets the Desk decide, commits. One is active for each desk, by
+a lease; any number stand by. Whatever goes wrong, the next round starts from what was committed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+
+from crm.errors import LeaseLost, Unavailable
+from crm.ports import Store
+from router.desk import Desk, Known
+from router.events import Event, FromChat, decode_event
+from router.floor import Outcome
+from router.log import Lease, Log, now_ms
+from router.state import Entry, Stray, decode_operator, decode_session
+from router.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+BATCH = 512
+WHO_TIMEOUT = 0.3
+"""Seconds the store gets to say who is writing; routing goes on without it."""
+LOG_AGE_MS = 3_600_000
+JOURNAL_AGE_MS = 6 * 3_600_000
+TRIM_EVERY_MS = 60_000
+REPORT_EVERY_MS = 2_000
+
+
+class Worker:
+    """``run`` ends only by cancellation. ``lease_ttl`` in seconds."""
+
+    def __init__(self, log: Log, store: Store | None = None, *, lease_ttl: float = 3.0) -> None:
+        self._log = log
+        self._store = store
+        self._lease = Lease(log, "router", uuid.uuid4().hex, lease_ttl)
+        self._ttl = lease_ttl
+        self.desk = Desk()
+        self.cursor = "0"
+        self.applied = 0
+        self.duplicates = 0
+        self._renewed = 0
+        self._trimmed = 0
+        self._reported = 0
+
+    async def run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._stand_by()
+                attempt = 0
+                await self._write()
+            except LeaseLost:
+                logger.warning("router %s lost the lease and stands by", self._lease.token[:8])
+            except Unavailable as error:
+                attempt += 1
+                logger.warning("router waits: %s", error)
+                await asyncio.sleep(random.uniform(0.05, min(2.0, 0.1 * 2**attempt)))
+
+    async def _stand_by(self) -> None:
+        """Returns when the lease is ours."""
+        while not await self._lease.acquire():
+            await self._report(active=False)
+            await asyncio.sleep(self._ttl / 6)
+        self._renewed = now_ms()
+
+    async def _write(self) -> None:
+        writer = Writer(self._log, self._lease)
+        keeper = asyncio.create_task(self._keep_lease(), name="router-lease")
+        try:
+            await writer.open()
+            await self._load()
+            while True:
+                await self._step(writer)
+        finally:
+            keeper.cancel()
+            await writer.close()
+
+    async def _keep_lease(self) -> None:
+        """Renews the lease while nothing is committed (a load of a large desk, a quiet hour)."""
+        while True:
+            await asyncio.sleep(self._ttl / 3)
+            if now_ms() - self._renewed > self._ttl * 300:
+                try:
+                    if await self._lease.renew():
+                        self._renewed = now_ms()
+                except Unavailable:
+                    continue
+
+    async def release(self) -> None:
+        """Lets a standby take over at once; called after ``run`` was cancelled."""
+        await self._lease.release()
+
+    async def _load(self) -> None:
+        cursor, fields, sessions, operators = await self._log.load()
+        self.desk = Desk()
+        self.desk.restore(
+            fields, [decode_session(s) for s in sessions], [decode_operator(o) for o in operators]
+        )
+        self.cursor = cursor
+        logger.info("router writes from %s with %d open sessions", cursor, len(sessions))
+
+    async def _step(self, writer: Writer) -> None:
+        """Waits for events or the next timer, applies, commits."""
+        now = now_ms()
+        due = self.desk.timers.next_due()
+        longest = int(self._ttl * 250)
+        block = longest if due is None else max(0, min(due - now, longest))
+        rows = await self._log.read_log(self.cursor, BATCH, block)
+        now = now_ms()
+        if rows:
+            await self._apply(writer, rows, now)
+        elif due is not None and due <= now:
+            await writer.guard((), now)
+            self.desk.advance(now)
+            await self._commit(writer, now, [])
+        if now - self._reported > REPORT_EVERY_MS:
+            self._reported = now
+            await self._report(active=True)
+        if now - self._trimmed > TRIM_EVERY_MS:
+            self._trimmed = now
+            await self._log.trim(LOG_AGE_MS, JOURNAL_AGE_MS, self.cursor, await self._log.reader("projector"))
+
+    async def _apply(self, writer: Writer, rows: Sequence[tuple[str, bytes]], now: int) -> None:
+        events = [self._decode(data, now) for _, data in rows]
+        ids = [event.event_id for event in events if event is not None and event.event_id]
+        seen = await writer.guard(ids, now)
+        known = await self._who(events)
+        fresh: list[str] = []
+        for event in events:
+            if event is None:
+                continue
+            if event.event_id:
+                if event.event_id in seen:
+                    self.duplicates += 1
+                    self.desk.repeated(event)
+                    continue
+                seen.add(event.event_id)
+                fresh.append(event.event_id)
+            chat = event.key if isinstance(event, FromChat) else ""
+            self.desk.apply(event, known.get(chat))
+            if event.event_id in self.desk.outcome.refused:
+                seen.discard(event.event_id)
+            self.applied += 1
+        self.desk.advance(now)
+        await self._commit(writer, now, fresh, rows[-1][0])
+        self.cursor = rows[-1][0]
+
+    def _decode(self, data: bytes, now: int) -> Event | None:
+        try:
+            return decode_event(data)
+        except msgspec.MsgspecError as error:
+            self.desk.tell(Stray(at=now, event=data, reason=f"not an event of this version: {error}"))
+            return None
+
+    async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
+        """What the store knows of those who write in chats without an open session."""
+        chats = {e.key for e in events if isinstance(e, FromChat) and e.key not in self.desk.by_chat}
+        if not chats or self._store is None:
+            return {}
+        try:
+            async with asyncio.timeout(WHO_TIMEOUT):
+                found = await self._store.find("customers", {"chats": {"$in": sorted(chats)}})
+        except (Unavailable, TimeoutError):
+            logger.warning("the store did not say in time who writes in %d chats", len(chats))
+            return {}
+        return {
+            chat: Known(doc["_id"], doc.get("name", ""), doc.get("language", ""))
+            for doc in found
+            for chat in doc.get("chats", ())
+            if chat in chats
+        }
+
+    async def _commit(self, writer: Writer, now: int, event_ids: Sequence[str], cursor: str = "") -> None:
+        outcome = self.desk.drain()
+        if outcome.is_empty and not cursor:
+            return
+        await writer.commit(
+            at=now,
+            cursor=cursor,
+            event_ids=[id for id in event_ids if id not in outcome.refused],
+            sessions=list(outcome.sessions.values()),
+            closed=list(outcome.closed),
+            operators=list(outcome.operators.values()),
+            fields={name: self.desk.field(name) for name in sorted(outcome.fields)},
+            entry=journal_entry(outcome, now),
+            deliveries=outcome.deliveries,
+        )
+        self._renewed = now
+
+    async def _report(self, *, active: bool) -> None:
+        fields = {
+            "active": active, "cursor": self.cursor, "sessions": len(self.desk.sessions),
+            "applied": self.applied, "duplicates": self.duplicates, "at": now_ms(),
+        }  # fmt: skip
+        await self._log.report(f"router:{self._lease.token[:8]}", msgspec.json.encode(fields))
+
+
+def journal_entry(outcome: Outcome, now: int) -> Entry | None:
+    """What the batch tells, or nothing when nobody has to know."""
+    if not (outcome.told or outcome.sessions or outcome.closed or outcome.operators or outcome.fields):
+        return None
+    return Entry(
+        at=now,
+        told=outcome.told,
+        sessions=[*outcome.sessions.values(), *outcome.closed.values()],
+        operators=list(outcome.operators.values()),
+        lines_changed="configured" in outcome.fields,
+    )

@@ -1,0 +1,115 @@
+"""The desk's writer: what a batch changed becomes durable as a whole, or not at all.
+
+One connection of its own. ``guard`` watches the lease and asks which events are known; ``commit`` is
+one MULTI that Redis refuses if the lease has changed hands in between, so a writer that was stopped,
+outlived its lease and woke up again cannot do harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from crm.errors import LeaseLost, Unavailable
+from router.log import COMMAND_TIMEOUT, SEEN_PERIOD_MS, Lease, Log, reaching
+from router.state import Delivery, Entry, Saved, encode
+
+Args = tuple[str | bytes | int, ...]
+
+
+class Writer:
+    """Commits batches for the holder of ``lease``. After any error it must not be used again."""
+
+    def __init__(self, log: Log, lease: Lease) -> None:
+        self._log = log
+        self._keys = log.keys
+        self._lease = lease
+        self._connection: AbstractConnection | None = None
+
+    async def open(self) -> None:
+        async with reaching("writer"):
+            self._connection = await self._log.redis.connection_pool.get_connection()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect()
+            await self._log.redis.connection_pool.release(connection)
+
+    async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
+        """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
+        when the desk is somebody else's, ``Unavailable``."""
+        commands: list[Args] = [("WATCH", self._lease.key), ("GET", self._lease.key)]
+        if event_ids:
+            commands += [("SMISMEMBER", key, *event_ids) for key in self._log.seen_keys(at)]
+        _, owner, *flags = await self._talk(commands)
+        if owner != self._lease.token.encode():
+            raise LeaseLost("another process writes this desk now")
+        return {id for row in flags for id, flag in zip(event_ids, row, strict=True) if flag}
+
+    async def commit(
+        self,
+        *,
+        at: int,
+        cursor: str = "",
+        event_ids: Sequence[str] = (),
+        sessions: Sequence[Saved] = (),
+        closed: Sequence[str] = (),
+        operators: Sequence[Saved] = (),
+        fields: dict[str, bytes] | None = None,
+        entry: Entry | None = None,
+        deliveries: Sequence[Delivery] = (),
+    ) -> None:
+        """Raises ``LeaseLost`` (nothing was written) or ``Unavailable`` (nobody knows: load anew)."""
+        keys = self._keys
+        commands: list[Args] = [("MULTI",)]
+        if sessions:
+            commands.append(("HSET", keys.sessions, *_saved(sessions, "id")))
+        if closed:
+            commands.append(("HDEL", keys.sessions, *closed))
+        if operators:
+            commands.append(("HSET", keys.operators, *_saved(operators, "name")))
+        if fields:
+            commands.append(("HSET", keys.desk, *(part for pair in fields.items() for part in pair)))
+        if event_ids:
+            newer, _ = self._log.seen_keys(at)
+            commands.append(("SADD", newer, *event_ids))
+            commands.append(("PEXPIRE", newer, 2 * SEEN_PERIOD_MS))
+        commands += [("XADD", keys.out(d.channel), "*", "e", encode(d)) for d in deliveries]
+        if entry is not None:
+            commands.append(("XADD", keys.journal, "*", "e", encode(entry)))
+        if cursor:
+            commands.append(("SET", keys.cursor, cursor))
+        commands += [("PEXPIRE", self._lease.key, self._lease.ttl_ms), ("EXEC",)]
+        if (await self._talk(commands))[-1] is None:
+            raise LeaseLost("another process writes this desk now")
+
+    async def _talk(self, commands: list[Args]) -> list[Any]:
+        """One round trip. An error of any command is ``Unavailable``: Redis then did none of a
+        transaction, or something that is not a desk's Redis answers."""
+        connection = self._connection
+        assert connection is not None, "open() comes first"
+        replies: list[Any] = []
+        failed: ResponseError | None = None
+        async with reaching("commit"), asyncio.timeout(COMMAND_TIMEOUT):
+            await connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except ResponseError as error:
+                    failed = failed or error
+        if failed is not None:
+            raise Unavailable(f"Redis refused a commit: {failed}")
+        return replies
+
+
+def _saved(states: Sequence[Saved], key: str) -> list[str | bytes]:
+    """Field and value pairs of a hash of states."""
+    pairs: list[str | bytes] = []
+    for state in states:
+        pairs += (getattr(state, key), encode(state))
+    return pairs
