@@ -1,0 +1,51 @@
+"""Documents as the JSON that SQLite keeps. Bytes become ``{"$binary": <base64>}``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import msgspec
+
+from crm.ports import Document
+
+_BINARY = "$binary"
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {_BINARY: base64.b64encode(value).decode()}
+    raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+# The standard library's encoder, and not msgspec's, because it asks about bytes.
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=_default
+).encode
+
+
+def encode(document: Document) -> str:
+    """Raises ``TypeError`` or ``ValueError`` for what JSON cannot say."""
+    return _encode(document)
+
+
+def decode(text: str) -> Document:
+    document = _decode(text)
+    if _BINARY in text:
+        restored: Document = _restore(document)
+        return restored
+    return document
+
+
+def _restore(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_restore(one) for one in value]
+    if isinstance(value, dict):
+        inner = value.get(_BINARY)
+        if len(value) == 1 and isinstance(inner, str):
+            return base64.b64decode(inner)
+        return {key: _restore(one) for key, one in value.items()}
+    return value

@@ -1,0 +1,52 @@
+"""The collections that queries lean on, and their indexes: the same in both stores.
+
+A field of an index holds text, numbers or nothing, never arrays, unless the index says ``many``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Index(NamedTuple):
+    """``many``: the one field is an array, and each of its elements is found."""
+
+    fields: tuple[str, ...]
+    unique: bool = False
+    many: bool = False
+
+    @property
+    def name(self) -> str:
+        return "_".join(self.fields).replace(".", "_")
+
+
+INDEXES: dict[str, tuple[Index, ...]] = {
+    "messages": (
+        Index(("session", "seq")),
+        Index(("customer", "at", "session", "seq")),
+        Index(("chat", "delivery")),
+        # `source`: where an incoming message came from, `<chat> <external id>`; else its own id.
+        Index(("source",), unique=True),
+        # `sent_as`: the same for each part of an outgoing one.
+        Index(("sent_as",), many=True),
+    ),
+    "sessions": (
+        Index(("opened_at",)),
+        Index(("customer", "opened_at")),
+        Index(("line", "opened_at")),
+        Index(("status", "opened_at")),
+        Index(("holder", "opened_at")),
+        Index(("chat", "opened_at")),
+    ),
+    "customers": (Index(("phone",)), Index(("seen_at",))),
+    "accounts": (),
+    "audit": (Index(("at",)), Index(("session", "at")), Index(("operator", "at"))),
+    "decisions": (Index(("session", "at")),),
+    "alerts": (Index(("at",)), Index(("session", "at"))),
+    "strays": (Index(("at",)),),
+    "early": (Index(("key",)), Index(("at",))),
+    "cursors": (),
+}
+
+SEARCHED = "messages"
+"""The collection whose field ``text`` is searched by words."""

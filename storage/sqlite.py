@@ -1,0 +1,316 @@
+# ruff: noqa: S608 - names are checked against a pattern, values are always parameters
+"""The store on SQLite: one file in the data folder, for desks without a MongoDB.
+
+A collection is a table of JSON documents; queried fields have expression indexes, arrays that are
+looked into and the words of messages have tables of their own, kept by triggers in the same
+transaction. Several processes may have the file open (WAL). Every commit is synced: what ``write``
+returned for survives a power cut.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from crm.errors import UnsupportedQuery
+from crm.ports import Document, Filter, Sort, Write
+from storage.codec import decode, encode
+from storage.filters import Matcher, compile_filter, split_path
+from storage.narrow import column, elements, narrow, order_by
+from storage.schema import INDEXES, SEARCHED, Index
+from storage.sqlite_thread import SqliteThread
+from storage.updates import check_update, inserted, updated, with_id
+from storage.words import query_words
+
+T = TypeVar("T")
+
+_COLLECTION = re.compile(r"[a-z][a-z_]*")
+
+
+class SqliteStore:
+    """``crm.ports.Store`` on the file ``path``. ``timeout`` in seconds holds for each call. Reads
+    and writes have a thread and a connection each, so that a large batch of the projector does not
+    hold up the operators' reads."""
+
+    def __init__(self, path: str | Path, *, timeout: float = 5.0) -> None:
+        self.path = Path(path)
+        self._reads = SqliteThread(self.path, timeout, read_only=True)
+        self._writes = SqliteThread(self.path, timeout, read_only=False)
+
+    async def open(self) -> None:
+        await self._writes.open()
+        await self._writes.run(lambda db: _in_transaction(db, _create_all))
+        await self._reads.open()
+
+    async def close(self) -> None:
+        await self._reads.close()
+        await self._writes.close()
+
+    async def get(self, collection: str, id: str) -> Document | None:
+        table = _table(collection)
+
+        def work(db: sqlite3.Connection) -> Document | None:
+            row = db.execute(f"SELECT doc FROM {table} WHERE id = ?", (id,)).fetchone()
+            return decode(row[0]) if row else None
+
+        return await self._read(collection, work, None)
+
+    async def find(
+        self, collection: str, filter: Filter, *, sort: Sort = (), limit: int = 0, skip: int = 0
+    ) -> list[Document]:
+        matches = compile_filter(filter)
+        for field, _ in sort:
+            split_path(field)
+
+        def work(db: sqlite3.Connection) -> list[Document]:
+            found = (document for _, document in _scan(db, collection, filter, matches, sort))
+            return list(itertools.islice(found, skip, skip + limit if limit else None))
+
+        return await self._read(collection, work, [])
+
+    async def count(self, collection: str, filter: Filter) -> int:
+        matches = compile_filter(filter)
+        narrowed = narrow(collection, filter)
+        table = _table(collection)
+
+        def work(db: sqlite3.Connection) -> int:
+            if narrowed.exact:
+                sql = f"SELECT count(*) FROM {table}{narrowed.where}"
+                return int(db.execute(sql, narrowed.parameters).fetchone()[0])
+            return sum(1 for _ in _scan(db, collection, filter, matches, ()))
+
+        return await self._read(collection, work, 0)
+
+    async def write(self, writes: Sequence[Write]) -> int:
+        for write in writes:
+            _check(write)
+
+        def work(db: sqlite3.Connection) -> int:
+            for collection in {write.collection for write in writes}:
+                _create(db, collection)
+            return sum(_apply(db, kind, list(group)) for kind, group in itertools.groupby(writes, _run_of))
+
+        return await self._writes.run(lambda db: _in_transaction(db, work))
+
+    async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
+        matches = compile_filter(filter)
+        terms = query_words(text)
+        if not terms:
+            return []
+        query = " ".join(f'"{term}"' for term in terms) + "*"
+        narrowed = narrow(SEARCHED, filter)
+        # CROSS JOIN: the words lead, newest first, and nothing is sorted however many there are.
+        sql = (
+            f"SELECT doc FROM {SEARCHED}_words w CROSS JOIN {SEARCHED} m ON m.n = w.rowid"
+            f" WHERE {SEARCHED}_words MATCH ? {'AND ' + narrowed.sql if narrowed.sql else ''}"
+            " ORDER BY w.rowid DESC"
+        )
+
+        def work(db: sqlite3.Connection) -> list[Document]:
+            rows = db.execute(sql, (query, *narrowed.parameters))
+            found = (document for (doc,) in rows if matches(document := decode(doc)))
+            return list(itertools.islice(found, limit))
+
+        return await self._read(SEARCHED, work, [])
+
+    async def _read(self, collection: str, work: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        def guarded(db: sqlite3.Connection) -> T:
+            try:
+                return work(db)
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return nothing
+                raise
+
+        return await self._reads.run(guarded)
+
+
+def _table(collection: str) -> str:
+    if not _COLLECTION.fullmatch(collection):
+        raise UnsupportedQuery(f"{collection!r} is no name of a collection")
+    return f'"{collection}"'
+
+
+def _scan(
+    db: sqlite3.Connection, collection: str, filter: Filter, matches: Matcher, sort: Sort
+) -> Iterator[tuple[int, Document]]:
+    """The matches with their row numbers, in order, as far as they are asked for."""
+    narrowed = narrow(collection, filter)
+    sql = f"SELECT n, doc FROM {_table(collection)}{narrowed.where}{order_by(sort)}"
+    for n, doc in db.execute(sql, narrowed.parameters):
+        document = decode(doc)
+        if narrowed.exact or matches(document):
+            yield n, document
+
+
+# ------------------------------------------------------------------ writing
+
+
+def _check(write: Write) -> None:
+    _table(write.collection)
+    compile_filter(write.filter)
+    if write.change is not None:
+        check_update(write.change)
+
+
+def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    # IMMEDIATE: a transaction that begins by reading could not wait for another process's write.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _run_of(write: Write) -> tuple[str, str]:
+    return write.kind, write.collection
+
+
+def _apply(db: sqlite3.Connection, run: tuple[str, str], writes: list[Write]) -> int:
+    """Consecutive writes of one kind to one collection. Returns how many documents changed."""
+    kind, collection = run
+    if kind == "insert":
+        rows = ((write.filter["_id"], encode(write.document or {})) for write in writes)
+        return db.executemany(
+            f"INSERT OR IGNORE INTO {_table(collection)}(id, doc) VALUES(?, ?)", rows
+        ).rowcount
+    one = _ONE[kind]
+    return sum(_unless_taken(db, collection, write, one) for write in writes)
+
+
+def _unless_taken(
+    db: sqlite3.Connection,
+    collection: str,
+    write: Write,
+    apply: Callable[[sqlite3.Connection, str, Write], int],
+) -> int:
+    try:
+        return apply(db, collection, write)
+    except sqlite3.IntegrityError:
+        return 0  # a unique index refuses: the write is left out, as the port says
+
+
+def _replace(db: sqlite3.Connection, collection: str, write: Write) -> int:
+    sql = (
+        f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)"
+        " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc WHERE doc IS NOT excluded.doc"
+    )
+    return db.execute(sql, (write.filter["_id"], encode(write.document or {}))).rowcount
+
+
+def _update(db: sqlite3.Connection, collection: str, write: Write) -> int:
+    assert write.change is not None
+    rows = _scan(db, collection, write.filter, compile_filter(write.filter), ())
+    for n, document in itertools.islice(rows, 1):
+        changed = updated(document, write.change)
+        if changed == document:
+            return 0
+        return db.execute(
+            f"UPDATE {_table(collection)} SET doc = ? WHERE n = ?",
+            (encode(changed), n),
+        ).rowcount
+    return -1
+
+
+def _upsert(db: sqlite3.Connection, collection: str, write: Write) -> int:
+    assert write.change is not None
+    count = _update(db, collection, write)
+    if count >= 0:
+        return count
+    document = inserted(write.filter, with_id(write.filter, write.change))
+    sql = f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)"
+    return db.execute(sql, (document["_id"], encode(document))).rowcount
+
+
+def _delete(db: sqlite3.Connection, collection: str, write: Write) -> int:
+    rows = [(n,) for n, _ in _scan(db, collection, write.filter, compile_filter(write.filter), ())]
+    return db.executemany(f"DELETE FROM {_table(collection)} WHERE n = ?", rows).rowcount if rows else 0
+
+
+_ONE: dict[str, Callable[[sqlite3.Connection, str, Write], int]] = {
+    "replace": _replace,
+    "update": lambda db, collection, write: max(0, _update(db, collection, write)),
+    "upsert": _upsert,
+    "delete": _delete,
+}
+
+
+# ------------------------------------------------------------------ tables
+
+
+def _create_all(db: sqlite3.Connection) -> None:
+    for collection, indexes in INDEXES.items():
+        _create(db, collection)
+        for index in indexes:
+            _create_many(db, collection, index) if index.many else _create_index(db, collection, index)
+    _create_words(db)
+
+
+def _create(db: sqlite3.Connection, collection: str) -> None:
+    db.execute(
+        f"CREATE TABLE IF NOT EXISTS {_table(collection)}"
+        "(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)"
+    )
+
+
+def _create_index(db: sqlite3.Connection, collection: str, index: Index) -> None:
+    columns = ", ".join([*map(column, index.fields), *([] if index.unique else ["id"])])
+    unique = "UNIQUE " if index.unique else ""
+    db.execute(
+        f'CREATE {unique}INDEX IF NOT EXISTS "{collection}_{index.name}" ON {_table(collection)}({columns})'
+    )
+
+
+def _create_many(db: sqlite3.Connection, collection: str, index: Index) -> None:
+    (field,) = index.fields
+    table = elements(collection, field)
+    path = "$." + field
+    insert = f"INSERT INTO {table}(value, n) SELECT value, new.n FROM json_each(new.doc, '{path}')"
+    delete = f"DELETE FROM {table} WHERE n = old.n"
+    db.execute(f"CREATE TABLE IF NOT EXISTS {table}(value, n INTEGER NOT NULL)")
+    for fields in ("value", "n"):
+        db.execute(f'CREATE INDEX IF NOT EXISTS "{collection}.{field}_{fields}" ON {table}({fields})')
+    changed = f"old.doc ->> '{path}' IS NOT new.doc ->> '{path}'"
+    _create_triggers(db, collection, index.name, insert=insert, delete=delete, changed=changed)
+
+
+def _create_words(db: sqlite3.Connection) -> None:
+    """Contentless: the index holds words only, the text stays in the document. ``nb_fold`` makes
+    the spellings of a word one, which no tokenizer of SQLite's does for Uzbek and for ``ё``."""
+    words = f"{SEARCHED}_words"
+    db.execute(
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS {words} USING"
+        " fts5(text, content='', tokenize='unicode61 remove_diacritics 0', prefix='2 3')"
+    )
+    text = "nb_fold({}.doc ->> '$.text')"
+    _create_triggers(
+        db,
+        SEARCHED,
+        "words",
+        insert=f"INSERT INTO {words}(rowid, text) VALUES(new.n, {text.format('new')})",
+        delete=f"INSERT INTO {words}({words}, rowid, text) VALUES('delete', old.n, {text.format('old')})",
+        changed="old.doc ->> '$.text' IS NOT new.doc ->> '$.text'",
+    )
+
+
+def _create_triggers(
+    db: sqlite3.Connection, collection: str, name: str, *, insert: str, delete: str, changed: str
+) -> None:
+    table = _table(collection)
+    for event, when, body in (
+        ("INSERT", "true", f"{insert};"),
+        ("DELETE", "true", f"{delete};"),
+        ("UPDATE", changed, f"{delete}; {insert};"),
+    ):
+        db.execute(
+            f'CREATE TRIGGER IF NOT EXISTS "{collection}_{name}_{event.lower()}" AFTER {event} ON {table}'
+            f" WHEN {when} BEGIN {body} END"
+        )

@@ -1,0 +1,141 @@
+"""A thread that owns one SQLite connection, for use from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crm.errors import Unavailable
+from storage.words import fold
+
+MAX_WAITING = 1000
+"""Calls that may wait for the thread; more are refused instead of piling up."""
+
+T = TypeVar("T")
+
+
+class SqliteThread:
+    """Carries out calls in order. Each has ``timeout`` seconds, waiting included."""
+
+    def __init__(self, path: Path, timeout: float, *, read_only: bool) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._read_only = read_only
+        self._thread: ThreadPoolExecutor | None = None
+        self._db: sqlite3.Connection | None = None
+        self._waiting = 0
+
+    async def open(self) -> None:
+        """Raises ``Unavailable`` when the file cannot be opened."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        try:
+            await self.run(lambda _: None)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Carries out what is waiting, then ends the connection and the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.submit(self._disconnect)
+            await asyncio.to_thread(thread.shutdown)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs ``work`` in the thread. A call that is given up (time out, cancellation) is not
+        begun any more, or interrupted, which rolls its transaction back."""
+        if self._thread is None:
+            raise Unavailable("the store is closed")
+        if self._waiting >= MAX_WAITING:
+            raise Unavailable("too many calls wait for the store")
+        call = _Call(self, work)
+        future = asyncio.wrap_future(self._thread.submit(call))
+        self._waiting += 1
+        future.add_done_callback(self._finished)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), self._timeout)
+        except asyncio.CancelledError:
+            call.give_up()
+            raise
+        except TimeoutError as error:
+            call.give_up()
+            raise Unavailable("the store does not answer in time") from error
+        except (sqlite3.Error, OSError) as error:
+            raise Unavailable(f"the store does not answer: {error}") from error
+
+    def connected(self) -> sqlite3.Connection:
+        """The connection, made at the first call. Only for the thread."""
+        if self._db is None:
+            self._db = _connect(self._path, self._timeout, read_only=self._read_only)
+        return self._db
+
+    def interrupt(self) -> None:
+        """Stops what the connection is doing."""
+        if self._db is not None:
+            self._db.interrupt()
+
+    def _finished(self, future: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            future.exception()  # looked at, also when nobody waits for it any more
+
+    def _disconnect(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+class _Call:
+    """One call, which may be given up while it waits or runs."""
+
+    def __init__(self, thread: SqliteThread, work: Callable[[sqlite3.Connection], Any]) -> None:
+        self._thread = thread
+        self._work = work
+        self._given_up = False
+        self._running = False
+
+    def __call__(self) -> Any:
+        if self._given_up:
+            return None
+        db = self._thread.connected()
+        self._running = True
+        try:
+            return self._work(db)
+        finally:
+            self._running = False
+
+    def give_up(self) -> None:
+        # Should the next call have begun in between, it is interrupted and says `Unavailable`,
+        # which is true and harmless.
+        self._given_up = True
+        if self._running:
+            self._thread.interrupt()
+
+
+def _connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Made before SQLite makes it: what customers wrote is for the owner's eyes only.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    db = sqlite3.connect(
+        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    try:
+        # Another process that writes is waited for, but not longer than the caller waits.
+        db.execute(f"PRAGMA busy_timeout = {int(timeout * 900)}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA journal_size_limit = 67108864")
+        db.execute("PRAGMA cache_size = -16384")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.create_function("nb_fold", 1, lambda text: fold(text or ""), deterministic=True)
+        if read_only:
+            db.execute("PRAGMA query_only = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
