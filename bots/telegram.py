@@ -1,0 +1,430 @@
+"""Telegram. Receiving is our own (raw bodies into the inbox before Telegram hears "received"),
+aiogram brings the types that understand them and the client that sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import ClassVar, Literal, TypeVar
+
+import msgspec
+from aiogram import Bot, exceptions, methods
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.types import Message
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+
+from bots.base import Can, Channel, ChannelSettings, Inbox, Rejected, Secret, Sent, TryLater, Uncertain
+from bots.hooks import keep, read_body, same_secret
+from bots.supervision import Backoff
+from bots.telegram_parse import ALLOWED_UPDATES, parse
+from bots.telegram_send import File, Method, already_done, calls, outcome
+from crm.errors import NavbatError, Unavailable
+from crm.records import Media
+from router.events import Event
+from router.state import Delivery
+
+logger = logging.getLogger(__name__)
+
+OFFICIAL = "https://api.telegram.org"
+POLL = 30
+"""Seconds that Telegram holds a getUpdates without news."""
+
+CONNECT_TIMEOUT = 10.0
+CALL_TIMEOUT = 60.0
+FLOOD_PATIENCE = 20.0
+"""Seconds waited inside a delivery whose first parts have left already."""
+
+WATCH_WEBHOOK = 60.0
+"""Seconds between two looks at how Telegram sees our web hook."""
+
+MAX_CONNECTIONS = 40
+
+T = TypeVar("T")
+
+
+class TelegramSettings(ChannelSettings, kw_only=True):
+    """``receive`` polling needs nothing else; webhook needs ``public_url``, the https address under
+    which Telegram reaches the gateway. ``secret_token`` guards the web hook (default: derived from
+    the token). ``api_url`` is for a local Bot API server. ``max_file`` in bytes: larger attachments
+    are not fetched (the official server gives 20 MB at most)."""
+
+    token: Secret
+    receive: Literal["polling", "webhook"] = "polling"
+    public_url: str = ""
+    secret_token: Secret = Secret("")
+    api_url: str = OFFICIAL
+    max_file: int = 20 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        number, colon, key = self.token.partition(":")
+        if not (number.isdecimal() and colon and key and key.replace("_", "a").replace("-", "a").isalnum()):
+            raise ValueError("token is not a bot token (123456:ABC…)")
+        if self.receive == "webhook" and not self.public_url:
+            raise ValueError("receive: webhook needs public_url")
+        if self.public_url.startswith("http://") and self.api_url == OFFICIAL:
+            raise ValueError("public_url must begin with https://")
+        allowed = self.secret_token.replace("_", "a").replace("-", "a")
+        if self.secret_token and not (allowed.isascii() and allowed.isalnum() and len(allowed) <= 256):
+            raise ValueError("secret_token must be 1-256 of A-Z a-z 0-9 _ -")
+
+
+class _Page(msgspec.Struct):
+    """An answer to getUpdates whose updates stay unread: one that nobody understands must not
+    block the others."""
+
+    ok: bool
+    result: list[msgspec.Raw] = []
+    error_code: int = 0
+    description: str = ""
+    parameters: _Parameters | None = None
+
+
+class _Parameters(msgspec.Struct):
+    retry_after: int = 0
+
+
+class _Numbered(msgspec.Struct):
+    update_id: int
+
+
+class _Query(msgspec.Struct):
+    id: str
+
+
+class _Pressed(msgspec.Struct):
+    callback_query: _Query | None = None
+
+
+class Telegram(Channel):
+    """One bot."""
+
+    kind = "telegram"
+    can: ClassVar[Can] = (
+        Can.TEXT
+        | Can.PHOTO
+        | Can.FILE
+        | Can.BUTTONS
+        | Can.QUOTE
+        | Can.EDIT
+        | Can.DELETE
+        | Can.TYPING
+        | Can.REACTIONS
+        | Can.FETCH
+    )
+    Settings = TelegramSettings
+
+    def __init__(self, name: str, settings: TelegramSettings) -> None:
+        super().__init__(name, settings)
+        self.file_limit = settings.max_file
+        self._token = str(settings.token)
+        self._api = settings.api_url.rstrip("/")
+        self._webhook = settings.receive == "webhook"
+        self._hook_path = f"/hooks/telegram/{name}"
+        self._hook_url = settings.public_url.rstrip("/") + self._hook_path
+        self._secret = settings.secret_token or _derived_secret(self._token, name)
+        self._http: ClientSession | None = None
+        self._bot: Bot | None = None
+        self._answering: set[asyncio.Task[None]] = set()
+        self._flooded: dict[str, float] = {}
+
+    async def open(self) -> None:
+        """Makes the HTTP clients; no network call."""
+        # aiogram hands this to aiohttp as it is, and only so can a refused connection (nothing
+        # left) be told from a silent server (it may have).
+        timeout = ClientTimeout(total=CALL_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
+        session = AiohttpSession(api=TelegramAPIServer.from_base(self._api))
+        session.timeout = timeout  # type: ignore[assignment]
+        self._bot = Bot(self._token, session=session)
+        self._http = ClientSession(timeout=timeout)
+
+    async def close(self) -> None:
+        """Closes them, and gives up answering button presses."""
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
+        if self._http is not None:
+            await self._http.close()
+        if self._bot is not None:
+            await self._bot.session.close()
+
+    async def who_am_i(self) -> str:
+        """The bot's name and number."""
+        me = await self._call(methods.GetMe())
+        return f"@{me.username} ({me.id})"
+
+    # ---------------------------------------------------------------- receiving
+
+    async def run(self, inbox: Inbox) -> None:
+        """Polls, or keeps the web hook set."""
+        if self._webhook:
+            await self._keep_webhook()
+        else:
+            await self._poll(inbox)
+
+    def routes(self, inbox: Inbox) -> Sequence[web.RouteDef]:
+        """The web hook, where that is how we receive."""
+        if not self._webhook:
+            return ()
+
+        async def hook(request: web.Request) -> web.Response:
+            if not same_secret(request.headers.get("X-Telegram-Bot-Api-Secret-Token"), self._secret):
+                return web.Response(status=401)
+            body = await read_body(request)
+            response = await keep(inbox, body)
+            if response.status == 200:
+                self._settle(body)
+            return response
+
+        return [web.post(self._hook_path, hook)]
+
+    def number(self, body: bytes) -> int | None:
+        """Web hooks of different chats overtake each other, polling keeps the order."""
+        return _update_id(body) if self._webhook else None
+
+    async def _poll(self, inbox: Inbox) -> None:
+        """The offset lives in memory only: what was not confirmed comes again after a start, and
+        its event id is known then."""
+        backoff = Backoff(first=0.5)
+        offset: int | None = None
+        await self._insist(methods.DeleteWebhook(drop_pending_updates=False))
+        while True:
+            try:
+                bodies = await self._updates(offset)
+                if bodies:
+                    await inbox.put(*bodies)
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+            except TryLater as error:
+                self._report(str(error))
+                await asyncio.sleep(max(error.after, backoff.next()))
+            else:
+                self.trouble = ""
+                backoff.reset()
+                numbers = [number for body in bodies if (number := _update_id(body)) is not None]
+                offset = max(numbers) + 1 if numbers else offset
+                self._settle(*bodies)
+
+    async def _updates(self, offset: int | None) -> list[bytes]:
+        """The raw updates from ``offset`` on. Raises ``TryLater`` for whatever went wrong."""
+        request = {"timeout": POLL, "allowed_updates": ALLOWED_UPDATES, "limit": 100}
+        if offset is not None:
+            request["offset"] = offset
+        timeout = ClientTimeout(total=POLL + 15, sock_connect=CONNECT_TIMEOUT)
+        try:
+            async with self._client().post(
+                f"{self._api}/bot{self._token}/getUpdates", json=request, timeout=timeout
+            ) as response:
+                page = msgspec.json.decode(await response.read(), type=_Page)
+        except (ClientError, TimeoutError, OSError) as error:
+            raise TryLater(0, f"Telegram does not answer: {type(error).__name__}") from None
+        except msgspec.MsgspecError:
+            raise TryLater(1, "Telegram answers with something that is no update list") from None
+        if page.ok:
+            return [bytes(raw) for raw in page.result]
+        raise await self._refused_poll(page)
+
+    async def _refused_poll(self, page: _Page) -> TryLater:
+        if page.error_code == 409 and "webhook" in page.description:
+            await self._insist(methods.DeleteWebhook(drop_pending_updates=False))
+            return TryLater(0, "a web hook was set for this bot by somebody else")
+        if page.error_code == 409:
+            return TryLater(3, "another program receives with this token")
+        if page.error_code in (401, 404):
+            return TryLater(60, "Telegram does not accept the token")
+        wait = page.parameters.retry_after if page.parameters is not None else 1
+        return TryLater(wait, f"Telegram refuses: {page.error_code}")
+
+    async def _keep_webhook(self) -> None:
+        await self._insist(self._set_webhook())
+        while True:
+            await asyncio.sleep(WATCH_WEBHOOK)
+            info = await self._insist(methods.GetWebhookInfo())
+            if info.url != self._hook_url:
+                self._report("the web hook was changed by somebody else")
+                await self._insist(self._set_webhook())
+            elif info.pending_update_count > MAX_CONNECTIONS and info.last_error_message:
+                self._report(f"{info.pending_update_count} updates wait: {info.last_error_message}")
+
+    def _set_webhook(self) -> methods.SetWebhook:
+        return methods.SetWebhook(
+            url=self._hook_url,
+            secret_token=self._secret,
+            allowed_updates=list(ALLOWED_UPDATES),
+            max_connections=MAX_CONNECTIONS,
+            drop_pending_updates=False,
+        )
+
+    async def _insist(self, method: methods.TelegramMethod[T]) -> T:
+        """Calls until it works: for calls without which nothing can be received."""
+        backoff = Backoff(first=1.0, most=60.0)
+        while True:
+            try:
+                result = await self._call(method)
+            except (TryLater, Rejected, Uncertain) as error:
+                self._report(str(error))
+                after = error.after if isinstance(error, TryLater) else 0.0
+                await asyncio.sleep(max(after, backoff.next()))
+            else:
+                self.trouble = ""
+                return result
+
+    def _report(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            logger.warning("channel %s: %s", self.name, trouble)
+        self.trouble = trouble
+
+    def _settle(self, *bodies: bytes) -> None:
+        """Ends the spinners on pressed buttons, beside the way: nothing waits for it."""
+        for body in bodies:
+            if b'"callback_query"' not in body or len(self._answering) > 100:
+                continue
+            try:
+                query = msgspec.json.decode(body, type=_Pressed).callback_query
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+            if query is not None:
+                task = asyncio.get_running_loop().create_task(self._answer(query.id))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, query_id: str) -> None:
+        try:
+            await self._call(methods.AnswerCallbackQuery(callback_query_id=query_id))
+        except NavbatError as error:
+            logger.info("channel %s: a button press stays unanswered: %s", self.name, error)
+
+    def parse(self, body: bytes) -> list[Event]:
+        """One update, at most one event."""
+        return parse(self.name, body)
+
+    # ---------------------------------------------------------------- sending
+
+    async def send(self, delivery: Delivery, files: Sequence[File]) -> Sent:
+        """Carries out all calls of a delivery, in order."""
+        planned = calls(delivery, files)
+        ids: list[str] = []
+        for number, method in enumerate(planned):
+            try:
+                ids += _message_ids(await self._call_part(method, patient=number > 0))
+            except TryLater as error:
+                if number:
+                    raise Uncertain(
+                        f"only {number} of {len(planned)} parts went out: {error}", external_ids=ids
+                    ) from None
+                raise self._with_scope(delivery.chat, error) from None
+            except Uncertain as error:
+                raise Uncertain(str(error), external_ids=ids) from None
+            except Rejected as error:
+                if not number:
+                    raise
+                raise Uncertain(
+                    f"only {number} of {len(planned)} parts went out: {error}", external_ids=ids
+                ) from None
+        return Sent(external_ids=delivery.external_id.split() if delivery.action != "send" else ids)
+
+    async def _call_part(self, method: Method, *, patient: bool) -> object:
+        """One call of a delivery. Once parts have left, the rest waits out short limits here: the
+        whole must not be sent again."""
+        waited = 0.0
+        backoff = Backoff(first=1.0)
+        while True:
+            try:
+                return await self._call(method)
+            except TryLater as error:
+                wait = max(error.after, backoff.next())
+                waited += wait
+                if not patient or waited > FLOOD_PATIENCE:
+                    raise
+                await asyncio.sleep(wait)
+
+    def _with_scope(self, chat: str, error: TryLater) -> TryLater:
+        """Telegram does not say whether a flood limit is the chat's or the bot's: while a second
+        chat meets one, the whole bot pauses."""
+        now = asyncio.get_running_loop().time()
+        self._flooded = {c: until for c, until in self._flooded.items() if until > now}
+        others = any(c != chat for c in self._flooded)
+        if error.after:
+            self._flooded[chat] = now + error.after
+        return TryLater(error.after, str(error), whole_channel=error.whole_channel or others)
+
+    async def _call(self, method: methods.TelegramMethod[T]) -> T:
+        """One Bot API call. Raises ``TryLater``, ``Rejected`` or ``Uncertain``; no exception of
+        the client gets out, because those hold addresses with the token."""
+        if self._bot is None:
+            raise RuntimeError("the channel is not open")
+        try:
+            result: T = await self._bot(method)
+        except exceptions.ClientDecodeError as error:
+            if not isinstance(error.data, dict) or not error.data.get("ok"):
+                raise outcome(error) from None
+            # It was done; only the answer holds something that these types do not know yet.
+            return error.data["result"]  # type: ignore[no-any-return]
+        except exceptions.AiogramError as error:
+            if already_done(method, error):
+                return True  # type: ignore[return-value]
+            failure = outcome(error)
+            if isinstance(failure, TryLater) and failure.whole_channel:
+                self._report(str(failure))
+            raise failure from None
+        return result
+
+    async def typing(self, chat: str) -> None:
+        """Shows "is typing" for some five seconds."""
+        await self._call(methods.SendChatAction(chat_id=chat, action="typing"))
+
+    # ---------------------------------------------------------------- attachments
+
+    async def fetch(self, media: Media) -> AsyncIterator[bytes]:
+        """Streams a file. Every failure before its end means trying again later, unless Telegram
+        refuses the file itself."""
+        try:
+            file = await self._call(methods.GetFile(file_id=media.ref))
+        except Uncertain as error:
+            raise TryLater(1, str(error)) from None
+        if not file.file_path:
+            raise Rejected("Telegram does not give this file out")
+        url = f"{self._api}/file/bot{self._token}/{file.file_path}"
+        timeout = ClientTimeout(total=600, sock_connect=CONNECT_TIMEOUT, sock_read=30)
+        try:
+            async with self._client().get(url, timeout=timeout) as response:
+                if response.status in (400, 403, 404, 410):
+                    raise Rejected(f"Telegram does not give this file out: {response.status}")
+                if response.status != 200:
+                    raise TryLater(5, f"Telegram answers {response.status}")
+                async for chunk in response.content.iter_chunked(64 * 1024):
+                    yield chunk
+        except (ClientError, TimeoutError, OSError) as error:
+            raise TryLater(1, f"the download broke off: {type(error).__name__}") from None
+
+    def _client(self) -> ClientSession:
+        if self._http is None:
+            raise RuntimeError("the channel is not open")
+        return self._http
+
+
+def _derived_secret(token: str, name: str) -> str:
+    """A secret that only this bot's owner can compute, the same after every start."""
+    return hmac.new(token.encode(), f"navbat web hook {name}".encode(), hashlib.sha256).hexdigest()
+
+
+def _update_id(body: bytes) -> int | None:
+    try:
+        return msgspec.json.decode(body, type=_Numbered).update_id
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _message_ids(result: object) -> list[str]:
+    """The message ids in an answer, also in one that stayed raw."""
+    if isinstance(result, list):
+        return [one for part in result for one in _message_ids(part)]
+    if isinstance(result, Message):
+        return [str(result.message_id)]
+    if isinstance(result, dict) and "message_id" in result:
+        return [str(result["message_id"])]
+    return []
