@@ -1,0 +1,147 @@
+"""The second process of a desk: router and projector, so that two cores are used.
+
+Its parent starts it, tells it by a line on stdin where the data is, and starts it again when it ends.
+The child ends when stdin does: so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bots.supervision import Backoff
+from navbat import logs
+from navbat.backends import Place, make_log, make_store
+
+if TYPE_CHECKING:
+    from crm.ports import Store
+    from router.log import Log
+
+logger = logging.getLogger(__name__)
+
+STOP_TIMEOUT = 2.5
+READY = b"ready\n"
+
+
+class Child:
+    """The parent's side."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready = asyncio.Event()
+        self.restarts = 0
+
+    async def run(self) -> None:
+        """Keeps the child running until cancelled."""
+        backoff = Backoff(0.05, 10.0)
+        loop = asyncio.get_running_loop()
+        while True:
+            since = loop.time()
+            status = await self._run_once()
+            if loop.time() - since > 60:
+                backoff.reset()
+            self.restarts += 1
+            logger.error("the router's process ended with status %d and is started again", status)
+            await asyncio.sleep(backoff.next())
+
+    async def _run_once(self) -> int:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "navbat.child",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        self._process = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(msgspec.json.encode(self._place) + b"\n")
+            while line := await process.stdout.readline():
+                if line == READY:
+                    self._ready.set()
+            return await process.wait()
+        except asyncio.CancelledError:
+            await self._stop(process)
+            raise
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
+        except TimeoutError:
+            logger.error("the router's process did not stop in time")
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def until_ready(self) -> None:
+        """Returns when router and projector have run once."""
+        await self._ready.wait()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id; 0 before it is started."""
+        return self._process.pid if self._process else 0
+
+
+async def _serve() -> None:
+    """The child's side: works until stdin ends."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    place = msgspec.json.decode(await reader.readline(), type=Place)
+    working = asyncio.create_task(_work(place), name="work")
+    parent = asyncio.create_task(reader.read(), name="parent")
+    loop.add_signal_handler(signal.SIGTERM, working.cancel)
+    await asyncio.wait({working, parent}, return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    parent.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+async def _work(place: Place) -> None:
+    log, store = make_log(place), make_store(place)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(log.close)
+        await store.open()
+        stack.push_async_callback(store.close)
+        await _work_with(log, store, place, stack)
+
+
+async def _work_with(log: Log, store: Store, place: Place, stack: contextlib.AsyncExitStack) -> None:
+    from navbat import parts
+    from router.log import now_ms
+
+    supervisor = parts.Supervisor()
+    started_at = now_ms()
+    tasks = [
+        supervisor.start("router", lambda: parts.run_router(log, store, place)),
+        supervisor.start("projector", lambda: parts.run_projector(log, store)),
+    ]
+    report = parts.report(log, "router", lambda: parts.process_report(started_at, supervisor.parts))
+    tasks.append(asyncio.create_task(report, name="report"))
+    stack.push_async_callback(parts.cancel, *tasks)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    await asyncio.gather(*tasks)
+
+
+def main() -> None:
+    """Runs the child's side."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.set_up()
+    asyncio.run(_serve())
+
+
+if __name__ == "__main__":
+    main()

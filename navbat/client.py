@@ -1,0 +1,281 @@
+"""A client of the gateway for scripts: log in, ask, command, follow. Also keeps the saved login."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import platformdirs
+
+from crm.errors import NavbatError, Refused, Unavailable
+from crm.records import Media
+from router import protocol
+
+DEFAULT_URL = "http://127.0.0.1:8700"
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 15.0
+
+Answer = TypeVar("Answer", bound=protocol.Frame)
+
+
+class NotLoggedIn(NavbatError):
+    """The gateway does not know us, or does not want us now."""
+
+
+class Login(msgspec.Struct, omit_defaults=True):
+    """Where a gateway is and who we are there: a token, or a name with its password."""
+
+    url: str = DEFAULT_URL
+    token: str = ""
+    name: str = ""
+    password: str = ""
+
+
+def login_file() -> Path:
+    """Where ``navbat login`` keeps server and token."""
+    return platformdirs.user_config_path("navbat") / "login.json"
+
+
+def saved_login() -> Login:
+    """NAVBAT_URL and NAVBAT_TOKEN, else what ``navbat login`` saved. A saved token is only for the
+    server that it was given by."""
+    try:
+        saved = msgspec.json.decode(login_file().read_bytes(), type=Login)
+    except (OSError, msgspec.MsgspecError):
+        saved = Login()
+    url = os.environ.get("NAVBAT_URL") or saved.url
+    token = os.environ.get("NAVBAT_TOKEN") or (saved.token if url == saved.url else "")
+    return Login(url=url, token=token)
+
+
+def save_login(login: Login) -> Path:
+    """Keeps a login readable for its owner only."""
+    path = login_file()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(login))
+    fresh.replace(path)
+    return path
+
+
+def http_url(url: str) -> str:
+    """The address of a gateway, however it was written. Raises ``NavbatError``."""
+    url = url if "://" in url else f"http://{url}"
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("http", "https") or not parts.hostname:
+        raise NavbatError(f"{url} is not the address of a gateway", f"write one such as {DEFAULT_URL}")
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+class Client:
+    """One connection. ``presence`` makes it count as the operator's console. All methods raise
+    ``Unavailable`` when the gateway does not answer, and ``NotLoggedIn`` when it sends us away."""
+
+    def __init__(self, login: Login, *, presence: bool = False, remember: bool = False) -> None:
+        self._login = login
+        self._presence = presence
+        self._remember = remember
+        self._rids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[protocol.ServerFrame]] = {}
+        self._events: asyncio.Queue[protocol.Event | None] = asyncio.Queue(maxsize=1000)
+        self._reader: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
+        self._why: NavbatError = Unavailable("the gateway closed the connection")
+        self.welcome = protocol.Welcome(operator="", role="operator", desk="", server="", now=0)
+
+    async def __aenter__(self) -> Self:
+        import aiohttp
+
+        self.url = http_url(self._login.url)
+        self._session = aiohttp.ClientSession(trust_env=True)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT + ANSWER_TIMEOUT):
+                self._socket = await self._session.ws_connect(
+                    self.url + "/ws", max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=2.0)
+                )
+                await self._greet()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            await self._session.close()
+            raise Unavailable(
+                f"the desk at {self.url} does not answer", "is `navbat run` running? is NAVBAT_URL right?"
+            ) from error
+        except BaseException:
+            await self._session.close()
+            raise
+        self._reader = asyncio.create_task(self._read(), name="client-read")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._socket.close()
+        await self._session.close()
+
+    async def _greet(self) -> None:
+        hello = protocol.Hello(
+            name=self._login.name,
+            password=self._login.password,
+            token=self._login.token,
+            client="navbat-cli",
+            presence=self._presence,
+            remember=self._remember,
+        )
+        await self._socket.send_bytes(protocol.encode_frame(hello))
+        while True:
+            frame = await self._receive()
+            if isinstance(frame, protocol.Welcome):
+                self.welcome = frame
+                return
+
+    async def _receive(self) -> protocol.ServerFrame | None:
+        """The next frame, None for one that this version does not know. Raises what ends it."""
+        from aiohttp import WSMsgType
+
+        message = await self._socket.receive()
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            raise Unavailable("the gateway closed the connection")
+        try:
+            frame = protocol.decode_server(message.data)
+        except msgspec.MsgspecError:
+            return None
+        if isinstance(frame, protocol.Bye):
+            raise _farewell(frame)
+        return frame
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._receive()
+                if isinstance(frame, protocol.Event):
+                    await self._events.put(frame)
+                elif frame is not None and (rid := getattr(frame, "rid", 0)) in self._answers:
+                    future = self._answers.pop(rid)
+                    if not future.done():
+                        future.set_result(frame)
+        except (NavbatError, OSError) as error:
+            self._why = error if isinstance(error, NavbatError) else Unavailable("the connection broke")
+        finally:
+            self._closed.set()
+            for future in self._answers.values():
+                if not future.done():
+                    future.set_exception(self._why)
+
+    # ---------------------------------------------------------------- asking
+
+    def next_rid(self) -> int:
+        """For the ``rid`` of a request."""
+        return next(self._rids)
+
+    async def ask(self, request: protocol.Request, answer: type[Answer]) -> Answer:
+        """Sends a request and returns its answer. Raises ``Refused`` when there is none to give."""
+        if self._closed.is_set():
+            raise self._why
+        future: asyncio.Future[protocol.ServerFrame] = asyncio.get_running_loop().create_future()
+        self._answers[request.rid] = future
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await self._socket.send_bytes(protocol.encode_frame(request))
+                frame = await future
+        except (OSError, TimeoutError) as error:
+            raise Unavailable("the gateway does not answer") from error
+        finally:
+            self._answers.pop(request.rid, None)
+        if isinstance(frame, protocol.Done) and frame.code:
+            raise Refused(frame.code, **frame.params)
+        if not isinstance(frame, answer):
+            raise NavbatError(f"the gateway answered with {type(frame).__name__}", "are both of one version?")
+        return frame
+
+    async def command(self, kind: type[protocol.CommandFrame], **fields: object) -> protocol.Done:
+        """Carries out a command. Raises ``Refused``."""
+        return await self.ask(kind(rid=self.next_rid(), id=uuid.uuid4().hex, **fields), protocol.Done)
+
+    async def ping(self) -> None:
+        """Tells the gateway that we are still here."""
+        try:
+            await self._socket.send_bytes(protocol.encode_frame(protocol.Ping(at=int(time.time() * 1000))))
+        except OSError as error:
+            raise Unavailable("the connection broke") from error
+
+    async def until_closed(self) -> NavbatError:
+        """Returns why the connection ended, when it does."""
+        await self._closed.wait()
+        return self._why
+
+    async def follow(self, since: str) -> AsyncIterator[protocol.Event]:
+        """Everything that happens after the id, until the connection ends (which raises why)."""
+        request = protocol.Follow(rid=self.next_rid(), since=since)
+        await self.ask(request, protocol.Done)
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            while True:
+                getting = asyncio.ensure_future(self._events.get())
+                await asyncio.wait({getting, closed}, return_when=asyncio.FIRST_COMPLETED)
+                if getting.done():
+                    event = getting.result()
+                    if event is not None:
+                        yield event
+                else:
+                    getting.cancel()
+                    raise self._why
+        finally:
+            closed.cancel()
+
+    async def upload(self, path: Path) -> Media:
+        """Puts a file into the desk's media store. Raises ``NavbatError``."""
+        import mimetypes
+        from urllib.parse import quote
+
+        import aiohttp
+
+        mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        headers = {
+            "Authorization": f"Bearer {self.welcome.ticket}",
+            "Content-Type": mime,
+            "X-File-Name": quote(path.name),
+        }
+        try:
+            with path.open("rb") as file:
+                async with self._session.post(self.url + "/media", data=file, headers=headers) as response:
+                    if response.status != 200:
+                        raise NavbatError(f"{path.name} was not taken: {response.status} {response.reason}")
+                    return msgspec.json.decode(await response.read(), type=Media)
+        except OSError as error:
+            raise NavbatError(f"{path}: {error.strerror or error}") from error
+        except aiohttp.ClientError as error:
+            raise Unavailable("the gateway did not take the file") from error
+
+
+_FAREWELLS = {
+    "login": "the gateway does not know this name and password, or this token",
+    "revoked": "this login was revoked",
+    "version": "the desk speaks another version of the protocol",
+    "frame": "the gateway did not understand us: are both of one version?",
+}
+
+
+def _farewell(bye: protocol.Bye) -> NavbatError:
+    if bye.code == "throttled":
+        after = bye.params.get("after", "some")
+        return NotLoggedIn(f"too many wrong logins: try again in {after} seconds")
+    if bye.code in _FAREWELLS:
+        return NotLoggedIn(_FAREWELLS[bye.code], "`navbat login` saves a new one")
+    return Unavailable(f"the gateway ended the connection ({bye.code})")

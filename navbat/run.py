@@ -1,0 +1,288 @@
+"""The composition root: which parts run, in which process, on what. ``navbat run`` ends here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crm.errors import NavbatError
+from navbat import logs, parts
+from navbat.backends import Place, make_log, make_store, place_of
+from navbat.child import Child
+from navbat.config import Config
+from navbat.embedded import EmbeddedRedis, FolderLock, attach, make_private
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from bots.base import Channel
+    from crm.ports import Store
+    from navbat.web import Server
+    from router.log import Log
+
+logger = logging.getLogger(__name__)
+
+ROLES = ("receiver", "router", "gateway", "sender", "projector")
+EMPTY_ROLES = {
+    "trackers": "no exchange with another system is configured",
+    "vision": "no camera is configured",
+}
+STOP_TIMEOUT = 9.0
+CHILD_ROLES = frozenset({"router", "projector"})
+
+
+def run(config: Config, roles: Sequence[str] = ()) -> int:
+    """Runs a desk (or the given parts of one) until SIGTERM or SIGINT. Raises ``NavbatError`` when
+    it cannot start."""
+    for role in roles:
+        if role in EMPTY_ROLES:
+            raise NavbatError(f"--role {role}: there is nothing to run, {EMPTY_ROLES[role]}")
+    logs.set_up(secrets_of(config))
+    with contextlib.ExitStack() as stack:
+        make_private(config.folder)
+        if not roles:
+            stack.enter_context(FolderLock(config.folder))
+        return asyncio.run(_run(config, frozenset(roles)))
+
+
+def secrets_of(config: Config) -> list[str]:
+    """What must never be logged: every ``Secret`` among the channels' settings."""
+    from bots.base import Secret
+
+    found = []
+    for settings in config.channels.values():
+        values = (getattr(settings, name) for name in settings.__struct_fields__)
+        found += [str.__str__(value) for value in values if isinstance(value, Secret)]
+    return found
+
+
+async def _run(config: Config, roles: frozenset[str]) -> int:
+    """Serves until a signal comes; a second one ends at once."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if asked.is_set():
+            os._exit(1)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    desk = Desk(config, roles)
+    serving = asyncio.create_task(desk.serve(), name="desk")
+    waiting = asyncio.create_task(asked.wait(), name="signal")
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if asked.is_set():
+        serving.cancel()
+        done, _ = await asyncio.wait({serving}, timeout=STOP_TIMEOUT)
+        if not done:
+            logger.error("the desk did not stop in time and is cut off")
+            desk.cut()
+            os._exit(1)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    return 0
+
+
+class Desk:
+    """One process of a desk, with everything it owns."""
+
+    def __init__(self, config: Config, roles: frozenset[str]) -> None:
+        self._config = config
+        self._whole = not roles
+        self._roles = roles or frozenset(ROLES)
+        self._stack = contextlib.AsyncExitStack()
+        self._supervisor = parts.Supervisor()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._redis: EmbeddedRedis | None = None
+        self._child: Child | None = None
+
+    async def serve(self) -> None:
+        """Starts everything, says so on stdout, and works until cancelled. Raises ``NavbatError``
+        when it cannot start."""
+        async with self._stack as stack:
+            place = place_of(self._config, await self._reach_redis())
+            log, store = make_log(place), make_store(place)
+            stack.push_async_callback(log.close)
+            await store.open()
+            stack.push_async_callback(store.close)
+            if self._roles & {"router", "receiver"}:
+                await announce(self._config, log, store)
+            if self._whole:
+                self._child = Child(place)
+                self._own(asyncio.create_task(self._child.run(), name="child"))
+            else:
+                self._start_core(log, store, place)
+            url = await self._start_edges(log, store)
+            self._start_report(log, place)
+            if self._child is not None:
+                await self._child.until_ready()
+            self._say_ready(url, place)
+            await asyncio.gather(*self._tasks)
+
+    def cut(self) -> None:
+        """Ends the processes that this one started, at once: nothing acknowledged is lost by it."""
+        pids = (self._child.pid if self._child else 0, self._redis.pid if self._redis else 0)
+        for pid in pids:
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    # ---------------------------------------------------------------- starting
+
+    def _own(self, task: asyncio.Task[None]) -> None:
+        """The task is cancelled when the desk ends, in the reverse order of starting."""
+        self._tasks.append(task)
+        self._stack.push_async_callback(parts.cancel, task)
+
+    async def _reach_redis(self) -> str:
+        """The URL of the configured Redis, or of our own, started if nobody else may have."""
+        if self._config.redis:
+            return self._config.redis
+        if not self._whole:
+            return await attach(self._config.folder)
+        self._redis = EmbeddedRedis(self._config.folder)
+        self._stack.push_async_callback(self._redis.stop)
+        await self._redis.start()
+        self._own(asyncio.create_task(self._redis.watch(), name="redis-server"))
+        return self._redis.url
+
+    def _start_core(self, log: Log, store: Store, place: Place) -> None:
+        """Router and projector in this process."""
+        if "router" in self._roles:
+            self._own(self._supervisor.start("router", lambda: parts.run_router(log, store, place)))
+        if "projector" in self._roles:
+            self._own(self._supervisor.start("projector", lambda: parts.run_projector(log, store)))
+
+    async def _start_edges(self, log: Log, store: Store) -> str:
+        """Gateway, receiver and sender; returns the URL where they listen, or ""."""
+        from storage.media import MediaStore
+
+        if not self._roles & {"gateway", "receiver", "sender"}:
+            return ""
+        media = MediaStore(Path(self._config.data) / "media")
+        channels = await self._open_channels() if self._roles & {"receiver", "sender"} else []
+        routes: list[web.RouteDef] = []
+        starts = []
+        if "sender" in self._roles:
+            from bots.outbox import Sender
+
+            starts.append(("sender", Sender(log, channels, media).run))
+        if "receiver" in self._roles:
+            from bots.inbox import Receiver
+
+            receiver = Receiver(log, channels, media)
+            routes += receiver.routes()
+            starts.append(("receiver", receiver.run))
+        if "gateway" in self._roles:
+            from navbat.web import Files
+            from router.gateway import Gateway
+
+            server = f"{socket.gethostname()}:{os.getpid()}"
+            gateway = Gateway(log, store, server=server, can=abilities(self._config))
+            routes += [*gateway.routes(), *Files(gateway, media).routes()]
+            starts.append(("gateway", gateway.run))
+        web_server = await self._open_server(routes)
+        for name, start in starts:
+            self._own(self._supervisor.start(name, start))
+        if web_server is None:
+            return ""
+        url = await web_server.listen()
+        self._stack.push_async_callback(web_server.stop_listening)
+        return url
+
+    async def _open_channels(self) -> list[Channel]:
+        from bots import registry
+
+        channels = []
+        for name, settings in self._config.channels.items():
+            channel = registry.channel_type(settings.kind)(name, settings)
+            await channel.open()
+            self._stack.push_async_callback(channel.close)
+            channels.append(channel)
+        return channels
+
+    async def _open_server(self, routes: list[web.RouteDef]) -> Server | None:
+        """Its end comes after that of the parts behind it, so that these can still say good-bye."""
+        if not routes:
+            return None
+        from navbat.web import Server
+
+        server = Server(self._config.gateway, routes)
+        await server.open()
+        self._stack.push_async_callback(server.close)
+        return server
+
+    def _start_report(self, log: Log, place: Place) -> None:
+        from router.log import now_ms
+
+        started_at = now_ms()
+
+        def fill() -> parts.ProcessReport:
+            report = parts.process_report(started_at, self._supervisor.parts)
+            report.redis = "external" if self._config.redis else "embedded"
+            report.redis_restarts = self._redis.restarts if self._redis else 0
+            report.store = place.store_kind
+            if self._child is not None and self._child.restarts:
+                report.parts = {**report.parts, "router process": parts.Part(restarts=self._child.restarts)}
+            return report
+
+        name = (
+            "desk" if self._whole else f"{'+'.join(sorted(self._roles))}:{socket.gethostname()}:{os.getpid()}"
+        )
+        self._own(asyncio.create_task(parts.report(log, name, fill), name="report"))
+
+    def _say_ready(self, url: str, place: Place) -> None:
+        redis = "external" if self._config.redis else "embedded"
+        gateway = f" gateway={url}" if url else ""
+        roles = "" if self._whole else f" roles={','.join(r for r in ROLES if r in self._roles)}"
+        print(f"ready{gateway}{roles} redis={redis} store={place.store_kind}", flush=True)
+
+
+async def announce(config: Config, log: Log, store: Store) -> None:
+    """Tells the desk its accounts and lines as they are now, before anything new can come in."""
+    from crm import accounts
+    from router.events import OperatorChanged
+
+    known = set()
+    for account in await accounts.list_accounts(store):
+        known.add(account.name)
+        await log.append(
+            OperatorChanged(
+                name=account.name,
+                role=account.role,
+                lines=account.lines,
+                disabled=account.disabled,
+                max_sessions=account.max_sessions,
+            )
+        )
+    await log.append(config.lines_configured())
+    for name, line in config.lines.items():
+        for member in line.members:
+            if member not in known:
+                print(
+                    f"line {name}: {member} has no account yet; `navbat operator add {member}` makes one",
+                    file=sys.stderr,
+                )
+
+
+def abilities(config: Config) -> dict[str, list[str]]:
+    """What each channel can do, by the names of the wire."""
+    from bots import registry
+    from bots.base import Can
+
+    return {
+        name: [
+            can.name.lower() for can in Can if can in registry.channel_type(settings.kind).can and can.name
+        ]
+        for name, settings in config.channels.items()
+    }
