@@ -78,11 +78,13 @@ class Broadcast:
                     id=id,
                     messages=messages.get(session_id, []),
                     changes=changes.get(session_id, []),
-                    sessions=[self._picture.view(state)] if state is not None and session_id in states else [],
+                    sessions=[self._picture.view(state)]
+                    if state is not None and session_id in states
+                    else [],
                 )
                 data = encode_frame(frame)
                 for connection in targets:
-                    connection.send_change(id, data)
+                    connection.send_change(id, data, session_id)
             if old is not None:
                 self._tell_former(id, old, targets)
 
@@ -172,7 +174,9 @@ class Broadcast:
             id=picture.position,
             sessions=[picture.view(s) for s in waiting if access.may("read", s.line)],
             gone=[s.id for s in gone if s.id not in own],
-            lines=[picture.line_view(n) for n in sorted(lines & access.lines) if n in picture.configured.lines],
+            lines=[
+                picture.line_view(n) for n in sorted(lines & access.lines) if n in picture.configured.lines
+            ],
             operators=[picture.operator_view(o) for o in colleagues if picture.is_colleague(access, o)],
         )
         if frame.sessions or frame.gone or frame.lines or frame.operators:

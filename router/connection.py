@@ -13,12 +13,13 @@ from collections import deque
 
 from aiohttp import WSMsgType, web
 
-from crm.errors import Unavailable
-from crm.records import Account, Message
+from crm.errors import Refused, Unavailable
+from crm.records import Account
 from router.access import Access
+from router.follow import follow, plain
 from router.log import Log, id_key, now_ms
 from router.picture import Picture
-from router.protocol import Changes, Frame, encode_frame
+from router.protocol import Changes, Done, Follow, Frame, encode_frame
 from router.state import Entry, MessageAdded, MessageChanged, Session
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,9 @@ RELIST_MS = 1000
 class Connection:
     """Made by the gateway after a login; ``pump`` is its writer and owns the socket's sending side."""
 
-    def __init__(self, socket: web.WebSocketResponse, account: Account, token_id: str, access: Access) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, account: Account, token_id: str, access: Access
+    ) -> None:
         self.socket = socket
         self.account = account
         self.token_id = token_id
@@ -52,6 +55,8 @@ class Connection:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._replayed = (0, 0)
+        self._held: dict[str, list[tuple[str, bytes]]] = {}
+        self._follower: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -67,9 +72,12 @@ class Connection:
             return
         self._push("", encode_frame(frame))
 
-    def send_change(self, id: str, data: bytes) -> None:
+    def send_change(self, id: str, data: bytes, session: str = "") -> None:
         """Queues an encoded ``Changes`` frame of journal entry ``id``; when the queue is full all
         queued changes are dropped, to be caught up later."""
+        if session in self._held:
+            self._held[session].append((id, data))
+            return
         if self.lagging or (self._replayed != (0, 0) and id_key(id) <= self._replayed):
             return
         if len(self._queue) >= QUEUE_FRAMES or self._bytes + len(data) > QUEUE_BYTES:
@@ -80,6 +88,14 @@ class Connection:
             self._wake.set()
             return
         self._push(id, data)
+
+    def hold_back(self, session: str) -> None:
+        """From here on changes of the session wait, until the page that they change has been sent."""
+        self._held.setdefault(session, [])
+
+    def let_go(self, session: str) -> None:
+        for id, data in self._held.pop(session, ()):
+            self.send_change(id, data)
 
     def _push(self, id: str, data: bytes) -> None:
         self._queue.append((id, data))
@@ -96,6 +112,25 @@ class Connection:
         if self.socket._req is not None and self.socket._req.transport is not None:
             self.socket._req.transport.abort()
 
+    def follow(self, log: Log, picture: Picture, frame: Follow) -> None:
+        """Starts telling this client everything it may see; a second call replaces the first."""
+        self.stop()
+        self._follower = asyncio.create_task(self._tell_all(log, picture, frame), name=f"follow-{self.id}")
+
+    def stop(self) -> None:
+        """Ends what this connection started."""
+        if self._follower is not None:
+            self._follower.cancel()
+
+    async def _tell_all(self, log: Log, picture: Picture, frame: Follow) -> None:
+        try:
+            async for event in follow(log, picture, self.access, frame.since):
+                await self._write(encode_frame(event))
+        except (OSError, TimeoutError):
+            self.abort()
+        except Refused as refused:
+            self.send(Done(rid=frame.rid, code=refused.code, params=refused.params))
+
     # ---------------------------------------------------------------- sending
 
     async def pump(self, log: Log, picture: Picture) -> None:
@@ -105,7 +140,7 @@ class Connection:
                 id, data = self._queue.popleft()
                 self._bytes -= len(data)
                 await self._write(data)
-                if id:
+                if id and not self._held:
                     self.sent = id
             if self.lagging:
                 await self._catch_up(log, picture)
@@ -191,11 +226,3 @@ def sees(connection: Connection, session: Session) -> bool:
         or name in session.guests
         or (session.id in connection.watching)
     )
-
-
-def plain(message: Message) -> Message:
-    """Without the raw body, which stays in the store."""
-    message.raw = b""
-    return message
-
-

@@ -49,7 +49,9 @@ class Desk(Floor):
 
     # ---------------------------------------------------------------- saved state
 
-    def restore(self, fields: dict[str, bytes], sessions: Sequence[Session], operators: Sequence[OperatorState]) -> None:
+    def restore(
+        self, fields: dict[str, bytes], sessions: Sequence[Session], operators: Sequence[OperatorState]
+    ) -> None:
         """Takes up the state that was last committed."""
         decode = msgspec.msgpack.decode
         self.next_session = decode(fields["next_session"]) if "next_session" in fields else 1
@@ -252,7 +254,11 @@ class Desk(Floor):
     def _edited(self, event: events.MessageEdited) -> None:
         text = clean(event.text)
         session = self._open_in(event.key)
-        if session is not None and session.last_external_in == event.message_id and session.last_direction == "in":
+        if (
+            session is not None
+            and session.last_external_in == event.message_id
+            and session.last_direction == "in"
+        ):
             session.last_text = one_line(text, 80)
             self.touch(session)
         self._change(event, text=text, media=event.media, edited_at=event.edited_at or event.at)

@@ -289,4 +289,5 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(data: bytes) -> AnyEvent:
     """Raises ``msgspec.MsgspecError`` when the bytes are not an event that this version knows."""
-    return _decoder.decode(data)
+    event: AnyEvent = _decoder.decode(data)
+    return event

@@ -17,18 +17,41 @@ from crm.ports import Store
 from crm.records import Account, Message, MessageChange
 from router.access import Access
 from router.broadcast import Broadcast
-from router.connection import Connection, plain
+from router.connection import Connection
 from router.events import LinesConfigured, Present
+from router.follow import plain
 from router.log import Log, id_key, now_ms
 from router.logins import Logins, Throttled
 from router.picture import Picture
 from router.protocol import (
-    HEARTBEAT, MAX_FRAME, VERSION, AlertView, Bye, Changes, ClientFrame, Frame, Hello, Hint, Ping, Pong,
-    Snapshot, Typing, Welcome, decode_client, encode_frame,
+    HEARTBEAT,
+    MAX_FRAME,
+    VERSION,
+    AlertView,
+    Bye,
+    Changes,
+    ClientFrame,
+    Hello,
+    Hint,
+    Ping,
+    Pong,
+    Snapshot,
+    Typing,
+    Welcome,
+    decode_client,
+    encode_frame,
 )  # fmt: skip
 from router.requests import Requests
 from router.state import (
-    Alert, CommandDone, Entry, LoginsRevoked, MessageAdded, MessageChanged, decode_operator,
+    Alert,
+    CommandDone,
+    Entry,
+    LoginsRevoked,
+    MessageAdded,
+    MessageChanged,
+    OperatorState,
+    Told,
+    decode_operator,
     decode_session,
 )  # fmt: skip
 
@@ -48,7 +71,9 @@ class Gateway:
     """``routes`` go into an aiohttp application, ``run`` keeps the picture current. ``server`` names
     this process in presence and status."""
 
-    def __init__(self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None) -> None:
+    def __init__(
+        self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None
+    ) -> None:
         self._log = log
         self._store = store
         self._server = server
@@ -120,9 +145,7 @@ class Gateway:
         if self._ready.is_set() and id_key(self.picture.position) >= id_key(oldest):
             return
         _, fields, sessions, operators = await self._log.load()
-        self.picture.load(
-            configured(fields), map(decode_session, sessions), map(decode_operator, operators)
-        )
+        self.picture.load(configured(fields), map(decode_session, sessions), map(decode_operator, operators))
         self.picture.position = newest
         self._ready.set()
         for connection in self._sockets:
@@ -130,7 +153,7 @@ class Gateway:
 
     async def _take_up(self, id: str, entry: Entry) -> None:
         if entry.lines_changed:
-            self.picture.configured = configured((await self._log.load_fields()))
+            self.picture.configured = configured(await self._log.load_fields())
         news = self.picture.apply(entry)
         self.picture.position = id
         messages: dict[str, list[Message]] = {}
@@ -140,20 +163,24 @@ class Gateway:
                 messages.setdefault(told.message.session, []).append(plain(told.message))
             elif isinstance(told, MessageChanged):
                 changes.setdefault(told.change.session, []).append(told.change)
-            elif isinstance(told, CommandDone):
-                self._requests.done(told)
-            elif isinstance(told, Alert):
-                self._alert(told)
-            elif isinstance(told, LoginsRevoked):
-                self._revoke(told)
+            else:
+                self._told(told)
         self.broadcast.tell(id, news, messages, changes)
         for operator in entry.operators:
             self.broadcast.operators_changed.add(operator.name)
-            self._reaccess(operator.name, operator.role, operator.lines, operator.disabled)
+            self._reaccess(operator)
         if entry.lines_changed:
             for connection in self._sockets:
                 connection.access = Access(connection.account, self.picture.configured.lines)
                 self._snapshot(connection)
+
+    def _told(self, told: Told) -> None:
+        if isinstance(told, CommandDone):
+            self._requests.done(told)
+        elif isinstance(told, Alert):
+            self._alert(told)
+        elif isinstance(told, LoginsRevoked):
+            self._revoke(told)
 
     def _alert(self, alert: Alert) -> None:
         view = msgspec.convert(alert, AlertView, from_attributes=True)
@@ -164,16 +191,21 @@ class Gateway:
 
     def _revoke(self, told: LoginsRevoked) -> None:
         for connection in self._sockets:
-            if connection.name == told.operator and ("*" in told.tokens or connection.token_id in told.tokens):
+            if connection.name == told.operator and (
+                "*" in told.tokens or connection.token_id in told.tokens
+            ):
                 connection.end(Bye(code="revoked"))
 
-    def _reaccess(self, name: str, role: str, lines: list[str], disabled: bool) -> None:
-        for connection in self.broadcast.of_operator.get(name, ()):
+    def _reaccess(self, operator: OperatorState) -> None:
+        """An account was changed: its live logins have the new rights at once."""
+        for connection in self.broadcast.of_operator.get(operator.name, ()):
             account = connection.account
-            if disabled:
+            if operator.disabled:
                 connection.end(Bye(code="revoked"))
-            elif (account.role, account.lines) != (role, lines):
-                connection.account = msgspec.structs.replace(account, role=role, lines=lines)
+            elif (account.role, account.lines) != (operator.role, operator.lines):
+                connection.account = msgspec.structs.replace(
+                    account, role=operator.role, lines=operator.lines
+                )
                 connection.access = Access(connection.account, self.picture.configured.lines)
                 self._snapshot(connection)
 
@@ -205,7 +237,11 @@ class Gateway:
         while True:
             try:
                 await self._present(self._alive())
-                fields = {"connections": len(self._sockets), "position": self.picture.position, "at": now_ms()}
+                fields = {
+                    "connections": len(self._sockets),
+                    "position": self.picture.position,
+                    "at": now_ms(),
+                }
                 await self._log.report(f"gateway:{self._server}", msgspec.json.encode(fields), ttl=30)
             except Unavailable:
                 logger.warning("presence was not told: redis does not answer")
@@ -278,6 +314,7 @@ class Gateway:
         finally:
             self.broadcast.leave(connection)
             del self._sockets[connection]
+            connection.stop()
             pump.cancel()
             await asyncio.wait([pump])
 
@@ -349,11 +386,8 @@ class Gateway:
                 connection.send(Pong(at=frame.at, now=now_ms(), lag=self._lag(), down=self.down))
             elif isinstance(frame, Typing):
                 await self._requests.typing(connection, frame)
-            elif isinstance(frame, Frame):
-                await self._requests.handle(connection, frame)
             else:
-                connection.end(Bye(code="frame"))
-                return
+                await self._requests.handle(connection, frame)
 
     def _lag(self) -> int:
         """Milliseconds since the journal was last heard, beyond its normal waiting."""
@@ -385,5 +419,3 @@ def configured(fields: dict[str, bytes]) -> LinesConfigured:
     if "configured" not in fields:
         return LinesConfigured(lines={}, channels={})
     return msgspec.msgpack.decode(fields["configured"], type=LinesConfigured)
-
-

@@ -11,9 +11,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, WatchError
 
 from crm.errors import LeaseLost, Unavailable
@@ -54,7 +54,7 @@ async def reaching(what: str) -> AsyncIterator[None]:
         yield
     except WatchError as error:
         raise LeaseLost("another process writes this desk now") from error
-    except (RedisError, OSError, TimeoutError, asyncio.TimeoutError) as error:
+    except (RedisError, OSError, TimeoutError) as error:
         raise Unavailable(f"Redis does not answer ({what}): {type(error).__name__}") from error
 
 
@@ -210,7 +210,7 @@ class Log:
         the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell."""
         at = now_ms()
         async with reaching("move"):
-            pipe = self.redis.pipeline(transaction=True)
+            pipe: Any = self.redis.pipeline(transaction=True)
             for event in events:
                 event.at = event.at or at
                 pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(event))
@@ -232,7 +232,7 @@ class Log:
         """Appends the outcome and removes the job in one step."""
         outcome.at = outcome.at or now_ms()
         async with reaching("job"):
-            pipe = self.redis.pipeline(transaction=True)
+            pipe: Any = self.redis.pipeline(transaction=True)
             pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
             pipe.xdel(self.keys.fetch(channel), id)
             await pipe.execute()
@@ -249,7 +249,7 @@ class Log:
 
     async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
         """Marks deliveries as being sent, before the first byte leaves. Raises ``LeaseLost``."""
-        pipe = self._guarded(lease)
+        pipe: Any = self.redis.pipeline(transaction=True)
         async with reaching("outbox"):
             await self._check(pipe, lease)
             pipe.multi()
@@ -260,13 +260,13 @@ class Log:
     async def sending(self, channel: str) -> set[str]:
         """Stream ids of deliveries that were being sent when somebody stopped in the middle."""
         async with reaching("outbox"):
-            return {m.decode() for m in await self.redis.smembers(self.keys.sending(channel))}
+            return {m.decode() for m in await self._run("SMEMBERS", self.keys.sending(channel))}
 
     async def finish_sending(self, channel: str, done: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Removes deliveries (by stream id) and appends their outcomes in one step."""
         at = now_ms()
         async with reaching("outbox"):
-            pipe = self.redis.pipeline(transaction=True)
+            pipe: Any = self.redis.pipeline(transaction=True)
             for id, outcomes in done:
                 for outcome in outcomes:
                     outcome.at = outcome.at or at
@@ -288,7 +288,7 @@ class Log:
             rows = await self._xread({self.keys.journal: after}, count, block_ms)
             return [(id, decode_entry(fields[b"e"])) for _, id, fields in rows]
         async with reaching("journal"):
-            found = await self.redis.execute_command(
+            found = await self._run(
                 "XRANGE", self.keys.journal, f"({after}" if after != "0" else "-", "+", "COUNT", count
             )
         return [(id.decode(), decode_entry(_pairs(fields)[b"e"])) for id, fields in _entries(found)]
@@ -296,7 +296,7 @@ class Log:
     async def journal_bounds(self) -> tuple[str, str]:
         """(oldest id still there, newest id ever), ``"0-0"`` where there is none."""
         async with reaching("journal"):
-            pipe = self.redis.pipeline(transaction=False)
+            pipe: Any = self.redis.pipeline(transaction=False)
             pipe.execute_command("XRANGE", self.keys.journal, "-", "+", "COUNT", 1)
             pipe.execute_command("XREVRANGE", self.keys.journal, "+", "-", "COUNT", 1)
             first, last = (_entries(found) for found in await pipe.execute())
@@ -305,7 +305,7 @@ class Log:
     async def reader(self, name: str) -> str:
         """Up to where a named reader of the journal has come; ``"0"`` at first."""
         async with reaching("reader"):
-            found = await self.redis.get(self.keys.reader(name))
+            found = await self._run("GET", self.keys.reader(name))
         return found.decode() if found else "0"
 
     async def set_reader(self, name: str, id: str) -> None:
@@ -318,7 +318,7 @@ class Log:
         """(cursor, the desk's own fields, sessions, operators) as last committed. Sessions are
         read in pieces so that Redis never stalls on a large desk; only the lease holder calls it."""
         async with reaching("load"):
-            cursor = await self.redis.get(self.keys.cursor)
+            cursor = await self._run("GET", self.keys.cursor)
         return (
             cursor.decode() if cursor else "0",
             await self.load_fields(),
@@ -329,7 +329,7 @@ class Log:
     async def load_fields(self) -> dict[str, bytes]:
         """The desk's own fields: its lines, counters and heartbeats."""
         async with reaching("load"):
-            return {k.decode(): v for k, v in (await self.redis.hgetall(self.keys.desk)).items()}
+            return {k.decode(): v for k, v in (await self._run("HGETALL", self.keys.desk)).items()}
 
     async def hash_values(self, key: str) -> list[bytes]:
         """All values of a hash, by HSCAN."""
@@ -337,7 +337,7 @@ class Log:
         position = 0
         async with reaching("load"):
             while True:
-                position, part = await self.redis.hscan(key, position, count=5000)
+                position, part = await self._run("HSCAN", key, position, "COUNT", 5000)
                 found.update(part)
                 if not position:
                     return list(found.values())
@@ -356,17 +356,14 @@ class Log:
         async with reaching("trim"):
             for key, age_ms, before in streams:
                 oldest = f"{now_ms() - age_ms}-0"
-                await self.redis.execute_command("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
+                await self._run("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
 
     def seen_keys(self, at: int) -> tuple[str, str]:
         """The two generations of remembered event ids at this time, the newer first."""
         generation = at // SEEN_PERIOD_MS
         return self.keys.seen(generation), self.keys.seen(generation - 1)
 
-    def _guarded(self, lease: Lease) -> Pipeline:
-        return self.redis.pipeline(transaction=True)
-
-    async def _check(self, pipe: Pipeline, lease: Lease) -> None:
+    async def _check(self, pipe: Any, lease: Lease) -> None:
         """Watches the lease: if it changes hands before EXEC, the transaction fails as a whole."""
         await pipe.watch(lease.key)
         if await pipe.get(lease.key) != lease.token.encode():
@@ -385,7 +382,7 @@ class Log:
         async with reaching("health"):
             names = [k async for k in self.redis.scan_iter(match=_literal(prefix) + "*", count=1000)]
             if names:
-                values = await self.redis.mget(names)
+                values = await self._run("MGET", *names)
                 found = {
                     k.decode()[len(prefix) :]: v for k, v in zip(names, values, strict=True) if v is not None
                 }
@@ -394,9 +391,9 @@ class Log:
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``."""
         async with reaching("lag"):
-            cursor = await self.redis.get(self.keys.cursor)
+            cursor = await self._run("GET", self.keys.cursor)
             after = f"({cursor.decode()}" if cursor else "-"
-            behind = await self.redis.execute_command("XRANGE", self.keys.log, after, "+", "COUNT", 10_000)
+            behind = await self._run("XRANGE", self.keys.log, after, "+", "COUNT", 10_000)
             result = {"log": len(behind)}
             for channel in channels:
                 result[f"in:{channel}"] = await self.redis.xlen(self.keys.inbox(channel))
@@ -415,7 +412,9 @@ class Log:
                 await pubsub.subscribe(self.keys.hints)
             while True:
                 async with reaching("hints"):
-                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=COMMAND_TIMEOUT)
+                    message = await pubsub.get_message(
+                        ignore_subscribe_messages=True, timeout=COMMAND_TIMEOUT
+                    )
                 if message:
                     yield message["data"]
 
@@ -424,12 +423,15 @@ class Log:
 
     # ---------------------------------------------------------------- plumbing
 
+    async def _run(self, *args: str | bytes | int) -> Any:
+        return await self.redis.execute_command(*args)  # type: ignore[no-untyped-call]
+
     async def _xread(
         self, positions: dict[str, str], count: int, block_ms: int
     ) -> list[tuple[bytes, str, dict[bytes, bytes]]]:
         block = ("BLOCK", min(block_ms, int(COMMAND_TIMEOUT * 1000))) if block_ms else ()
         async with reaching("read"):
-            found = await self.redis.execute_command(
+            found = await self._run(
                 "XREAD", "COUNT", count, *block, "STREAMS", *positions.keys(), *positions.values()
             )
         rows = []

@@ -20,7 +20,7 @@ from typing import Any, Union
 
 import msgspec
 
-from crm.records import Button, Customer, Duty, Media, Message, MessageChange, Role
+from crm.records import Customer, Duty, Media, Message, MessageChange, Role
 
 VERSION = 1
 HEARTBEAT = 15.0
@@ -440,9 +440,11 @@ def encode_frame(frame: Frame) -> bytes:
 
 def decode_client(data: str | bytes) -> ClientFrame:
     """Raises ``msgspec.MsgspecError`` for anything that is not a client's frame."""
-    return _client_decoder.decode(data)
+    frame: ClientFrame = _client_decoder.decode(data)
+    return frame
 
 
 def decode_server(data: str | bytes) -> ServerFrame:
     """Raises ``msgspec.MsgspecError`` for anything that is not a gateway's frame."""
-    return _server_decoder.decode(data)
+    frame: ServerFrame = _server_decoder.decode(data)
+    return frame

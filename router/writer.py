@@ -32,7 +32,8 @@ class Writer:
 
     async def open(self) -> None:
         async with reaching("writer"):
-            self._connection = await self._log.redis.connection_pool.get_connection()
+            pool: Any = self._log.redis.connection_pool
+            self._connection = await pool.get_connection()
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

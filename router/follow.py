@@ -1,0 +1,140 @@
+"""Following the desk: every journal entry as events for scripts, each with an id to resume from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+
+from crm.errors import Refused, Unavailable
+from crm.records import Message
+from router.access import Access
+from router.log import Log, id_key
+from router.picture import Picture
+from router.protocol import Event
+from router.state import (
+    Alert,
+    Audit,
+    CommandDone,
+    CustomerSeen,
+    Decided,
+    Entry,
+    LoginsRevoked,
+    MessageAdded,
+    MessageChanged,
+    Session,
+    Told,
+)  # fmt: skip
+
+
+async def follow(log: Log, picture: Picture, access: Access, since: str) -> AsyncIterator[Event]:
+    """Events after ``since`` (``<journal id>:<number>``; empty: from now on) that ``access`` may see.
+    Raises ``Refused`` when ``since`` is no event id or what comes after it is no longer kept."""
+    after, skip = await _start(log, picture, since)
+    while True:
+        try:
+            entries = await log.read_journal(after, count=64, block_ms=1000)
+        except Unavailable:
+            await asyncio.sleep(0.5)
+            continue
+        for id, entry in entries:
+            for event in _events(picture, access, id, entry):
+                if int(event.id.rpartition(":")[2]) > skip:
+                    yield event
+            skip = 0
+            after = id
+
+
+async def _start(log: Log, picture: Picture, since: str) -> tuple[str, int]:
+    if not since:
+        return picture.position, 0
+    entry, _, number = since.partition(":")
+    oldest, _ = await log.journal_bounds()
+    try:
+        if id_key(entry) < id_key(oldest):
+            raise Refused("gone", since=since)
+        ms, n = id_key(entry)
+        skip = int(number or 0)
+    except ValueError as error:
+        raise Refused("no_such_event", since=since) from error
+    before = f"{ms}-{n - 1}" if n else f"{ms - 1}-{2**63}"
+    return (before, skip) if skip else (entry, 0)
+
+
+def _events(picture: Picture, access: Access, id: str, entry: Entry) -> Iterator[Event]:
+    """Numbered from 1 over all that the entry tells, seen or not, so that ids mean the same to
+    everybody."""
+    states = {s.id: s for s in entry.sessions}
+    number = 0
+    for told in entry.told:
+        number += 1
+        kind = KINDS.get(type(told))
+        if kind is not None and _may_see(picture, access, told, states):
+            yield Event(id=f"{id}:{number}", at=entry.at, type=kind, data=_data(told))
+    for session in entry.sessions:
+        number += 1
+        if picture.may_read(access, session):
+            data = msgspec.to_builtins(picture.view(session))
+            yield Event(id=f"{id}:{number}", at=entry.at, type="session", data=data)
+    for operator in entry.operators:
+        number += 1
+        if picture.is_colleague(access, operator):
+            data = msgspec.to_builtins(picture.operator_view(operator))
+            yield Event(id=f"{id}:{number}", at=entry.at, type="operator", data=data)
+
+
+KINDS: dict[type[Told], str] = {
+    MessageAdded: "message",
+    MessageChanged: "message_changed",
+    CustomerSeen: "customer",
+    Alert: "alert",
+    Audit: "audit",
+    Decided: "decision",
+    CommandDone: "command",
+    LoginsRevoked: "logins_revoked",
+}
+
+
+def _may_see(picture: Picture, access: Access, told: Told, states: dict[str, Session]) -> bool:
+    if isinstance(told, CommandDone):
+        return told.operator == access.name
+    if isinstance(told, LoginsRevoked):
+        return "administer" in access.rights
+    if isinstance(told, (Audit, Alert)) and not told.session:
+        return access.may("lead", told.line) if told.line else "lead" in access.rights
+    if isinstance(told, CustomerSeen):
+        id = picture.session_of_chat(told.chat)
+    elif isinstance(told, MessageAdded):
+        id = told.message.session
+    elif isinstance(told, MessageChanged):
+        id = told.change.session or picture.session_of_chat(told.change.chat)
+    else:
+        id = getattr(told, "session", "")
+    session = states.get(id) or picture.sessions.get(id)
+    if session is None:
+        return "administer" in access.rights
+    if isinstance(told, Audit):
+        return access.may("audit", session.line)
+    return picture.may_read(access, session)
+
+
+def _data(told: Told) -> dict[str, Any]:
+    if isinstance(told, MessageAdded):
+        data = msgspec.to_builtins(plain(told.message))
+    elif isinstance(told, MessageChanged):
+        data = msgspec.to_builtins(told.change)
+    elif isinstance(told, CustomerSeen):
+        data = msgspec.to_builtins(told.customer) | {"chat": told.chat}
+    else:
+        data = msgspec.to_builtins(told)
+        del data["t"]
+    result: dict[str, Any] = data
+    return result
+
+
+def plain(message: Message) -> Message:
+    """Without the raw body, which stays in the store."""
+    message.raw = b""
+    return message

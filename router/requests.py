@@ -1,0 +1,386 @@
+"""What clients ask: commands become events of the log, reads come from the history and the journal.
+
+The history may lag behind; a page is the store's answer brought up to date with the journal entries
+that the projector has not taken up yet, so nobody ever sees less than what has been committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from crm import accounts, history
+from crm.errors import Refused, Unavailable
+from crm.ports import Store
+from crm.records import Customer, Message, MessageChange, apply_change
+from router import events, protocol
+from router.access import NEEDED
+from router.broadcast import Broadcast
+from router.connection import Connection
+from router.follow import plain
+from router.log import Log
+from router.picture import Picture
+from router.protocol import Done, Frame, SessionView
+from router.state import CommandDone, MessageAdded, MessageChanged, Session
+
+logger = logging.getLogger(__name__)
+
+COMMAND_TIMEOUT = 5.0
+PAGE_MAX = 200
+OLD_SESSIONS_MAX = 1000
+
+
+class Requests:
+    """Answers the frames of all connections of one gateway."""
+
+    def __init__(self, log: Log, store: Store, picture: Picture, broadcast: Broadcast) -> None:
+        self._log = log
+        self._store = store
+        self._picture = picture
+        self._broadcast = broadcast
+        self._pending: dict[str, asyncio.Future[CommandDone]] = {}
+
+    # ---------------------------------------------------------------- commands
+
+    async def handle(self, connection: Connection, frame: Frame) -> None:
+        """Answers one request; whatever goes wrong is told in a ``Done``."""
+        rid = getattr(frame, "rid", 0)
+        try:
+            if isinstance(frame, protocol.CommandFrame):
+                await self._command(connection, frame)
+            elif type(frame) in self._reads():
+                await self._reads()[type(frame)](connection, frame)
+            else:
+                raise Refused("unknown")
+        except Refused as refused:
+            connection.send(Done(rid=rid, code=refused.code, params=refused.params))
+        except (Unavailable, TimeoutError):
+            connection.send(Done(rid=rid, code="unavailable"))
+
+    async def _command(self, connection: Connection, frame: protocol.CommandFrame) -> None:
+        event = await self._event(connection, frame)
+        done = await self._carry_out(event)
+        connection.send(
+            Done(
+                rid=frame.rid, code=done.code, params=done.params, session=done.session, message=done.message
+            )
+        )
+
+    async def _carry_out(self, event: events.Command) -> CommandDone:
+        future: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
+        self._pending[event.event_id] = future
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT):
+                await self._log.append(event)
+                return await future
+        finally:
+            self._pending.pop(event.event_id, None)
+
+    def done(self, told: CommandDone) -> None:
+        """The desk has answered a command."""
+        future = self._pending.get(told.event_id)
+        if future is not None and not future.done():
+            future.set_result(told)
+
+    async def _event(self, connection: Connection, frame: protocol.CommandFrame) -> events.Command:
+        """The event of a command, after its right was checked. Raises ``Refused``."""
+        common: dict[str, Any] = {
+            "operator": connection.name,
+            "event_id": f"{connection.name}/{frame.id}",
+        }
+        if isinstance(frame, protocol.SetDuty):
+            return events.SetDuty(duty=frame.duty, **common)
+        if isinstance(frame, protocol.Start):
+            return await self._start(connection, frame, common)
+        assert isinstance(frame, protocol.SessionCommandFrame)
+        session = self._open_session(connection, frame.session, NEEDED[type(frame)])
+        _check_text(getattr(frame, "text", ""))
+        if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
+            return await self._about_message(frame, session, common)
+        fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name not in ("rid", "id")}
+        if isinstance(frame, protocol.Say) and frame.reply_to:
+            fields["reply_to"] = (await self._message(session, frame.reply_to)).external_id
+        kind: type[events.Command] = getattr(events, type(frame).__name__)
+        return kind(**fields, **common)
+
+    def _open_session(self, connection: Connection, id: str, right: str) -> Session:
+        session = self._picture.sessions.get(id)
+        if session is None:
+            raise Refused("no_such_session", session=id)
+        guests = (*session.guests, *session.seen_by, session.transfer_from)
+        if not connection.access.may(right, session.line, holder=session.holder, guests=guests):
+            raise Refused("no_right", right=right)
+        return session
+
+    async def _about_message(
+        self, frame: protocol.Resend | protocol.EditMessage, session: Session, common: dict[str, Any]
+    ) -> events.Command:
+        message = await self._message(session, frame.message)
+        if message.direction != "out":
+            raise Refused("no_such_message")
+        if isinstance(frame, protocol.EditMessage):
+            if not message.external_id or "edit" not in self._picture.can.get(session.channel, ()):
+                raise Refused("cannot_edit")
+            return events.EditMessage(
+                session=session.id,
+                message=message.id,
+                external_id=message.external_id,
+                text=frame.text,
+                **common,
+            )
+        if message.delivery not in ("failed", "unknown"):
+            raise Refused("not_failed")
+        return events.Resend(
+            session=session.id,
+            message=message.id,
+            text=message.text,
+            media=message.media,
+            buttons=message.buttons,
+            **common,
+        )
+
+    async def _start(
+        self, connection: Connection, frame: protocol.Start, common: dict[str, Any]
+    ) -> events.Command:
+        if not connection.access.may("work", frame.line):
+            raise Refused("no_right", right="work")
+        _check_text(frame.text)
+        channel, _, chat = frame.chat.partition(":")
+        found = await self._store.find("customers", {"chats": frame.chat}, limit=1)
+        if not found:
+            raise Refused("no_such_chat", chat=frame.chat)
+        return events.Start(
+            channel=channel,
+            chat=chat,
+            line=frame.line,
+            customer=found[0]["_id"],
+            name=found[0].get("name", ""),
+            text=frame.text,
+            **common,
+        )
+
+    async def typing(self, connection: Connection, frame: protocol.Typing) -> None:
+        """Passed on to colleagues, and to the customer unless it is a draft of a note."""
+        session = self._picture.sessions.get(frame.session)
+        if session is None or not self._picture.may_read(connection.access, session):
+            return
+        await self._hint(connection, session, "draft" if frame.draft else "typing", on=frame.on)
+
+    async def _hint(self, connection: Connection, session: Session, kind: str, *, on: bool) -> None:
+        hint = {
+            "kind": kind, "session": session.id, "who": connection.name, "on": "1" if on else "0",
+            "channel": session.channel, "chat": session.chat,
+        }  # fmt: skip
+        try:
+            await self._log.hint(msgspec.json.encode(hint))
+        except Unavailable:
+            logger.info("a hint was lost: redis does not answer")
+
+    async def remember(self, connection: Connection) -> str:
+        """A new token for this login, so that the next one needs no password."""
+        token: str = await accounts.new_token(self._store, connection.name)
+        return token
+
+    # ---------------------------------------------------------------- reads
+
+    def _reads(self) -> dict[type[Frame], Callable[[Connection, Any], Awaitable[None]]]:
+        return {
+            protocol.Open: self._open,
+            protocol.Leave: self._leave,
+            protocol.GetThread: self._thread,
+            protocol.GetHistory: self._history,
+            protocol.Search: self._search,
+            protocol.GetSessions: self._sessions,
+            protocol.GetCard: self._card,
+            protocol.GetWhy: self._why,
+            protocol.GetStatus: self._status,
+            protocol.Follow: self._follow,
+        }
+
+    async def _open(self, connection: Connection, frame: protocol.Open) -> None:
+        view = await self._readable(connection, frame.session)
+        self._broadcast.watch(connection, frame.session)
+        connection.hold_back(frame.session)
+        try:
+            messages, more = await self._page(frame.session, 0, frame.limit)
+            connection.send(protocol.Page(rid=frame.rid, messages=messages, more=more, session=view))
+        finally:
+            connection.let_go(frame.session)
+        session = self._picture.sessions.get(frame.session)
+        if session is not None:
+            await self._hint(connection, session, "looking", on=True)
+
+    async def _leave(self, connection: Connection, frame: protocol.Leave) -> None:
+        self._broadcast.unwatch(connection, frame.session)
+        connection.send(Done(rid=frame.rid))
+        session = self._picture.sessions.get(frame.session)
+        if session is not None:
+            await self._hint(connection, session, "looking", on=False)
+
+    async def _thread(self, connection: Connection, frame: protocol.GetThread) -> None:
+        view = await self._readable(connection, frame.session)
+        messages, more = await self._page(frame.session, frame.before_seq, frame.limit)
+        connection.send(protocol.Page(rid=frame.rid, messages=messages, more=more, session=view))
+
+    async def _readable(self, connection: Connection, id: str) -> SessionView:
+        """The session, open or closed, if this login may read it. Raises ``Refused``."""
+        session = self._picture.sessions.get(id)
+        if session is None:
+            document = await history.session(self._store, id)
+            if document is None:
+                raise Refused("no_such_session", session=id)
+            session = msgspec.convert(document, Session, strict=False)
+        if not self._picture.may_read(connection.access, session):
+            raise Refused("no_right", right="read")
+        return self._picture.view(session)
+
+    async def _page(self, session: str, before_seq: int, limit: int) -> tuple[list[Message], bool]:
+        limit = max(1, min(limit, PAGE_MAX))
+        position = await self._log.reader("projector")
+        found = await history.messages(self._store, session, before_seq=before_seq, limit=limit + 1)
+        tail, changes = await self._tail(position, session)
+        by_seq = {m.seq: m for m in (*found, *tail) if not before_seq or m.seq < before_seq}
+        for change in changes:
+            _change(by_seq, change)
+        messages = [plain(by_seq[seq]) for seq in sorted(by_seq)][-(limit + 1) :]
+        return messages[-limit:], len(messages) > limit
+
+    async def _tail(self, position: str, session: str) -> tuple[list[Message], list[MessageChange]]:
+        """What the journal says of a session after ``position``."""
+        messages: list[Message] = []
+        changes: list[MessageChange] = []
+        while True:
+            entries = await self._log.read_journal(position, count=256)
+            for id, entry in entries:
+                position = id
+                for told in entry.told:
+                    if isinstance(told, MessageAdded) and told.message.session == session:
+                        messages.append(told.message)
+                    elif isinstance(told, MessageChanged) and told.change.session == session:
+                        changes.append(told.change)
+            if len(entries) < 256:
+                return messages, changes
+
+    async def _message(self, session: Session, id: str) -> Message:
+        seq = id.rpartition("-")[2]
+        if not id.startswith(f"{session.id}-") or not seq.isdigit():
+            raise Refused("no_such_message")
+        messages, _ = await self._page(session.id, int(seq) + 1, 1)
+        if not messages or messages[-1].id != id:
+            raise Refused("no_such_message")
+        return messages[-1]
+
+    async def _history(self, connection: Connection, frame: protocol.GetHistory) -> None:
+        limit = max(1, min(frame.limit, PAGE_MAX))
+        found = await history.customer_messages(
+            self._store,
+            frame.customer,
+            lines=sorted(connection.access.lines),
+            before=(frame.before_at, frame.before_id) if frame.before_at else None,
+            limit=limit + 1,
+        )
+        messages = [plain(m) for m in found[-limit:]]
+        connection.send(protocol.Page(rid=frame.rid, messages=messages, more=len(found) > limit))
+
+    async def _search(self, connection: Connection, frame: protocol.Search) -> None:
+        found = await history.search(
+            self._store,
+            frame.text,
+            lines=sorted(connection.access.lines),
+            session=frame.session,
+            customer=frame.customer,
+            limit=max(1, min(frame.limit, PAGE_MAX)),
+        )
+        connection.send(protocol.Page(rid=frame.rid, messages=[plain(m) for m in found]))
+
+    async def _sessions(self, connection: Connection, frame: protocol.GetSessions) -> None:
+        limit = max(1, min(frame.limit, OLD_SESSIONS_MAX))
+
+        def wanted(s: Session) -> bool:
+            return (
+                frame.line in ("", s.line)
+                and frame.status in ("", s.status)
+                and frame.holder in ("", s.holder)
+                and frame.customer in ("", s.customer)
+            )
+
+        found = [s for s in self._picture.in_lines(connection.access) if wanted(s)]
+        found.sort(key=lambda s: int(s.id), reverse=True)
+        if frame.status in ("", "closed") and len(found) < limit:
+            found += await self._closed(connection, frame, limit - len(found))
+        views = [self._picture.view(s) for s in found[:limit]]
+        connection.send(protocol.SessionList(rid=frame.rid, sessions=views))
+
+    async def _closed(self, connection: Connection, frame: protocol.GetSessions, limit: int) -> list[Session]:
+        lines = sorted(connection.access.lines & {frame.line} if frame.line else connection.access.lines)
+        documents = await history.sessions(
+            self._store,
+            lines=lines,
+            status="closed",
+            holder=frame.holder,
+            customer=frame.customer,
+            limit=limit,
+        )
+        closed = [msgspec.convert(d, Session, strict=False) for d in documents]
+        return [s for s in closed if s.id not in self._picture.sessions]
+
+    async def _card(self, connection: Connection, frame: protocol.GetCard) -> None:
+        document = await self._store.get("customers", frame.customer)
+        lines = sorted(connection.access.lines)
+        documents = await history.sessions(self._store, lines=lines, customer=frame.customer, limit=20)
+        latest = {d["_id"]: msgspec.convert(d, Session, strict=False) for d in documents}
+        for session in self._picture.in_lines(connection.access):
+            if session.customer == frame.customer:
+                latest[session.id] = session
+        if not latest:
+            raise Refused("no_right", right="read")
+        connection.send(
+            protocol.Card(
+                rid=frame.rid,
+                customer=history.customer(document) if document else Customer(id=frame.customer),
+                sessions=[self._picture.view(s) for s in sorted(latest.values(), key=lambda s: -int(s.id))],
+            )
+        )
+
+    async def _why(self, connection: Connection, frame: protocol.GetWhy) -> None:
+        view = await self._readable(connection, frame.session)
+        found = await self._store.find("decisions", {"session": frame.session}, sort=[("at", 1)], limit=100)
+        connection.send(protocol.Why(rid=frame.rid, session=view, decisions=found))
+
+    async def _status(self, connection: Connection, frame: protocol.GetStatus) -> None:
+        channels = sorted(self._picture.configured.channels)
+        reports = {k: msgspec.json.decode(v) for k, v in (await self._log.reports()).items()}
+        access = connection.access
+        connection.send(
+            protocol.StatusReport(
+                rid=frame.rid,
+                desk=self._log.desk,
+                parts={k: v for k, v in reports.items() if not k.startswith("channel:")},
+                channels={
+                    k.removeprefix("channel:"): v for k, v in reports.items() if k.startswith("channel:")
+                },
+                lags=await self._log.lags(channels),
+                lines=[self._picture.line_view(name) for name in sorted(access.lines)],
+                operators=self._picture.colleagues(access),
+            )
+        )
+
+    async def _follow(self, connection: Connection, frame: protocol.Follow) -> None:
+        connection.follow(self._log, self._picture, frame)
+
+
+def _change(by_seq: dict[int, Message], change: MessageChange) -> None:
+    for message in by_seq.values():
+        if change.id == message.id or (
+            not change.id and change.external_id and change.external_id in message.external_id.split()
+        ):
+            apply_change(message, change)
+
+
+def _check_text(text: str) -> None:
+    if len(text) > protocol.MAX_TEXT:
+        raise Refused("too_long", limit=str(protocol.MAX_TEXT))
