@@ -419,7 +419,7 @@ class Log:
                     yield message["data"]
 
     async def close(self) -> None:
-        await self.redis.aclose()
+        await self.redis.aclose(close_connection_pool=True)
 
     # ---------------------------------------------------------------- plumbing
 
