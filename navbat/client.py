@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -90,7 +90,7 @@ class Client:
         self._remember = remember
         self._rids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[protocol.ServerFrame]] = {}
-        self._events: asyncio.Queue[protocol.Event | None] = asyncio.Queue(maxsize=1000)
+        self._events: asyncio.Queue[protocol.Event] = asyncio.Queue(maxsize=1000)
         self._reader: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
         self._why: NavbatError = Unavailable("the gateway closed the connection")
@@ -223,21 +223,22 @@ class Client:
     async def follow(self, since: str) -> AsyncIterator[protocol.Event]:
         """Everything that happens after the id, until the connection ends (which raises why)."""
         request = protocol.Follow(rid=self.next_rid(), since=since)
-        await self.ask(request, protocol.Done)
-        closed = asyncio.ensure_future(self._closed.wait())
-        try:
-            while True:
-                getting = asyncio.ensure_future(self._events.get())
-                await asyncio.wait({getting, closed}, return_when=asyncio.FIRST_COMPLETED)
+        refusal: asyncio.Future[protocol.ServerFrame] = asyncio.get_running_loop().create_future()
+        self._answers[request.rid] = refusal
+        await self._socket.send_bytes(protocol.encode_frame(request))
+        while True:
+            getting = asyncio.create_task(self._events.get(), name="client-event")
+            try:
+                waiting: list[asyncio.Future[Any]] = [getting, refusal]
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if getting.done():
-                    event = getting.result()
-                    if event is not None:
-                        yield event
-                else:
-                    getting.cancel()
-                    raise self._why
-        finally:
-            closed.cancel()
+                    yield getting.result()
+                    continue
+            finally:
+                getting.cancel()
+            frame = refusal.result()
+            assert isinstance(frame, protocol.Done)
+            raise Refused(frame.code, **frame.params)
 
     async def upload(self, path: Path) -> Media:
         """Puts a file into the desk's media store. Raises ``NavbatError``."""

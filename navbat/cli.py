@@ -1,0 +1,277 @@
+"""The command line. Only what a command needs is imported when it runs: help is quick.
+
+Exit status: 0 done, 1 refused or failed, 2 wrong use, 3 cannot reach the desk. Data goes to stdout,
+everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from crm.errors import NavbatError
+
+DONE, FAILED, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands. ``args.call`` names what carries one out."""
+    from navbat import __version__
+
+    top = argparse.ArgumentParser(
+        prog="navbat",
+        description="A chat-centric omnichannel operator desk for the terminal.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"navbat {__version__}")
+    top.add_argument(
+        "--config", metavar="FILE", help="the configuration (else NAVBAT_CONFIG, else ./config.yaml)"
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_desk(commands)
+    _add_operator(commands)
+    _add_reads(commands)
+    _add_actions(commands)
+    return top
+
+
+def _command(
+    commands: Any, name: str, call: str, help: str, *, json: bool = False
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=help[:1].upper() + help[1:] + ".", allow_abbrev=False
+    )
+    made.set_defaults(call=call)
+    if json:
+        made.add_argument("--json", action="store_true", help="print JSON")
+    return made
+
+
+def _add_desk(commands: Any) -> None:
+    run = _command(commands, "run", "navbat.cli:run_desk", "run the desk in the foreground")
+    run.add_argument(
+        "--role", action="append", default=[], metavar="ROLE",
+        help="run this part only (receiver, router, gateway, sender, projector); may be given again",
+    )  # fmt: skip
+    check = _command(commands, "check", "navbat.cli:check", "validate the configuration without starting")
+    check.add_argument("--online", action="store_true", help="also ask each channel's platform who we are")
+    console = _command(commands, "console", "navbat.cli:console", "open the operator's screen")
+    console.add_argument("--url", help="the gateway (else NAVBAT_URL, else the saved one)")
+    console.add_argument("--plain", action="store_true", help="linear text: for screen readers and scripts")
+    console.add_argument("--web", action="store_true", help="serve the screen to a browser")
+    demo = _command(commands, "demo", "navbat.cli:demo", "show a desk with simulated customers")
+    demo.add_argument("--headless", action="store_true", help="no screen: scripted operators and a summary")
+    demo.add_argument(
+        "--seconds", type=int, default=20, metavar="N", help="how long a headless demo lasts [20]"
+    )
+    login = _command(commands, "login", "navbat.cli:login", "save server and token for the commands below")
+    login.add_argument("--url", help="the gateway")
+    login.add_argument("--name", help="who you are there")
+    login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+
+
+def _add_operator(commands: Any) -> None:
+    operator = commands.add_parser("operator", help="manage accounts", description="Manage accounts.")
+    actions = operator.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    made = {}
+    for action, help in (
+        ("add", "make an account"),
+        ("passwd", "set a password"),
+        ("token", "print a new token, once"),
+        ("disable", "end an account: no login works any more"),
+        ("enable", "let a disabled account in again"),
+        ("revoke", "take tokens back and end their logins"),
+        ("list", "list the accounts"),
+    ):
+        made[action] = _command(actions, action, "navbat.cli:operator", help, json=action == "list")
+        if action != "list":
+            made[action].add_argument("name", metavar="NAME")
+    add = made["add"]
+    add.add_argument(
+        "--role", choices=("operator", "supervisor", "admin"), default="operator", help="[operator]"
+    )
+    add.add_argument("--lines", default="", metavar="A,B", help="lines to work in, beside those that name it")
+    add.add_argument("--max-sessions", type=int, default=1000, metavar="N", help="over all lines [1000]")
+    add.add_argument("--token", action="store_true", help="print a token, once")
+    for action in ("add", "passwd"):
+        made[action].add_argument(
+            "--password-stdin", action="store_true", help="read the password from stdin"
+        )
+    made["revoke"].add_argument("--id", default="", help="only this token, as `list` shows it")
+
+
+def _add_reads(commands: Any) -> None:
+    _command(commands, "status", "navbat.commands:status", "show how the desk does", json=True)
+    sessions = _command(
+        commands,
+        "sessions",
+        "navbat.commands:sessions",
+        "list the sessions you may see, newest first",
+        json=True,
+    )
+    sessions.add_argument("--line", default="", metavar="L", help="of this line")
+    sessions.add_argument("--status", default="", metavar="S", help="in this status")
+    sessions.add_argument("--limit", type=int, default=1000, metavar="N", help="at most so many [1000]")
+    history = _command(commands, "history", "navbat.commands:history", "print messages in order", json=True)
+    which = history.add_mutually_exclusive_group(required=True)
+    which.add_argument("session", nargs="?", default="", metavar="SESSION")
+    which.add_argument("--customer", default="", metavar="ID", help="over all sessions of a customer")
+    events = _command(commands, "events", "navbat.commands:events", "follow what happens", json=True)
+    events.add_argument("--since", default="", metavar="ID", help="go on after this event")
+
+
+def _add_actions(commands: Any) -> None:
+    made = {}
+    for name, call, help in (
+        ("take", "take", "take a session"),
+        ("skip", "skip", "let a session go to the next one"),
+        ("return", "give_back", "give a session back to the queue"),
+        ("say", "say", "answer the customer"),
+        ("note", "note", "write a note that only colleagues see"),
+        ("transfer", "transfer", "hand a session on"),
+        ("close", "close", "close a session"),
+        ("pin", "pin", "keep a session from leaving by itself"),
+    ):
+        made[name] = _command(commands, name, f"navbat.commands:{call}", help)
+        made[name].add_argument("session", metavar="SESSION")
+    made["return"].add_argument("--reason", default="", help="told to whom it goes next")
+    for name in ("say", "note"):
+        made[name].add_argument("text", metavar="TEXT", help="`-` reads it from stdin")
+    made["say"].add_argument("--file", action="append", default=[], metavar="F", help="attach a file")
+    made["transfer"].add_argument("--to", required=True, metavar="NAME|line:L", help="a colleague, or a line")
+    made["transfer"].add_argument("--comment", default="", help="told to the new holder")
+    made["close"].add_argument("--result", default="", help="how it ended")
+    made["pin"].add_argument("--off", action="store_true", help="unpin it")
+    duty = _command(commands, "duty", "navbat.commands:duty", "say whether you are on duty")
+    duty.add_argument(
+        "duty", choices=("online", "break", "offline"), help="`online` holds the connection until it is ended"
+    )
+
+
+# ------------------------------------------------------------------ what needs more than the wire
+
+
+def run_desk(args: argparse.Namespace) -> int:
+    """``navbat run``."""
+    from navbat.config import load, locate
+    from navbat.run import EMPTY_ROLES, ROLES, run
+
+    roles = [role for given in args.role for role in given.split(",") if role]
+    for role in roles:
+        if role not in (*ROLES, *EMPTY_ROLES):
+            print(f"navbat run: there is no role {role}; roles: {', '.join(ROLES)}", file=sys.stderr)
+            return WRONG_USE
+    return run(load(locate(args.config)), roles)
+
+
+def check(args: argparse.Namespace) -> int:
+    """``navbat check``."""
+    from navbat.check import check as run_check
+    from navbat.config import locate
+
+    return asyncio.run(run_check(locate(args.config), online=args.online))
+
+
+def console(args: argparse.Namespace) -> int:
+    """``navbat console``."""
+    from console.app import main as open_console
+
+    return open_console(args.url, plain=args.plain, web=args.web)
+
+
+def demo(args: argparse.Namespace) -> int:
+    """``navbat demo``."""
+    from navbat.demo import main as show
+
+    return show(headless=args.headless, seconds=args.seconds)
+
+
+def login(args: argparse.Namespace) -> int:
+    """``navbat login``."""
+    from navbat.commands import login as log_in
+
+    args.name = args.name or input("name: ")
+    args.password = _password(args, repeat=False)
+    return asyncio.run(log_in(args))
+
+
+def operator(args: argparse.Namespace) -> int:
+    """``navbat operator …``."""
+    from navbat.accounts_cli import operator as manage
+
+    if args.action == "passwd" or (args.action == "add" and (args.password_stdin or _may_ask(args))):
+        args.password = _password(args, repeat=True)
+    else:
+        args.password = ""
+    return asyncio.run(manage(args))
+
+
+def _may_ask(args: argparse.Namespace) -> bool:
+    return not args.token and sys.stdin.isatty()
+
+
+def _password(args: argparse.Namespace, *, repeat: bool) -> str:
+    """From stdin as told, else asked for (twice where it is being chosen)."""
+    import getpass
+
+    from crm.errors import NavbatError
+
+    if args.password_stdin or not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass("password: ")
+    if repeat and getpass.getpass("once more: ") != first:
+        raise NavbatError("the two passwords differ")
+    return first
+
+
+# ------------------------------------------------------------------ main
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carries out one command and returns its exit status."""
+    args = parser().parse_args(argv)
+    module, _, name = args.call.partition(":")
+    from crm.errors import NavbatError, Unavailable
+
+    try:
+        carried_out = getattr(import_module(module), name)(args)
+        status: int = asyncio.run(carried_out) if asyncio.iscoroutine(carried_out) else carried_out
+        sys.stdout.flush()
+    except Unavailable as error:
+        return _complain(error, UNREACHABLE)
+    except NavbatError as error:
+        return _complain(error, FAILED)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough; Python must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    else:
+        return status
+
+
+def _complain(error: NavbatError, status: int) -> int:
+    from crm.errors import Refused
+
+    text = str(error)
+    if isinstance(error, Refused):
+        from console.words import Words
+
+        text = Words().coded("refused", error.code, error.params)
+    for line in text.splitlines():
+        print(f"navbat: {line}", file=sys.stderr)
+    if error.hint:
+        print(f"        {error.hint}", file=sys.stderr)
+    return status
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,320 @@
+"""The commands that are clients of a running desk: what the console's keys do, through the same wire.
+
+Each takes the parsed arguments and returns the exit status; refusals and failures are raised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+from bots.supervision import Backoff
+from crm.errors import NavbatError, Unavailable
+from crm.records import Message
+from crm.text import clean, one_line
+from navbat import shapes
+from navbat.client import Client, Login, NotLoggedIn, save_login, saved_login
+from router import protocol
+
+PAGE = 200
+
+
+async def status(args: argparse.Namespace) -> int:
+    """``navbat status``."""
+    async with _client() as client:
+        report = await client.ask(protocol.GetStatus(rid=client.next_rid()), protocol.StatusReport)
+    shown = shapes.status(report)
+    if args.json:
+        _print_json(shown)
+        return 0
+    print(f"desk {shown['desk']}, navbat {shown['version']}, redis {shown['redis']}, store {shown['store']}")
+    print(f"log: {shown['log_lag']} entries wait")
+    for name, process in sorted(shown["processes"].items()):
+        print(f"process {name}: pid {process.get('pid')}, {process.get('rss', 0) >> 20} MiB")
+        for part, health in sorted(process.get("parts", {}).items()):
+            print(f"  {part}: {_health(health)}")
+    for name, channel in shown["channels"].items():
+        print(
+            f"channel {name}: {_health(channel)}; {channel['inbox']} to be read, {channel['outbox']} to be sent"
+        )
+    for line in report.lines:
+        print(f"line {line.name}: waiting {line.waiting}, offered {line.offered}, taken {line.taken}")
+    for operator in report.operators:
+        print(f"operator {operator.name}: {operator.duty}, {operator.load} sessions")
+    return 0
+
+
+def _health(part: dict[str, Any]) -> str:
+    text = f"TROUBLE: {one_line(str(part['trouble']), 200)}" if part.get("trouble") else "ok"
+    return f"{text}, {part['restarts']} restarts" if part.get("restarts") else text
+
+
+async def sessions(args: argparse.Namespace) -> int:
+    """``navbat sessions``."""
+    async with _client() as client:
+        request = protocol.GetSessions(
+            rid=client.next_rid(), line=args.line, status=args.status, limit=args.limit
+        )
+        found = (await client.ask(request, protocol.SessionList)).sessions
+    if args.json:
+        _print_json([shapes.session(view) for view in found])
+        return 0
+    for view in found:
+        holder = view.holder or "-"
+        name = one_line(view.name, 24) or view.customer
+        print(
+            f"{view.id:>6} {view.status:<9} {view.line:<12} {holder:<12} {name:<24} {one_line(view.last_text, 60)}"
+        )
+    return 0
+
+
+async def history(args: argparse.Namespace) -> int:
+    """``navbat history``."""
+    async with _client() as client:
+        pages = _thread(client, args.session) if args.session else _life(client, args.customer)
+        found = [message async for page in pages for message in reversed(page)]
+    found.reverse()
+    if args.json:
+        _print_json([shapes.message(message) for message in found])
+        return 0
+    for message in found:
+        media = " ".join(f"[{m.kind} {one_line(m.name, 60)}]" for m in message.media)
+        text = " ".join(filter(None, (media, clean(message.text)))).replace("\n", "\n    ")
+        who = one_line(message.author, 32) or message.direction
+        ticks = f" ({message.delivery})" if message.delivery else ""
+        print(f"{shapes.rfc3339(message.at)} {message.direction:<6} {who}: {text}{ticks}")
+    return 0
+
+
+async def _thread(client: Client, session: str) -> AsyncIterator[list[Message]]:
+    """A session's messages, the newest page first."""
+    before = 0
+    while True:
+        request = protocol.GetThread(rid=client.next_rid(), session=session, before_seq=before, limit=PAGE)
+        page = await client.ask(request, protocol.Page)
+        yield page.messages
+        if not page.more or not page.messages:
+            return
+        before = page.messages[0].seq
+
+
+async def _life(client: Client, customer: str) -> AsyncIterator[list[Message]]:
+    """A customer's messages over all sessions, the newest page first."""
+    at, id = 0, ""
+    while True:
+        request = protocol.GetHistory(
+            rid=client.next_rid(), customer=customer, before_at=at, before_id=id, limit=PAGE
+        )
+        page = await client.ask(request, protocol.Page)
+        yield page.messages
+        if not page.more or not page.messages:
+            return
+        at, id = page.messages[0].at, page.messages[0].id
+
+
+# ------------------------------------------------------------------ what changes something
+
+
+async def take(args: argparse.Namespace) -> int:
+    """``navbat take``."""
+    return await _command(protocol.Take, session=args.session)
+
+
+async def skip(args: argparse.Namespace) -> int:
+    """``navbat skip``."""
+    return await _command(protocol.Skip, session=args.session)
+
+
+async def give_back(args: argparse.Namespace) -> int:
+    """``navbat return``."""
+    return await _command(protocol.Return, session=args.session, reason=args.reason)
+
+
+async def close(args: argparse.Namespace) -> int:
+    """``navbat close``."""
+    return await _command(protocol.Close, session=args.session, result=args.result)
+
+
+async def pin(args: argparse.Namespace) -> int:
+    """``navbat pin``."""
+    return await _command(protocol.Pin, session=args.session, on=not args.off)
+
+
+async def transfer(args: argparse.Namespace) -> int:
+    """``navbat transfer``."""
+    return await _command(protocol.Transfer, session=args.session, to=args.to, comment=args.comment)
+
+
+async def note(args: argparse.Namespace) -> int:
+    """``navbat note``; prints the note's id."""
+    return await _command(protocol.Note, session=args.session, text=_text(args.text))
+
+
+async def say(args: argparse.Namespace) -> int:
+    """``navbat say``; prints the message's id."""
+    text = _text(args.text)
+    async with _client() as client:
+        media = [await client.upload(Path(name)) for name in args.file]
+        done = await client.command(protocol.Say, session=args.session, text=text, media=media)
+    _print_done(done)
+    return 0
+
+
+async def _command(kind: type[protocol.CommandFrame], **fields: object) -> int:
+    async with _client() as client:
+        _print_done(await client.command(kind, **fields))
+    return 0
+
+
+def _print_done(done: protocol.Done) -> None:
+    if done.message:
+        print(done.message)
+
+
+def _text(given: str) -> str:
+    """The text of the command line, or of stdin for ``-``."""
+    return sys.stdin.read().rstrip("\n") if given == "-" else given
+
+
+# ------------------------------------------------------------------ what lasts
+
+
+async def duty(args: argparse.Namespace) -> int:
+    """``navbat duty``: ``online`` keeps its connection, and so the presence, until it is ended."""
+    if args.duty != "online":
+        return await _command(protocol.SetDuty, duty=args.duty)
+    ended = _until_ended()
+    backoff = Backoff(0.2, 5.0)
+    first = True
+    while True:
+        try:
+            async with _client(presence=True) as client:
+                if first or client.welcome.duty == "offline":
+                    await client.command(protocol.SetDuty, duty="online")
+                if first:
+                    print("online", flush=True)
+                    first = False
+                backoff.reset()
+                if await _stay(client, ended):
+                    return 0
+        except Unavailable:
+            if first:
+                raise
+            print("the connection is lost; trying again", file=sys.stderr)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(backoff.next()):
+                await ended.wait()
+                return 0
+
+
+async def _stay(client: Client, ended: asyncio.Event) -> bool:
+    """Beats until we are ended (True) or the connection is (False). Raises when we are sent away."""
+    closing = asyncio.ensure_future(client.until_closed())
+    ending = asyncio.ensure_future(ended.wait())
+    try:
+        while True:
+            done, _ = await asyncio.wait(
+                {closing, ending}, timeout=client.welcome.heartbeat, return_when=asyncio.FIRST_COMPLETED
+            )
+            if ending in done:
+                return True
+            if closing in done:
+                why = closing.result()
+                if isinstance(why, NotLoggedIn):
+                    raise why
+                return False
+            await client.ping()
+    finally:
+        closing.cancel()
+        ending.cancel()
+
+
+async def events(args: argparse.Namespace) -> int:
+    """``navbat events``: goes on after a lost connection where it was."""
+    ended = _until_ended()
+    following = asyncio.ensure_future(_follow(args.since, as_json=args.json))
+    ending = asyncio.ensure_future(ended.wait())
+    await asyncio.wait({following, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if following.done():
+        return following.result()
+    following.cancel()
+    return 0
+
+
+async def _follow(since: str, *, as_json: bool) -> int:
+    backoff = Backoff(0.2, 5.0)
+    first = True
+    while True:
+        try:
+            async with _client() as client:
+                first = False
+                backoff.reset()
+                beating = asyncio.create_task(_beat(client), name="beat")
+                try:
+                    async for event in client.follow(since):
+                        since = event.id
+                        _print_event(event, as_json=as_json)
+                finally:
+                    beating.cancel()
+        except Unavailable as error:
+            if first:
+                raise
+            print(f"{error}; trying again", file=sys.stderr)
+        await asyncio.sleep(backoff.next())
+
+
+async def _beat(client: Client) -> None:
+    """Keeps the connection alive; that it broke is noticed where it is read."""
+    with contextlib.suppress(Unavailable):
+        while True:
+            await asyncio.sleep(client.welcome.heartbeat)
+            await client.ping()
+
+
+def _print_event(event: protocol.Event, *, as_json: bool) -> None:
+    shown = shapes.event(event)
+    if as_json:
+        line = json.dumps(shown, ensure_ascii=False)
+    else:
+        what = shown.get(event.type, {})
+        facts = " ".join(f"{k}={v}" for k, v in what.items() if isinstance(v, str | int) and v and k != "raw")
+        line = f"{shown['at']} {event.type}: {one_line(facts, 300)}"
+    print(line, flush=True)
+
+
+def _until_ended() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
+
+
+# ------------------------------------------------------------------ logging in
+
+
+async def login(args: argparse.Namespace) -> int:
+    """``navbat login``: saves server and token. The command line has asked for what was missing."""
+    given = Login(url=args.url or saved_login().url, name=args.name, password=args.password)
+    async with Client(given, remember=True) as client:
+        if not client.welcome.token:
+            raise NavbatError("the gateway gave no token")
+        path = save_login(Login(url=client.url, token=client.welcome.token))
+    print(f"logged in at {client.url} as {args.name}; kept in {path}", file=sys.stderr)
+    return 0
+
+
+def _client(*, presence: bool = False) -> Client:
+    return Client(saved_login(), presence=presence)
+
+
+def _print_json(data: dict[str, Any] | Iterable[Any]) -> None:
+    print(json.dumps(data, ensure_ascii=False, indent=2))
