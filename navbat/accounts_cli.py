@@ -9,10 +9,12 @@ import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from crm import accounts
 from crm.errors import NavbatError, Refused, Unavailable
 from crm.ports import Store
+from crm.records import Account
 from navbat import shapes
 from navbat.backends import make_log, make_store, place_of
 from navbat.config import Config, load, locate
@@ -95,29 +97,33 @@ async def _revoke(args: argparse.Namespace, store: Store, config: Config) -> Seq
 
 async def _list(args: argparse.Namespace, store: Store, config: Config) -> None:
     found = await accounts.list_accounts(store)
-    members = {
-        name: [n for n, line in config.lines.items() if name in line.members] for name in _names(config)
-    }
-    rows = [
-        {
-            "name": account.name,
-            "role": account.role,
-            "lines": sorted({*account.lines, *members.get(account.name, ())}),
-            "disabled": account.disabled,
-            "password": bool(account.password),
-            "tokens": [{"id": t.id, "created_at": shapes.rfc3339(t.created_at)} for t in account.tokens],
-            "max_sessions": account.max_sessions,
-            "created_at": shapes.rfc3339(account.created_at),
-        }
-        for account in found
-    ]
     if args.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        print(json.dumps([_row(account, config) for account in found], ensure_ascii=False, indent=2))
         return
-    for account, row in zip(found, rows, strict=True):
+    for account in found:
         access = ["password"] * bool(account.password) + [f"token {t.id}" for t in account.tokens]
         state = "disabled" if account.disabled else ", ".join(access) or "no login"
-        print(f"{account.name:<20} {account.role:<10} {','.join(sorted(row['lines'])) or '-':<20} {state}")
+        lines = ",".join(_lines_of(account, config)) or "-"
+        print(f"{account.name:<20} {account.role:<10} {lines:<20} {state}")
+
+
+def _row(account: Account, config: Config) -> dict[str, Any]:
+    return {
+        "name": account.name,
+        "role": account.role,
+        "lines": _lines_of(account, config),
+        "disabled": account.disabled,
+        "password": bool(account.password),
+        "tokens": [{"id": t.id, "created_at": shapes.rfc3339(t.created_at)} for t in account.tokens],
+        "max_sessions": account.max_sessions,
+        "created_at": shapes.rfc3339(account.created_at),
+    }
+
+
+def _lines_of(account: Account, config: Config) -> list[str]:
+    """Those of the account and those whose configuration names it."""
+    named = {name for name, line in config.lines.items() if account.name in line.members}
+    return sorted(named | set(account.lines))
 
 
 _ACTIONS: dict[str, Action] = {
@@ -129,10 +135,6 @@ _ACTIONS: dict[str, Action] = {
     "revoke": _revoke,
     "list": _list,
 }
-
-
-def _names(config: Config) -> set[str]:
-    return {name for line in config.lines.values() for name in line.members}
 
 
 def _by() -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crm.errors import NavbatError
@@ -48,6 +48,8 @@ def _command(
         name, help=help, description=help[:1].upper() + help[1:] + ".", allow_abbrev=False
     )
     made.set_defaults(call=call)
+    if call.startswith("navbat.cli:"):
+        made.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     if json:
         made.add_argument("--json", action="store_true", help="print JSON")
     return made
@@ -80,7 +82,7 @@ def _add_operator(commands: Any) -> None:
     operator = commands.add_parser("operator", help="manage accounts", description="Manage accounts.")
     actions = operator.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     made = {}
-    for action, help in (
+    for action, about in (
         ("add", "make an account"),
         ("passwd", "set a password"),
         ("token", "print a new token, once"),
@@ -89,7 +91,7 @@ def _add_operator(commands: Any) -> None:
         ("revoke", "take tokens back and end their logins"),
         ("list", "list the accounts"),
     ):
-        made[action] = _command(actions, action, "navbat.cli:operator", help, json=action == "list")
+        made[action] = _command(actions, action, "navbat.cli:operator", about, json=action == "list")
         if action != "list":
             made[action].add_argument("name", metavar="NAME")
     add = made["add"]
@@ -128,7 +130,7 @@ def _add_reads(commands: Any) -> None:
 
 def _add_actions(commands: Any) -> None:
     made = {}
-    for name, call, help in (
+    for name, call, about in (
         ("take", "take", "take a session"),
         ("skip", "skip", "let a session go to the next one"),
         ("return", "give_back", "give a session back to the queue"),
@@ -138,7 +140,7 @@ def _add_actions(commands: Any) -> None:
         ("close", "close", "close a session"),
         ("pin", "pin", "keep a session from leaving by itself"),
     ):
-        made[name] = _command(commands, name, f"navbat.commands:{call}", help)
+        made[name] = _command(commands, name, f"navbat.commands:{call}", about)
         made[name].add_argument("session", metavar="SESSION")
     made["return"].add_argument("--reason", default="", help="told to whom it goes next")
     for name in ("say", "note"):
@@ -270,8 +272,3 @@ def _complain(error: NavbatError, status: int) -> int:
     if error.hint:
         print(f"        {error.hint}", file=sys.stderr)
     return status
-
-
-def entry() -> NoReturn:
-    """The console script."""
-    sys.exit(main())
