@@ -249,8 +249,8 @@ class Log:
 
     async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
         """Marks deliveries as being sent, before the first byte leaves. Raises ``LeaseLost``."""
-        pipe: Any = self.redis.pipeline(transaction=True)
-        async with reaching("outbox"):
+        pipe: Any
+        async with reaching("outbox"), self.redis.pipeline(transaction=True) as pipe:
             await self._check(pipe, lease)
             pipe.multi()
             pipe.sadd(self.keys.sending(channel), *ids)
