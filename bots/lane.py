@@ -89,6 +89,7 @@ class Lane:
         self._paused_until = 0.0
         self._held = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._free = CONCURRENT
         self._done: list[tuple[str, list[Event]]] = []
         self._sweep_at = WINDOW
         self._wake = asyncio.Event()
@@ -183,7 +184,7 @@ class Lane:
     def _take(self, now: float) -> tuple[list[_Chat], float | None]:
         """The chats whose head goes now, and else how long to sleep (None: until woken)."""
         starting: list[_Chat] = []
-        while self._due and len(self._running) + len(starting) < CONCURRENT:
+        while self._due and len(starting) < self._free:
             at, _, chat = self._due[0]
             at = max(at, self._paused_until, self._bucket.ready_at(now))
             if at > now:
@@ -199,6 +200,7 @@ class Lane:
         return starting, None
 
     def _start(self, chat: _Chat) -> None:
+        self._free -= 1
         task = asyncio.get_running_loop().create_task(self._send(chat), name="send")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -212,6 +214,7 @@ class Lane:
         try:
             again_in = await self._attempt(chat, item)
         finally:
+            self._free += 1
             chat.busy = False
             if again_in is None:
                 chat.queue.popleft()
