@@ -1,0 +1,231 @@
+"""``navbat check``: everything that can be known before a desk starts, told at once."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bots import registry
+from bots.base import Secret
+from crm import accounts
+from crm.errors import ConfigError, NavbatError
+from navbat.backends import make_log, make_store, place_of
+from navbat.config import Config, read
+from navbat.embedded import find_server
+from navbat.web import tls_context
+from navbat.yamlfile import BadConfig, YamlFile
+
+ONLINE_TIMEOUT = 20.0
+
+
+class Findings(msgspec.Struct):
+    """What was found: how it will run, what is doubtful, what keeps it from running."""
+
+    facts: list[str] = []
+    warnings: list[str] = []
+    problems: list[str] = []
+
+
+async def check(path: Path, *, online: bool = False) -> int:
+    """Prints the findings and returns the exit status: 1 when there is a problem."""
+    found = Findings()
+    try:
+        config, file = read(path)
+        found.problems += file.problems
+    except BadConfig as error:
+        found.problems += error.problems
+        config = None
+    except ConfigError as error:
+        found.problems.append(f"{error}" + (f"; {error.hint}" if error.hint else ""))
+        config = None
+    if config is not None:
+        _secrets(config, file, found)
+        running = _data_folder(config, found)
+        _gateway(config, found, running=running)
+        _redis(config, found)
+        await _store(config, found)
+        _channels(config, found)
+        if online:
+            await _online(config, found)
+    for fact in found.facts:
+        print(fact)
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for problem in found.problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    count = len(found.problems)
+    print(f"{count} problem{'s' * (count > 1)}" if count else "ok")
+    return 1 if found.problems else 0
+
+
+def _secrets(config: Config, file: YamlFile, found: Findings) -> None:
+    """Secrets belong into the environment or a file of their own, not into the configuration."""
+    for name, settings in config.channels.items():
+        for key in settings.__struct_fields__:
+            path = ("channels", name, key)
+            if isinstance(getattr(settings, key), Secret) and _literal(file, path):
+                found.warnings.append(
+                    f"channels.{name}.{key} stands in the file as it is: better ${{NAME}} or ${{file:/path}}"
+                )
+    for key in ("redis", "mongodb"):
+        if re.search(r"://[^/@]*:[^/@]+@", getattr(config, key)) and (key,) not in file.referenced:
+            found.warnings.append(f"{key} contains a password: better ${{NAME}} or ${{file:/path}}")
+
+
+def _literal(file: YamlFile, path: tuple[str, ...]) -> bool:
+    node: Any = file.tree
+    for step in path:
+        if not isinstance(node, dict) or step not in node:
+            return False
+        node = node[step]
+    return bool(node) and path not in file.referenced
+
+
+def _data_folder(config: Config, found: Findings) -> bool:
+    """Whether a desk runs on the folder now."""
+    folder = config.folder
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        found.problems.append(f"data: {folder} cannot be written ({existing} does not let us)")
+        return False
+    running = _locked(folder / "lock")
+    state = " (a desk runs on it now)" if running else "" if folder.exists() else " (will be made)"
+    found.facts.append(f"data: {folder}{state}")
+    return running
+
+
+def _locked(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _gateway(config: Config, found: Findings, *, running: bool) -> None:
+    host, port = config.gateway.address
+    try:
+        how = "TLS" if tls_context(config.gateway) else "plain HTTP"
+        found.facts.append(f"gateway: {config.gateway.listen} ({how})")
+    except NavbatError as error:
+        found.problems.append(str(error))
+    if running or not port:
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        found.problems.append(f"gateway.listen: {config.gateway.listen} cannot be used: {error.strerror}")
+
+
+def _redis(config: Config, found: Findings) -> None:
+    if config.redis:
+        found.facts.append(f"redis: external, {_without_password(config.redis)}")
+        return
+    try:
+        server, version = find_server()
+        found.facts.append(f"redis: embedded, redis-server {version} ({server})")
+    except NavbatError as error:
+        found.problems.append(f"{error}; {error.hint}")
+
+
+async def _store(config: Config, found: Findings) -> None:
+    """Where the history will be, and whether the lines' members have accounts there."""
+    if config.mongodb:
+        found.facts.append(f"store: external MongoDB, {_without_password(config.mongodb)}")
+        return
+    place = place_of(config, "")
+    file = config.folder / "navbat.sqlite"
+    found.facts.append(f"store: embedded SQLite, {file}")
+    known = {}
+    if file.exists():
+        store = make_store(place)
+        try:
+            await store.open()
+            known = {account.name: account for account in await accounts.list_accounts(store)}
+        except NavbatError as error:
+            found.problems.append(f"{file}: {error}")
+            return
+        finally:
+            await store.close()
+    _members(config, known, found)
+
+
+def _members(config: Config, known: dict[str, Any], found: Findings) -> None:
+    for name, line in config.lines.items():
+        for member in line.members:
+            if member not in known:
+                found.problems.append(
+                    f"lines.{name}.members: {member} has no account; `navbat operator add {member}` makes one"
+                )
+            elif known[member].disabled:
+                found.problems.append(f"lines.{name}.members: the account {member} is disabled")
+        if not line.members and not any(name in account.lines for account in known.values()):
+            found.warnings.append(f"lines.{name} has no member yet")
+    if not config.lines:
+        found.warnings.append("there is no line: nothing can be routed")
+
+
+def _channels(config: Config, found: Findings) -> None:
+    for name, settings in config.channels.items():
+        found.facts.append(f"channel {name}: {settings.kind}, to line {settings.line}")
+    if not config.channels:
+        found.facts.append("channels: none")
+
+
+async def _online(config: Config, found: Findings) -> None:
+    """Asks everything external whether it is there and who we are to it."""
+    if config.redis:
+        log = make_log(place_of(config, config.redis))
+        await _ask("redis", log.journal_bounds(), found)
+        await log.close()
+    if config.mongodb:
+        store = make_store(place_of(config, ""))
+        listing = _accounts(store)
+        known = await _ask("mongodb", listing, found)
+        await store.close()
+        if known is not None:
+            _members(config, known, found)
+    for name, settings in config.channels.items():
+        channel = registry.channel_type(settings.kind)(name, settings)
+        await channel.open()
+        try:
+            told = await _ask(f"channel {name}", channel.who_am_i(), found)
+        finally:
+            await channel.close()
+        if told:
+            found.facts.append(f"channel {name}: we are {told}")
+
+
+async def _accounts(store: Any) -> dict[str, Any]:
+    await store.open()
+    return {account.name: account for account in await accounts.list_accounts(store)}
+
+
+async def _ask(what: str, question: Any, found: Findings) -> Any:
+    """The answer, or None after noting that there was none."""
+    try:
+        async with asyncio.timeout(ONLINE_TIMEOUT):
+            return await question
+    except NavbatError as error:
+        found.problems.append(f"{what}: {error}")
+    except TimeoutError:
+        found.problems.append(f"{what}: no answer in {ONLINE_TIMEOUT:.0f} s")
+    return None
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
