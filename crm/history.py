@@ -6,6 +6,7 @@ the caller's question: ``lines`` are those a login may read, ``None`` means no l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -35,6 +36,10 @@ def message_document(message: Message, *, customer: str, line: str, channel: str
     # Reactions are keyed by who reacted, and a name may hold anything, also what a key may not.
     if message.reactions:
         document["reactions"] = [{"by": by, "emoji": emoji} for by, emoji in message.reactions.items()]
+    for media in document.get("media", ()):
+        # JSON has no such numbers, and no place on earth does.
+        if not (math.isfinite(media.get("latitude", 0)) and math.isfinite(media.get("longitude", 0))):
+            media.update(latitude=0.0, longitude=0.0)
     incoming = message.direction == "in" and message.external_id
     document["source"] = source(message.chat, message.external_id) if incoming else message.id
     if message.external_id and not incoming:

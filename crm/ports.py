@@ -6,7 +6,10 @@ Filters and updates are MongoDB's own syntax, in this subset and nothing else (a
 filter   ``{field: value}`` and ``$eq $ne $gt $gte $lt $lte $in $nin $exists`` on dotted fields;
          equality on an array field matches any element; ``$and``, ``$or`` of filters
 update   ``$set $unset $setOnInsert $inc $max $min $push $addToSet $pull``
-sort     a list of ``(field, 1 | -1)``
+sort     a list of ``(field, 1 | -1)``; equal ones go by ``_id``
+
+Fields are plain names, without positions in arrays. Filters compare with text, numbers, booleans and
+nothing, ranges with text and numbers only. ``$pull`` takes a value or a filter of elements.
 """
 
 from __future__ import annotations
@@ -26,7 +29,12 @@ class Write:
     __slots__ = ("change", "collection", "document", "filter", "kind")
 
     def __init__(
-        self, kind: str, collection: str, filter: Filter, change: Update | None = None, document: Document | None = None
+        self,
+        kind: str,
+        collection: str,
+        filter: Filter,
+        change: Update | None = None,
+        document: Document | None = None,
     ) -> None:
         self.kind = kind
         self.collection = collection
@@ -53,7 +61,7 @@ class Write:
     @classmethod
     def insert(cls, collection: str, document: Document) -> Write:
         """Inserts; a document that breaks a unique index is left out, which is how repeated
-        writes stay harmless."""
+        writes stay harmless. The same holds for every other kind of write."""
         return cls("insert", collection, {"_id": document["_id"]}, document=document)
 
     @classmethod
@@ -80,10 +88,13 @@ class Store(Protocol):
 
     async def count(self, collection: str, filter: Filter) -> int: ...
 
-    async def write(self, writes: Sequence[Write]) -> int:
+    async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
         """Applies the writes in order, all or nothing where the store can (SQLite always, MongoDB
-        on a replica set; else in order and safe to repeat). Returns how many documents changed."""
+        on a replica set; else in order and safe to repeat). Returns how many documents changed.
+
+        With ``expect``, a collection and a filter, nothing is written unless a document of it
+        matches: then ``LeaseLost`` is raised. That is how a writer makes sure it is still the one."""
 
     async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
-        """Messages whose text holds all the words (prefix match on the last one), newest first,
-        that also match ``filter``. Any text is a legal query."""
+        """Messages whose text holds all the words (prefix match on the last one) and that match
+        ``filter``; the last stored come first. Any text is a legal query."""

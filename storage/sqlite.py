@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from crm.errors import UnsupportedQuery
+from crm.errors import LeaseLost, UnsupportedQuery
 from crm.ports import Document, Filter, Sort, Write
 from storage.codec import decode, encode
 from storage.filters import Matcher, compile_filter, split_path
@@ -85,13 +85,16 @@ class SqliteStore:
 
         return await self._read(collection, work, 0)
 
-    async def write(self, writes: Sequence[Write]) -> int:
+    async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
         for write in writes:
             _check(write)
+        expected = (*expect, compile_filter(expect[1])) if expect else None
 
         def work(db: sqlite3.Connection) -> int:
             for collection in {write.collection for write in writes}:
                 _create(db, collection)
+            if expected and next(_scan(db, *expected, ()), None) is None:
+                raise LeaseLost("another process writes this now")
             return sum(_apply(db, kind, list(group)) for kind, group in itertools.groupby(writes, _run_of))
 
         return await self._writes.run(lambda db: _in_transaction(db, work))

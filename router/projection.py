@@ -1,0 +1,331 @@
+"""One batch of the journal as writes of the store.
+
+Everything here may happen twice: a message that is there already stays as it is, and each message
+remembers the last change that reached it (``applied``).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from crm import history
+from crm.ports import Document, Store, Write
+from crm.records import Message, MessageChange, apply_change, customer_of, to_document
+from router.log import id_key
+from router.state import (
+    Alert,
+    AnyTold,
+    Audit,
+    CustomerSeen,
+    Decided,
+    Entry,
+    MessageAdded,
+    MessageChanged,
+    Session,
+    Stray,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+LOOKUP = 400
+"""Keys of one query."""
+
+UNREAD = ("sent", "delivered")
+"""Outgoing messages in these states become ``read`` with a later one."""
+
+_COLLECTIONS: dict[type, str] = {Alert: "alerts", Audit: "audit", Decided: "decisions", Stray: "strays"}
+
+
+class Place(NamedTuple):
+    """To whom and where the messages of a session belong."""
+
+    customer: str
+    line: str
+    channel: str
+
+
+class Early(NamedTuple):
+    """A change that came before its message; ``stamp`` is its id in the store."""
+
+    stamp: str
+    change: MessageChange
+
+
+class Memory:
+    """What is kept between batches: changes that wait, by the key of their message, and where the
+    sessions are. The store has all of it too."""
+
+    MAX_SESSIONS = 50_000
+    MAX_EARLY = 10_000
+
+    def __init__(self) -> None:
+        self.early: dict[str, list[Early]] = {}
+        self.places: dict[str, Place] = {}
+        self._waiting = 0
+
+    def keep(self, key: str, early: Early) -> list[Early]:
+        """Lets a change wait for its message. Returns those that have waited longest and give up."""
+        self.early.setdefault(key, []).append(early)
+        self._waiting += 1
+        return self.take(next(iter(self.early))) if self._waiting > self.MAX_EARLY else []
+
+    def take(self, key: str) -> list[Early]:
+        """The changes that wait for a message, which wait no longer."""
+        found = self.early.pop(key, [])
+        self._waiting -= len(found)
+        return found
+
+    def remember(self, session: str, place: Place) -> None:
+        self.places.pop(session, None)
+        self.places[session] = place
+        if len(self.places) > self.MAX_SESSIONS:
+            del self.places[next(iter(self.places))]
+
+
+class _Row:
+    """A message of the batch. ``document`` is what the store has, nothing for a new one."""
+
+    __slots__ = ("applied", "changed", "document", "message", "place", "source")
+
+    def __init__(self, message: Message, place: Place, document: Document | None = None) -> None:
+        self.message = message
+        self.place = place
+        self.document = document
+        self.applied: str = document.get("applied", "") if document else ""
+        self.source: str = document["source"] if document else ""
+        self.changed = document is None
+
+    def to_document(self) -> Document:
+        document = history.message_document(self.message, **self.place._asdict())
+        document["source"] = self.source or document["source"]
+        if self.applied:
+            document["applied"] = self.applied
+        return document
+
+
+def stamp(journal_id: str, index: int) -> str:
+    """The order of what the journal tells, as text."""
+    ms, n = id_key(journal_id)
+    return f"{ms:015d}-{n:06d}-{index:05d}"
+
+
+class Batch:
+    """Journal entries on their way into the store: ``load`` what they touch, then ``writes``."""
+
+    def __init__(self, store: Store, memory: Memory, entries: Sequence[tuple[str, Entry]]) -> None:
+        self._store = store
+        self._memory = memory
+        self._told: list[tuple[str, AnyTold]] = [
+            (stamp(id, index), told) for id, entry in entries for index, told in enumerate(entry.told)
+        ]
+        self._sessions = _newest(entry.sessions for _, entry in entries)
+        self._rows: dict[str, _Row] = {}
+        self._by_source: dict[str, str] = {}
+        self._unread: dict[str, set[str]] = defaultdict(set)
+        self._moved: list[str] = []
+        self._writes: list[Write] = []
+
+    # ---------------------------------------------------------------- what the store knows
+
+    async def load(self) -> None:
+        """Reads the messages and sessions that the batch touches."""
+        added = [t.message for _, t in self._told if isinstance(t, MessageAdded)]
+        changes = [t.change for _, t in self._told if isinstance(t, MessageChanged)]
+        await self._load_places({m.session for m in added} | self._sessions.keys())
+        await self._load_rows("_id", {m.id for m in added} | {c.id for c in changes if c.id})
+        incoming = {history.source(m.chat, m.external_id) for m in added if _is_incoming(m)}
+        named = {history.source(c.chat, c.external_id) for c in changes if not c.id and c.external_id}
+        await self._load_rows("source", incoming | named)
+        await self._load_rows("sent_as", named)
+        for chat in {c.chat for c in changes if c.up_to}:
+            await self._load({"chat": chat, "delivery": {"$in": list(UNREAD)}})
+        for session in self._moved:
+            await self._load({"session": session})
+
+    async def _load_places(self, sessions: set[str]) -> None:
+        unknown = sessions - self._memory.places.keys()
+        for keys in _pieces(unknown):
+            for document in await self._store.find("sessions", {"_id": {"$in": keys}}):
+                place = Place(document["customer"], document["line"], document["channel"])
+                self._memory.remember(document["_id"], place)
+        for session in self._sessions.values():
+            place = Place(session.customer, session.line, session.channel)
+            if self._memory.places.get(session.id, place) != place:
+                self._moved.append(session.id)
+            self._memory.remember(session.id, place)
+
+    async def _load_rows(self, field: str, keys: set[str]) -> None:
+        for piece in _pieces(keys):
+            await self._load({field: {"$in": piece}})
+
+    async def _load(self, wanted: dict[str, Any]) -> None:
+        for document in await self._store.find("messages", wanted):
+            if document["_id"] not in self._rows:
+                place = Place(document["customer"], document["line"], document["channel"])
+                self._hold(_Row(history.message(document), place, document))
+
+    def _hold(self, row: _Row) -> None:
+        message = row.message
+        self._rows[message.id] = row
+        for key in _keys(message, row.source):
+            self._by_source.setdefault(key, message.id)
+        if message.direction == "out":
+            self._unread[message.chat].add(message.id)
+
+    # ---------------------------------------------------------------- what happened
+
+    def writes(self) -> list[Write]:
+        """What the batch changes, in an order that is safe to break off and to repeat."""
+        for at, told in self._told:
+            if isinstance(told, MessageAdded):
+                self._added(told.message)
+            elif isinstance(told, MessageChanged):
+                self._changed(at, told.change)
+            elif isinstance(told, CustomerSeen):
+                self._writes += _customer_writes(told)
+            elif type(told) in _COLLECTIONS:
+                self._writes.append(_record(_COLLECTIONS[type(told)], at, told))
+        for session in self._moved:
+            self._move(session)
+        rows = [row for row in self._rows.values() if row.changed]
+        return [
+            *(Write.insert("messages", row.to_document()) for row in rows if row.document is None),
+            *(Write.replace("messages", row.to_document()) for row in rows if row.document is not None),
+            *self._writes,
+            *(_session_write(session) for session in self._sessions.values()),
+        ]
+
+    def _added(self, message: Message) -> None:
+        if message.id in self._rows:
+            return
+        row = _Row(message, self._place_of(message))
+        key = history.source(message.chat, message.external_id)
+        if _is_incoming(message) and key in self._by_source:
+            # The desk let it in, so it is kept; its source names the first one from now on.
+            logger.warning("message %s repeats %s of its channel", message.id, self._by_source[key])
+            row.source = message.id
+        self._hold(row)
+        self._catch_up(row)
+
+    def _place_of(self, message: Message) -> Place:
+        place = self._memory.places.get(message.session)
+        return place or Place(customer_of(message.chat), "", message.chat.partition(":")[0])
+
+    def _changed(self, at: str, change: MessageChange) -> None:
+        key = change.id or history.source(change.chat, change.external_id)
+        row = self._rows.get(change.id or self._by_source.get(key, ""))
+        if row is None:
+            self._too_early(key, at, change)
+            return
+        self._apply(row, at, change)
+        if change.up_to:
+            self._apply_up_to(row, at, change)
+
+    def _apply(self, row: _Row, at: str, change: MessageChange) -> None:
+        if at <= row.applied:
+            return
+        apply_change(row.message, change)
+        row.applied = at
+        row.changed = True
+        if change.set_external_id:
+            for key in _keys(row.message, row.source):
+                self._by_source.setdefault(key, row.message.id)
+            self._catch_up(row)
+
+    def _apply_up_to(self, last: _Row, at: str, change: MessageChange) -> None:
+        only_delivery = MessageChange(at=change.at, chat=change.chat, delivery=change.delivery)
+        for id in sorted(self._unread[change.chat]):
+            row = self._rows[id]
+            earlier = (row.message.at, row.message.seq) <= (last.message.at, last.message.seq)
+            if earlier and row.message.delivery in UNREAD:
+                self._apply(row, at, only_delivery)
+
+    def _move(self, session: str) -> None:
+        place = self._memory.places[session]
+        for row in self._rows.values():
+            if row.message.session == session and row.place != place:
+                row.place = place
+                row.changed = True
+
+    # ---------------------------------------------------------------- changes that come too early
+
+    def _too_early(self, key: str, at: str, change: MessageChange) -> None:
+        logger.warning("a change of an unknown message of session %s is kept as %s", change.session, at)
+        for gone in self._memory.keep(key, Early(at, change)):
+            self._writes.append(Write.delete("early", {"_id": gone.stamp}))
+        kept = {"_id": at, "key": key, "at": change.at, "change": msgspec.msgpack.encode(change)}
+        stray = Stray(at=change.at, event=encode(change), reason="a change of an unknown message")
+        self._writes += [Write.insert("early", kept), _record("strays", at, stray)]
+
+    def _catch_up(self, row: _Row) -> None:
+        """Applies what came before the message did."""
+        if not self._memory.early:
+            return
+        for key in (row.message.id, *_keys(row.message, row.source)):
+            for early in self._memory.take(key):
+                self._apply(row, early.stamp, early.change)
+                self._writes.append(Write.delete("early", {"_id": early.stamp}))
+
+
+def _newest(told: Iterable[list[Session]]) -> dict[str, Session]:
+    newest: dict[str, Session] = {}
+    for session in itertools.chain.from_iterable(told):
+        if session.id not in newest or session.rev >= newest[session.id].rev:
+            newest[session.id] = session
+    return newest
+
+
+def _is_incoming(message: Message) -> bool:
+    return message.direction == "in" and bool(message.external_id)
+
+
+def _keys(message: Message, source: str) -> list[str]:
+    """Under which names the channel speaks of a message."""
+    if message.direction == "in":
+        # A repeated one keeps its own id as source: the channel's name stays with the first.
+        return [] if source == message.id else [history.source(message.chat, message.external_id)]
+    return [history.source(message.chat, part) for part in message.external_id.split()]
+
+
+def _record(collection: str, at: str, told: msgspec.Struct) -> Write:
+    document = {**to_document(told), "_id": at}
+    document.pop("t", None)
+    return Write.insert(collection, document)
+
+
+def _session_write(session: Session) -> Write:
+    """Puts the session there unless a newer one is: then the insert meets its ``_id`` and is left
+    out. All fields are written, so that none keeps an older value."""
+    document = {name: msgspec.to_builtins(getattr(session, name)) for name in session.__struct_fields__}
+    return Write.upsert("sessions", {"_id": session.id, "rev": {"$lte": session.rev}}, {"$set": document})
+
+
+def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:
+    customer = seen.customer
+    facts = to_document(customer)
+    identities = facts.pop("identities", [])
+    created_at = facts.pop("created_at", seen.at)
+    facts.update(can_write=customer.can_write, seen_at=seen.at)
+    yield Write.upsert(
+        "customers",
+        {"_id": customer.id},
+        {"$min": {"created_at": created_at}, "$setOnInsert": {"id": customer.id}},
+    )
+    for identity in identities:
+        yield Write.update("customers", {"_id": customer.id}, {"$addToSet": {"identities": identity}})
+    # What is not known now (an empty name) does not erase what was.
+    newer = {"_id": customer.id, "$or": [{"seen_at": {"$lte": seen.at}}, {"seen_at": None}]}
+    yield Write.update("customers", newer, {"$set": facts})
+
+
+def _pieces(keys: Iterable[str]) -> Iterator[list[str]]:
+    ordered = iter(sorted(keys))
+    while piece := list(itertools.islice(ordered, LOOKUP)):
+        yield piece

@@ -1,0 +1,143 @@
+"""The projector: copies the journal into the store, so that history and search know it.
+
+Its place in the journal is written together with what it read there. An entry may come twice and
+is never left out: while the store or Redis is away it waits and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from crm.errors import LeaseLost, Unavailable
+from crm.ports import Store, Write
+from crm.records import MessageChange
+from router.log import Lease, Log, now_ms
+from router.projection import Batch, Early, Memory
+from router.state import Entry
+
+logger = logging.getLogger(__name__)
+
+NAME = "projector"
+CURSOR = "journal"
+
+READ = 32
+"""Journal entries of one read."""
+BATCH = 1000
+"""Told things of one write to the store, or one entry if it tells more."""
+EARLY_DAYS = 30
+"""So long a change waits for its message."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class Projector:
+    """Reads one desk's journal. Any number may run, the lease lets one work. ``lease_ttl`` and
+    ``block`` (how long one read waits for news) in seconds."""
+
+    def __init__(self, log: Log, store: Store, *, lease_ttl: float = 3.0, block: float = 1.0) -> None:
+        self._log = log
+        self._store = store
+        self._token = uuid.uuid4().hex
+        self._lease = Lease(log, NAME, self._token, lease_ttl)
+        self._block_ms = max(1, int(block * 1000))
+        self._standby_pause = lease_ttl / 3
+        self._position = "0"
+        self._memory = Memory()
+        self._pause = FIRST_PAUSE
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        try:
+            while True:
+                try:
+                    await self._serve()
+                except LeaseLost:
+                    logger.info("another projector works now; standing by")
+                except Unavailable as error:
+                    logger.warning("the projector waits: %s", error)
+                    # Jitter, so that those who wait for one store do not come back together.
+                    await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
+                    self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        finally:
+            with contextlib.suppress(Unavailable):
+                await self._lease.release()
+
+    async def _serve(self) -> None:
+        if not await self._lease.acquire():
+            await asyncio.sleep(self._standby_pause)
+            return
+        await self.claim()
+        while True:
+            if not await self._lease.renew():
+                raise LeaseLost("the lease ran out")
+            await self.step(self._block_ms)
+
+    async def claim(self) -> None:
+        """Shuts out whoever wrote before, and starts from where the store says it was."""
+        await self._store.write(
+            [
+                Write.upsert(
+                    "cursors",
+                    {"_id": CURSOR},
+                    {"$set": {"writer": self._token}, "$setOnInsert": {"position": "0"}},
+                )
+            ]
+        )
+        cursor = await self._store.get("cursors", CURSOR)
+        self._position = cursor["position"] if cursor else "0"
+        self._memory = await self._remember()
+        await self._log.set_reader(NAME, self._position)
+
+    async def step(self, block_ms: int = 0) -> int:
+        """Reads on and writes what it read. Returns how many entries that were. Raises ``LeaseLost``
+        or ``Unavailable``; after that, ``claim`` again."""
+        entries = await self._log.read_journal(self._position, READ, block_ms)
+        for part in _parts(entries):
+            await self._write(part)
+            self._pause = FIRST_PAUSE
+        return len(entries)
+
+    async def _write(self, entries: Sequence[tuple[str, Entry]]) -> None:
+        batch = Batch(self._store, self._memory, entries)
+        await batch.load()
+        position = entries[-1][0]
+        moved = Write.update("cursors", {"_id": CURSOR}, {"$set": {"position": position}})
+        expect: dict[str, Any] = {"_id": CURSOR, "writer": self._token, "position": self._position}
+        await self._store.write([*batch.writes(), moved], expect=("cursors", expect))
+        self._position = position
+        # Told only now: who reads the journal's rest must not miss what the store has not got yet.
+        await self._log.set_reader(NAME, position)
+
+    async def _remember(self) -> Memory:
+        memory = Memory()
+        oldest = now_ms() - EARLY_DAYS * 24 * 3600 * 1000
+        await self._store.write([Write.delete("early", {"at": {"$lt": oldest}})])
+        found = await self._store.find("early", {}, sort=[("_id", -1)], limit=Memory.MAX_EARLY)
+        for document in reversed(found):
+            change = msgspec.msgpack.decode(document["change"], type=MessageChange)
+            memory.keep(document["key"], Early(document["_id"], change))
+        return memory
+
+
+def _parts(entries: Sequence[tuple[str, Entry]]) -> Iterator[list[tuple[str, Entry]]]:
+    """The entries in pieces that a store can write well within its time limit."""
+    part: list[tuple[str, Entry]] = []
+    size = 0
+    for id, entry in entries:
+        weight = len(entry.told) + len(entry.sessions)
+        if part and size + weight > BATCH:
+            yield part
+            part, size = [], 0
+        part.append((id, entry))
+        size += weight
+    if part:
+        yield part
