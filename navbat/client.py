@@ -177,6 +177,7 @@ class Client:
             for future in self._answers.values():
                 if not future.done():
                     future.set_exception(self._why)
+                    future.exception()  # whoever waits gets it; nobody waiting is no error
 
     # ---------------------------------------------------------------- asking
 

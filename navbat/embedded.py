@@ -163,7 +163,7 @@ class EmbeddedRedis:
         make_private(self._folder)
         self.socket = self._choose_socket()
         await self._end_survivor()
-        self._launch_files()
+        self._record_socket()
         await self._launch()
 
     def _choose_socket(self) -> Path:
@@ -177,7 +177,7 @@ class EmbeddedRedis:
         home = home if home and len(os.fsencode(home)) < 60 and os.access(home, os.W_OK) else "/tmp"  # noqa: S108
         return Path(tempfile.mkdtemp(prefix="navbat-", dir=home)) / "redis.sock"
 
-    def _launch_files(self) -> None:
+    def _record_socket(self) -> None:
         record = self._folder / "socket"
         fresh = record.with_suffix(".new")
         fresh.write_text(str(self.socket), encoding="utf-8")
@@ -195,6 +195,7 @@ class EmbeddedRedis:
 
     async def _launch(self) -> None:
         server, version = await asyncio.to_thread(find_server)
+        self._refuse_newer_data(version)
         self.socket.unlink(missing_ok=True)
         arguments = [
             "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
@@ -213,6 +214,14 @@ class EmbeddedRedis:
         self.pid = self._process.pid
         logger.info("redis-server %s started as process %d", version, self.pid)
         await self._until_ready(self._process)
+
+    def _refuse_newer_data(self, version: str) -> None:
+        """Redis 7 keeps its files elsewhere: an older server would start empty beside them."""
+        if (self._folder / "appendonlydir").exists() and int(version.split(".")[0]) < 7:
+            raise NavbatError(
+                f"{self._folder} was written by Redis 7 or newer, and the redis-server here is {version}",
+                "put the newer redis-server back into PATH",
+            )
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         """However long it takes to load the file: as long as the server lives, it is getting there."""
