@@ -319,6 +319,20 @@ def _salvage(channel: str, body: bytes) -> list[Event]:
     chat = str(int(inner["chat"]["id"]))
     text = _string(inner.get("text")) or _string(inner.get("caption"))
     message_id = str(inner.get("message_id") or "")
+    author = _raw_author(content.get("from") or content.get("user"))
+    if kind == "callback_query":
+        data = _string(content.get("data"))
+        return [
+            ButtonPressed(
+                event_id=event_id,
+                channel=channel,
+                chat=chat,
+                message_id=message_id,
+                author=author,
+                data=data,
+                text=data,
+            )
+        ]
     if kind == "edited_message" and message_id:
         edited_at = inner.get("edit_date")
         at = 1000 * edited_at if isinstance(edited_at, int) else 0
@@ -333,7 +347,7 @@ def _salvage(channel: str, body: bytes) -> list[Event]:
             channel=channel,
             chat=chat,
             message_id=message_id if kind == "message" else "",
-            author=_raw_author(content.get("from") or content.get("user")),
+            author=author,
             kind="unsupported",
             text=text,
             sent_at=1000 * inner["date"] if isinstance(inner.get("date"), int) else 0,
