@@ -1,1 +1,1 @@
-"""What the operator sees: a Textual terminal application, a client of the gateway."""
+"""The operator's console: a terminal screen, and a linear text mode, over the gateway's wire."""

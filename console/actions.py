@@ -1,0 +1,149 @@
+"""Everything an operator can do, once: keys, where it applies, and how much it matters now.
+
+Key bindings, the footer, ``F1``, the palette and ``docs/reference/keys.md`` are all made from
+``ACTIONS``. The name of an action is ``action.<id>`` in the catalogue, its explanation ``help.<id>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from router.protocol import SessionView
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the operator has before him."""
+
+    focus: str = "list"
+    """``list``, ``thread``, ``reply`` or ``note``."""
+    session: SessionView | None = None
+    """The open session, or in the list the one under the cursor."""
+    mine: bool = False
+    offered: bool = False
+    can_write: bool = False
+    pending_undo: bool = False
+    failed: bool = False
+    """The selected message (or the newest one) has failed or is unknown."""
+    message: bool = False
+    """A message is selected."""
+    own_message: bool = False
+    owed: bool = False
+    """Some session of this operator has a promise that runs out."""
+
+
+def _always(_: Situation) -> bool:
+    return True
+
+
+def _session(s: Situation) -> bool:
+    return s.session is not None
+
+
+def _mine(s: Situation) -> bool:
+    return s.mine
+
+
+def _takeable(s: Situation) -> bool:
+    return s.offered or (s.session is not None and s.session.status == "waiting")
+
+
+def _failed(s: Situation) -> bool:
+    return s.failed
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do. ``weight`` orders the footer: the six heaviest that apply are shown.
+    ``anywhere``: its key works while a composer is focused too, so it must not be a letter."""
+
+    id: str
+    keys: tuple[str, ...]
+    applies: Callable[[Situation], bool] = _always
+    weight: int = 0
+    anywhere: bool = False
+    group: str = "desk"
+    where: tuple[str, ...] = ("list", "thread", "reply", "note")
+    """Focus areas for whose footer it is meant."""
+
+
+LISTS = ("list", "thread")
+WRITING = ("reply", "note")
+
+ACTIONS: tuple[Action, ...] = (
+    Action("undo", ("u",), lambda s: s.pending_undo, 100, group="session", where=LISTS),
+    Action("send", ("enter",), lambda s: s.focus in WRITING, 90, group="writing", where=WRITING, anywhere=True),
+    Action("newline", ("alt+enter", "ctrl+j"), lambda s: s.focus in WRITING, 80, True, "writing", WRITING),
+    Action("leave", ("escape",), lambda s: s.focus != "list", 70, True, "moving", WRITING),
+    Action("open", ("enter",), _session, 60, group="moving", where=("list",)),
+    Action("take", ("t",), _takeable, 95, group="session", where=LISTS),
+    Action("skip", ("s",), lambda s: s.offered, 94, group="session", where=LISTS),
+    Action("retry", ("r",), _failed, 93, group="message", where=("thread",)),
+    Action("discard", ("d",), _failed, 92, group="message", where=("thread",)),
+    Action("reply", ("enter",), lambda s: s.can_write, 60, group="writing", where=("thread",)),
+    Action("next", ("n",), lambda s: s.owed, 58, group="moving", where=LISTS),
+    Action("transfer", ("x",), _mine, 55, group="session", where=LISTS),
+    Action("close", ("c",), _mine, 54, group="session", where=LISTS),
+    Action("note", ("i",), _session, 52, group="writing", where=LISTS),
+    Action("give_back", ("b",), _mine, 40, group="session", where=LISTS),
+    Action("pin", ("p",), _mine, 20, group="session", where=LISTS),
+    Action("why", ("question_mark",), _session, 15, group="session", where=LISTS),
+    Action("switch_note", ("ctrl+n",), lambda s: s.focus in WRITING, 60, True, "writing", WRITING),
+    Action("attach", ("ctrl+o",), lambda s: s.can_write, 50, True, "writing", ("reply",)),
+    Action("cancel_files", ("ctrl+r",), lambda s: s.focus == "reply", 5, True, "writing", ("reply",)),
+    Action("versions", ("e",), lambda s: s.message, 30, group="message", where=("thread",)),
+    Action("edit", ("m",), lambda s: s.own_message, 29, group="message", where=("thread",)),
+    Action("quote", ("q",), lambda s: s.message and s.can_write, 28, group="message", where=("thread",)),
+    Action("copy", ("y",), lambda s: s.message, 10, group="message", where=("thread",)),
+    Action("search", ("slash",), _session, 45, group="moving", where=LISTS),
+    Action("search_all", ("ctrl+f",), _always, 12, True, "moving", LISTS),
+    Action("card", ("v",), _session, 25, group="moving", where=LISTS),
+    Action("duty", ("f2",), _always, 30, True),
+    Action("hide_list", ("left_square_bracket",), _always, group="screen"),
+    Action("hide_card", ("right_square_bracket",), _always, group="screen"),
+    Action("language", ("f3",), _always, anywhere=True, group="screen"),
+    Action("theme", ("f4",), _always, anywhere=True, group="screen"),
+    Action("sound", ("f5",), _always, anywhere=True, group="screen"),
+    Action("enter_sends", ("f6",), _always, anywhere=True, group="screen"),
+    Action("reconnect", ("f8",), _always, anywhere=True),
+    Action("palette", ("ctrl+p",), _always, 48, True, "screen"),
+    Action("help", ("f1",), _always, 46, True, "screen"),
+    Action("sign_out", (), _always),
+    Action("quit", ("ctrl+q",), _always, anywhere=True),
+)
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+GROUPS = ("session", "writing", "message", "moving", "screen", "desk")
+
+_SHOWN = {
+    "enter": "⏎",
+    "alt+enter": "Alt+⏎",
+    "escape": "Esc",
+    "slash": "/",
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+}
+
+
+def shown_key(key: str) -> str:
+    """A key as it is written for people: ``^P``, ``F2``, ``⏎``, ``t``."""
+    if key in _SHOWN:
+        return _SHOWN[key]
+    if key.startswith("ctrl+"):
+        return "^" + key[5:].upper()
+    return key.upper() if len(key) > 1 else key
+
+
+def footer(situation: Situation, count: int = 6) -> list[Action]:
+    """The actions that matter most now, the heaviest first."""
+    fitting = [a for a in ACTIONS if a.weight and situation.focus in a.where and a.applies(situation)]
+    return sorted(fitting, key=lambda a: -a.weight)[:count]
+
+
+def bound_to(key: str, situation: Situation) -> Action | None:
+    """The action a key means here: those of the focused area first."""
+    meant = [a for a in ACTIONS if key in a.keys and a.applies(situation)]
+    meant.sort(key=lambda a: situation.focus not in a.where)
+    return meant[0] if meant else None

@@ -1,0 +1,358 @@
+"""The console's composition: settings, texts, picture and link around the screens, and its entries."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding
+from textual.message import Message as Posted
+
+from console.link import (
+    Arrived,
+    Beat,
+    Connected,
+    Credentials,
+    Disconnected,
+    Link,
+    LinkEvent,
+    Refused,
+    UnsentChanged,
+    normal_url,
+)
+from console.model import Picture, Touched
+from console.notify import desktop
+from console.screens.dialogs import Choice, PickScreen
+from console.screens.login import LoginScreen
+from console.screens.main import MainScreen
+from console.settings import Shelf
+from console.shell import Shell
+from console.themes import NAMES, THEMES
+from console.words import LANGUAGES, Words
+from console.actions import ACTIONS, shown_key
+from crm.errors import NavbatError
+from crm.text import one_line
+
+
+@dataclass
+class Heard(Posted):
+    """Something happened on the link."""
+
+    event: LinkEvent
+
+
+class Console(Shell):
+    """The operator's console."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { background: $background; }
+    Toast { width: 50; }
+    """
+    BINDINGS: ClassVar[list[Binding]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
+
+    def __init__(
+        self,
+        url: str = "",
+        credentials: Credentials | None = None,
+        *,
+        shelf: Shelf | None = None,
+        zone: tzinfo | None = None,
+        clock: Callable[[], int] | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__()
+        self.shelf = shelf or Shelf()
+        self.settings = self.shelf.load()
+        self.words = Words(self.settings.language)
+        self.picture = Picture()
+        self.drafts = self.shelf.drafts("", "")
+        self.zone = zone
+        self.url = url or self.settings.server
+        self._credentials = credentials
+        self._clock = clock
+        self._hint = hint
+        self.desk: MainScreen | None = None
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.theme if self.settings.theme in NAMES else NAMES[0]
+
+    def clock(self) -> int:
+        return self._clock() if self._clock is not None else super().clock()
+
+    # -------------------------------------------------------------- coming and going
+
+    def on_mount(self) -> None:
+        token = self.shelf.token(self.url) if self.url and self._credentials is None else ""
+        credentials = self._credentials or (Credentials(token=token) if token else None)
+        if self.url and credentials is not None:
+            self._connect(self.url, credentials)
+            self._enter()
+        else:
+            self.push_screen(LoginScreen())
+
+    def _connect(self, url: str, credentials: Credentials) -> None:
+        self.link = Link(url, credentials, lambda event: self.post_message(Heard(event)) and None)
+        self.run_worker(self.link.run(), group="link", exclusive=True)
+
+    def _enter(self) -> None:
+        """The desk takes the screen; its lists fill when the snapshot comes."""
+        if self.desk is None:
+            self.desk = MainScreen()
+            if isinstance(self.screen, LoginScreen):
+                self.switch_screen(self.desk)
+            else:
+                self.push_screen(self.desk)
+
+    def _to_login(self, trouble: str) -> None:
+        if self.desk is not None:
+            while len(self.screen_stack) > 2:
+                self.pop_screen()
+            self.desk = None
+            self.switch_screen(LoginScreen(trouble))
+        elif isinstance(self.screen, LoginScreen):
+            self.screen.say(trouble)
+
+    @on(LoginScreen.Submitted)
+    def _sign_in(self, event: LoginScreen.Submitted) -> None:
+        try:
+            url = normal_url(event.server)
+        except NavbatError:
+            self._to_login(self.words("login.bad_server"))
+            return
+        self.url = url
+        self._connect(url, Credentials(name=event.name, password=event.password))
+
+    def do_sign_out(self) -> None:
+        """Forgets the saved token and asks again who sits here."""
+        self.workers.cancel_group(self, "link")
+        self.shelf.save_token(self.url, "")
+        self.link, self.latency = None, -1.0
+        self.picture = Picture()
+        self._to_login("")
+
+    def do_quit(self) -> None:
+        self.run_worker(self.action_quit(), group="quit")
+
+    async def action_quit(self) -> None:
+        if self.desk is not None:
+            self.desk.flush()
+        self.drafts.save()
+        await self._last_words()
+        self.exit(0)
+
+    async def _last_words(self) -> None:
+        """A close or transfer that could still be undone leaves with us; two seconds at most."""
+        if self.link is not None and self.link.unsent and self.link.online:
+            import asyncio
+            from contextlib import suppress
+
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await self.link.settled()
+
+    # -------------------------------------------------------------- the link
+
+    @on(Heard)
+    def _heard(self, heard: Heard) -> None:
+        match heard.event:
+            case Connected():
+                self._connected(heard.event)
+            case Disconnected():
+                self._disconnected(heard.event)
+            case Refused(bye=bye):
+                self.shelf.save_token(self.url, "")
+                self.latency = -1.0
+                clean = {key: one_line(value, 100) for key, value in bye.params.items()}
+                self._to_login(self.words.coded("bye", one_line(bye.code, 60), clean))
+            case Arrived():
+                self._arrived()
+            case Beat(latency=latency, lag=lag, down=down):
+                self.latency, self.lag, self.down = latency, lag, down
+                self._refresh_bar()
+            case UnsentChanged(count=count):
+                self.unsent = count
+                self._refresh_bar()
+
+    def _connected(self, event: Connected) -> None:
+        welcome = event.welcome
+        self.picture.welcome(welcome, self.clock())
+        self.latency, self.retry_at = 0.0, 0
+        self.settings.server, self.settings.name = self.url, welcome.operator
+        self.shelf.save(self.settings)
+        if welcome.token:
+            self.shelf.save_token(self.url, welcome.token)
+        self.drafts = self.shelf.drafts(self.url, welcome.operator)
+        first = self.desk is None
+        self._enter()
+        if self._hint and first is not None:
+            self.notify(self._hint, markup=False, timeout=20)
+            self._hint = ""
+        self._refresh_bar()
+
+    def _disconnected(self, event: Disconnected) -> None:
+        self.latency = -1.0
+        self.retry_at = self.clock() + int(event.retry_in * 1000)
+        self._refresh_bar()
+        if self.desk is None and isinstance(self.screen, LoginScreen):
+            self.screen.say(self.words("login.unreachable", reason=one_line(event.reason, 60)))
+
+    def _arrived(self) -> None:
+        """Applies everything that has come as one update: a burst is painted once."""
+        link = self.link
+        if link is None:
+            return
+        every = Touched()
+        for frame in link.drain():
+            touched = self.picture.apply(frame, self.now())
+            every.lists |= touched.lists
+            every.sessions |= touched.sessions
+            every.threads |= touched.threads
+            every.alerts += touched.alerts
+            every.offered += touched.offered
+            every.wrote += touched.wrote
+        if self.desk is not None and self.desk.is_mounted:
+            self.desk.touched(every)
+        self._announce(every)
+
+    def _announce(self, touched: Touched) -> None:
+        for alert in touched.alerts[-3:]:
+            params = {**alert.params, "line": alert.line, "operator": alert.operator, "session": alert.session}
+            clean = {key: one_line(value, 60) for key, value in params.items()}
+            text = self.words.coded("alert", one_line(alert.name, 60), clean)
+            self.notify(text, severity="warning", markup=False)
+        if not touched.offered and not (touched.wrote and not self.app_focus):
+            return
+        if touched.offered:
+            view = touched.offered[0]
+            text = self.words("notify.offered", name=one_line(view.name or view.chat, 40))
+        else:
+            known = self.picture.sessions.get(touched.wrote[-1].session)
+            text = self.words("notify.wrote", name=one_line(known.name if known else "", 40))
+        if self.settings.sound:
+            self.bell()
+        if not self.app_focus:
+            self.write_terminal(desktop("navbat", text))
+
+    def write_terminal(self, sequence: str) -> None:
+        """Writes a control sequence of ours to the terminal; nothing where there is none."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+
+    def _refresh_bar(self) -> None:
+        if self.desk is not None and self.desk.is_mounted:
+            self.desk.query_one("#bar").refresh()
+
+    # -------------------------------------------------------------- settings
+
+    def run_verb(self, id: str) -> None:
+        """An action that needs no desk, from a screen that has no verbs."""
+        getattr(self, f"do_{id}")()
+
+    def _changed(self) -> None:
+        self.shelf.save(self.settings)
+        if self.desk is not None:
+            self.desk.lay_out()
+            self.desk.sync_all()
+
+    def do_language(self) -> None:
+        codes = list(LANGUAGES)
+        self.settings.language = codes[(codes.index(self.words.language) + 1) % len(codes)]
+        self.words.use(self.settings.language)
+        self._changed()
+        if isinstance(self.screen, LoginScreen):
+            self.screen.translate()
+        self.notify(LANGUAGES[self.words.language], markup=False, timeout=2)
+
+    def do_theme(self) -> None:
+        self.settings.theme = NAMES[(NAMES.index(self.theme) + 1) % len(NAMES)]
+        self.theme = self.settings.theme
+        self._changed()
+        self.notify(self.words(f"theme.{self.theme}"), markup=False, timeout=2)
+
+    def do_sound(self) -> None:
+        self.settings.sound = not self.settings.sound
+        self._changed()
+        self.notify(self.words("sound.on" if self.settings.sound else "sound.off"), markup=False, timeout=3)
+
+    def do_enter_sends(self) -> None:
+        self.settings.enter_sends = not self.settings.enter_sends
+        self._changed()
+        key = "enter.sends" if self.settings.enter_sends else "enter.breaks"
+        self.notify(self.words(key), markup=False, timeout=3)
+
+    def do_hide_list(self) -> None:
+        self.settings.show_list = not self.settings.show_list
+        self._changed()
+
+    def do_hide_card(self) -> None:
+        self.settings.show_card = not self.settings.show_card
+        self._changed()
+
+    def do_reconnect(self) -> None:
+        if self.link is not None:
+            self.link.retry_now()
+
+    def do_palette(self) -> None:
+        """Every action that applies now, by name."""
+        desk = self.desk
+        if desk is None or self.screen is not desk:
+            return
+        situation = desk.situation()
+        choices = [
+            Choice(
+                action.id,
+                self.words(f"action.{action.id}"),
+                " ".join(map(shown_key, action.keys)) + "  " + self.words(f"help.{action.id}"),
+            )
+            for action in ACTIONS
+            if action.applies(situation) and action.id != "palette"
+        ]
+
+        def chosen(id: str | None) -> None:
+            if id is not None:
+                desk.run_verb(id)
+
+        self.push_screen(PickScreen(self.words("action.palette"), choices), chosen)
+
+
+def run_with(url: str, token: str, hint: str = "") -> int:
+    """The console with a token that is not saved: what the demo opens."""
+    return Console(url, Credentials(token=token), hint=hint).run() or 0
+
+
+def main(
+    url: str | None = None,
+    plain: bool = False,
+    web: bool = False,
+    token: str | None = None,
+    name: str | None = None,
+    password: str | None = None,
+) -> int:
+    """``navbat console``. Returns the exit status: 0 done, 1 refused, 2 wrong use, 3 no desk."""
+    url = url or os.environ.get("NAVBAT_URL", "")
+    token = token or os.environ.get("NAVBAT_TOKEN", "")
+    credentials = None
+    if token:
+        credentials = Credentials(token=token)
+    elif name and password:
+        credentials = Credentials(name=name, password=password)
+    if web:
+        from console.web import serve
+
+        return serve(url)
+    try:
+        url = normal_url(url) if url else ""
+    except NavbatError as error:
+        sys.stderr.write(f"{error} {error.hint}\n")
+        return 2
+    if plain:
+        from console.plain import run_plain
+
+        return run_plain(url, credentials)
+    return Console(url, credentials).run() or 0

@@ -1,0 +1,1 @@
+"""Every text the console shows, complete in each language: ``en``, ``ru``, ``uz``."""

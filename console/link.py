@@ -1,0 +1,422 @@
+"""The connection to the gateway: login, heartbeat, reconnect, resume, and what is still unsent.
+
+``Link`` owns the WebSocket and nothing else; it never touches a widget. What happens is told to one
+callback as small past-tense events; frames are kept in a bounded queue which the owner drains when
+it hears ``Arrived``. When the queue is full the link stops reading, so a console that is busy slows
+down the gateway's writes to itself and never grows without bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+import msgspec
+
+from crm.errors import NavbatError, Unavailable
+from crm.records import Media
+from router import protocol as wire
+
+if TYPE_CHECKING:
+    from aiohttp import ClientWebSocketResponse
+
+log = logging.getLogger(__name__)
+
+MAX_UNSENT = 200
+"""Commands kept while there is no connection; more are refused at once."""
+MAX_WAITING = 2_000
+"""Frames kept for an owner that does not drain."""
+MAX_SERVER_FRAME = 64 << 20
+FIRST_WAIT = 0.25
+LONGEST_WAIT = 15.0
+CONNECT_TIMEOUT = 10.0
+REPLY_TIMEOUT = 15.0
+FINAL = ("login", "revoked", "version")
+"""Goodbyes after which trying again would only repeat the refusal."""
+
+R = TypeVar("R", bound=wire.Frame)
+
+
+@dataclass
+class Credentials:
+    """A name and password, or a token. The password is dropped as soon as a token came back."""
+
+    name: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Connected:
+    welcome: wire.Welcome
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The connection is gone or could not be made; the next try is in ``retry_in`` seconds."""
+
+    reason: str
+    retry_in: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The gateway said goodbye for good; the link has ended."""
+
+    bye: wire.Bye
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Frames wait in ``Link.drain``."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A heartbeat was answered after ``latency`` ms."""
+
+    latency: float
+    lag: int
+    down: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnsentChanged:
+    count: int
+
+
+LinkEvent = Connected | Disconnected | Refused | Arrived | Beat | UnsentChanged
+Picture = wire.Snapshot | wire.Changes | wire.Hint
+
+
+def normal_url(text: str) -> str:
+    """What a person types as a server, as ``http(s)://host[:port]``. Without a scheme, this
+    computer is spoken to in the clear and everything else encrypted. Raises NavbatError."""
+    text = text.strip().rstrip("/")
+    if "://" not in text:
+        host = text.split("/")[0].rsplit(":", 1)[0].strip("[]")
+        local = host in ("localhost", "::1") or host.startswith("127.")
+        text = ("http://" if local else "https://") + text
+    parts = urlsplit(text)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("http", "https") or not parts.hostname:
+        raise NavbatError("Not a server address.", "Write it like desk.example.com or 127.0.0.1:8700.")
+    return urlunsplit((scheme, parts.netloc, parts.path, "", ""))
+
+
+def new_id() -> str:
+    """A command id: unique over all consoles."""
+    return uuid.uuid4().hex
+
+
+class Link:
+    """One operator's connection. ``on_event`` is called from the loop and must not block."""
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        on_event: Callable[[LinkEvent], None],
+        *,
+        presence: bool = True,
+        client: str = "console",
+    ) -> None:
+        self.url = normal_url(url)
+        self.credentials = credentials
+        self.since = ""
+        self.watch: list[str] = []
+        self.welcome: wire.Welcome | None = None
+        self._presence = presence
+        self._client = client
+        self._tell = on_event
+        self._frames: deque[Picture] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._http: aiohttp.ClientSession | None = None
+        self._rid = 0
+        self._commands: OrderedDict[str, tuple[wire.CommandFrame, asyncio.Future[wire.Done]]] = OrderedDict()
+        self._by_rid: dict[int, str] = {}
+        self._replies: dict[int, asyncio.Future[wire.Frame]] = {}
+        self._online = asyncio.Event()
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+        self._pinged: deque[int] = deque(maxlen=8)
+        self._again = asyncio.Event()
+
+    # -------------------------------------------------------------- for the owner
+
+    @property
+    def online(self) -> bool:
+        return self._online.is_set()
+
+    @property
+    def unsent(self) -> int:
+        """Commands that the gateway has not confirmed."""
+        return len(self._commands)
+
+    def drain(self) -> list[Picture]:
+        """The frames that arrived since the last call, in order."""
+        frames = list(self._frames)
+        self._frames.clear()
+        self._room.set()
+        return frames
+
+    def send(self, command: wire.CommandFrame) -> asyncio.Future[wire.Done]:
+        """Sends a command now, or as soon as there is a connection; it is repeated with the same
+        ``id`` until the gateway has answered. Raises Unavailable when too many wait already."""
+        if len(self._commands) >= MAX_UNSENT:
+            raise Unavailable("Too many unsent commands.")
+        future: asyncio.Future[wire.Done] = asyncio.get_running_loop().create_future()
+        self._commands[command.id] = (command, future)
+        self._tell(UnsentChanged(self.unsent))
+        if self.online:
+            self._write(self._numbered(command))
+        return future
+
+    async def request(self, frame: wire.Request, expect: type[R], timeout: float = REPLY_TIMEOUT) -> R:
+        """A read, answered by ``expect``. Raises Unavailable when no answer comes within
+        ``timeout`` seconds, ``crm.errors.Refused`` when the gateway declines."""
+        from crm.errors import Refused as Declined
+
+        try:
+            async with asyncio.timeout(timeout):
+                await self._online.wait()
+                self._rid += 1
+                frame.rid = self._rid
+                future: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
+                self._replies[frame.rid] = future
+                try:
+                    self._write(frame)
+                    answer = await future
+                finally:
+                    self._replies.pop(frame.rid, None)
+        except TimeoutError:
+            raise Unavailable("The desk does not answer.") from None
+        if isinstance(answer, wire.Done) and expect is not wire.Done:
+            raise Declined(answer.code or "unavailable", **answer.params)
+        if not isinstance(answer, expect):
+            raise Unavailable("The desk gave an unexpected answer.")
+        return answer
+
+    def hint(self, frame: wire.Typing) -> None:
+        """Sent if there is a connection; a hint that is late is worth nothing."""
+        if self.online:
+            self._write(frame)
+
+    async def upload(self, path: Path) -> Media:
+        """Puts a file into the desk's media store. Raises Unavailable, or OSError for the file."""
+        if self._http is None:
+            raise Unavailable("There is no connection.")
+        size = path.stat().st_size
+        headers = {"Authorization": f"Bearer {self.credentials.token}"}
+        try:
+            with path.open("rb") as file:
+                form = aiohttp.FormData()
+                form.add_field("file", file, filename=path.name)
+                async with self._http.post(f"{self.url}/media", data=form, headers=headers) as answer:
+                    if answer.status != 200:
+                        raise Unavailable(f"The desk refused the file ({answer.status}).")
+                    media = msgspec.json.decode(await answer.read(), type=Media)
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
+            raise Unavailable("The file could not be sent.") from None
+        media.size = media.size or size
+        return media
+
+    async def settled(self) -> None:
+        """Returns when no command is unsent any more."""
+        if self._commands:
+            await asyncio.wait([future for _, future in self._commands.values()])
+
+    def retry_now(self) -> None:
+        """Cuts the wait before the next attempt short."""
+        self._again.set()
+
+    # -------------------------------------------------------------- the loop
+
+    async def run(self) -> None:
+        """Keeps the connection up until cancelled or refused for good."""
+        wait = FIRST_WAIT
+        async with aiohttp.ClientSession() as self._http:
+            while True:
+                self.welcome = None
+                reason, bye = await self._attempt()
+                self._offline()
+                if bye is not None and bye.code in FINAL:
+                    self._tell(Refused(bye))
+                    return
+                if self.welcome is not None:
+                    wait = FIRST_WAIT
+                pause = wait * (0.5 + random.random())
+                if bye is not None and bye.code == "throttled":
+                    pause = max(pause, float(bye.params.get("after", "1")))
+                self._tell(Disconnected(reason, pause))
+                self._again.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._again.wait(), pause)
+                wait = min(wait * 2, LONGEST_WAIT)
+
+    async def _attempt(self) -> tuple[str, wire.Bye | None]:
+        """One connection, from the handshake to its end; says why it ended."""
+        assert self._http is not None
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                socket = await self._http.ws_connect(
+                    self.url.replace("http", "ws", 1) + "/ws", max_msg_size=MAX_SERVER_FRAME, autoping=True
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return type(error).__name__, None
+        try:
+            return await self._converse(socket)
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+            log.info("connection ended: %s", type(error).__name__)
+            return type(error).__name__, None
+        finally:
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                await asyncio.wait_for(socket.close(), 1.0)
+
+    async def _converse(self, socket: ClientWebSocketResponse) -> tuple[str, wire.Bye | None]:
+        known = self.credentials
+        hello = wire.Hello(
+            name="" if known.token else known.name,
+            password="" if known.token else known.password,
+            token=known.token,
+            client=self._client,
+            presence=self._presence,
+            since=self.since,
+            remember=not known.token,
+            watch=list(self.watch),
+        )
+        await socket.send_bytes(wire.encode_frame(hello))
+        first = await asyncio.wait_for(self._read(socket), CONNECT_TIMEOUT)
+        if isinstance(first, wire.Bye):
+            return first.code, first
+        if not isinstance(first, wire.Welcome):
+            return "closed", None
+        self._welcomed(socket, first)
+        helpers = [
+            asyncio.create_task(self._heart(socket, first.heartbeat)),
+            asyncio.create_task(self._writer(socket, self._outgoing)),
+        ]
+        try:
+            return await self._listen(socket)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _welcomed(self, socket: ClientWebSocketResponse, welcome: wire.Welcome) -> None:
+        self.welcome = welcome
+        if welcome.token:
+            self.credentials = Credentials(name=welcome.operator, token=welcome.token)
+        self._outgoing = asyncio.Queue(MAX_UNSENT * 4)
+        self._pinged.clear()
+        self._online.set()
+        self._tell(Connected(welcome))
+        for command, _ in list(self._commands.values()):
+            self._write(self._numbered(command))
+
+    async def _listen(self, socket: ClientWebSocketResponse) -> tuple[str, wire.Bye | None]:
+        while True:
+            frame = await self._read(socket)
+            if frame is None:
+                return "closed", None
+            if isinstance(frame, wire.Bye):
+                return frame.code, frame
+            if isinstance(frame, wire.Pong):
+                self._answered(frame)
+            elif isinstance(frame, wire.Snapshot | wire.Changes | wire.Hint):
+                await self._keep(frame)
+            else:
+                self._reply(frame)
+
+    async def _read(self, socket: ClientWebSocketResponse) -> wire.ServerFrame | None:
+        """The next frame we understand; None when the connection is closed. A frame this version
+        does not know is skipped: the gateway may be newer."""
+        while True:
+            message = await socket.receive()
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                return None
+            try:
+                return wire.decode_server(message.data)
+            except msgspec.MsgspecError:
+                log.warning("skipped a frame of %d bytes that is not understood", len(message.data))
+
+    async def _keep(self, frame: Picture) -> None:
+        if len(self._frames) >= MAX_WAITING:
+            self._room.clear()
+            await self._room.wait()
+        first = not self._frames
+        self._frames.append(frame)
+        if not isinstance(frame, wire.Hint) and frame.id:
+            self.since = frame.id
+        if first:
+            self._tell(Arrived())
+
+    def _reply(self, frame: wire.ServerFrame) -> None:
+        rid = getattr(frame, "rid", 0)
+        if isinstance(frame, wire.Done) and rid in self._by_rid:
+            _, future = self._commands.pop(self._by_rid.pop(rid))
+            if not future.done():
+                future.set_result(frame)
+            self._tell(UnsentChanged(self.unsent))
+            return
+        waiting = self._replies.get(rid)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(frame)
+
+    async def _heart(self, socket: ClientWebSocketResponse, every: float) -> None:
+        """Pings at once (the first latency) and then each heartbeat; three unanswered ones are a
+        dead connection, which TCP alone may not notice for a quarter of an hour."""
+        while True:
+            if len(self._pinged) >= 3:
+                await socket.close()
+                return
+            now = time.monotonic_ns() // 1_000
+            self._pinged.append(now)
+            self._write(wire.Ping(at=now))
+            await asyncio.sleep(every)
+
+    def _answered(self, pong: wire.Pong) -> None:
+        self._pinged.clear()
+        latency = (time.monotonic_ns() // 1_000 - pong.at) / 1_000
+        self._tell(Beat(latency, pong.lag, tuple(pong.down)))
+
+    # -------------------------------------------------------------- writing
+
+    def _numbered(self, command: wire.CommandFrame) -> wire.CommandFrame:
+        self._rid += 1
+        command.rid = self._rid
+        self._by_rid[self._rid] = command.id
+        return command
+
+    def _write(self, frame: wire.Frame) -> None:
+        """Queues one frame for the socket. What cannot leave is repeated after the reconnect
+        (commands) or times out (reads), so nothing is lost when the queue is full."""
+        with suppress(asyncio.QueueFull):
+            self._outgoing.put_nowait(wire.encode_frame(frame))
+
+    async def _writer(self, socket: ClientWebSocketResponse, outgoing: asyncio.Queue[bytes]) -> None:
+        """The one place that writes; a broken pipe closes the socket, and the reader notices."""
+        try:
+            while True:
+                await socket.send_bytes(await outgoing.get())
+        except (aiohttp.ClientError, OSError):
+            await socket.close()
+
+    def _offline(self) -> None:
+        self._online.clear()
+        self._by_rid.clear()
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(Unavailable("The connection was lost."))
+

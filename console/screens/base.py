@@ -1,0 +1,141 @@
+"""The state of the main screen and what all its verbs need: the parts, the session, the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.screen import Screen
+
+from console.model import HELD
+from console.shell import shell
+from console.widgets.card import CardView
+from console.widgets.chrome import KeyBar
+from console.widgets.composer import NoteComposer, ReplyComposer
+from console.widgets.sessions import SessionList
+from console.widgets.thread import ThreadView
+from crm.errors import Refused, Unavailable
+from crm.records import Media, Message
+from crm.text import one_line
+from router import protocol as wire
+from router.protocol import SessionView
+
+
+class DeskScreen(Screen[None]):
+    """Parts and state. The order of classes is base < reading < verbs < main: each file one concern."""
+
+    sessions: SessionList
+    thread: ThreadView
+    reply: ReplyComposer
+    note: NoteComposer
+    card: CardView
+    keys: KeyBar
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session = ""
+        """The open session; empty when none is."""
+        self.pane = "list"
+        """The pane in front where not all fit: ``list``, ``thread`` or ``card``."""
+        self.writing = "reply"
+        self.files: list[Media] = []
+        """Uploaded, and sent with the next reply."""
+        self.editing = ""
+        """The message whose text is being corrected in the composer."""
+        self.quoting = ""
+        self._widths = (0, 0, 0)
+        self._writing_now: list[str] = []
+
+    @property
+    def view(self) -> SessionView | None:
+        return shell(self).picture.sessions.get(self.session) if self.session else None
+
+    def target(self) -> SessionView | None:
+        """What a verb is about: in the list the session under the cursor, else the open one."""
+        if self.area() == "list":
+            return shell(self).picture.sessions.get(self.sessions.cursor) or self.view
+        return self.view
+
+    def area(self) -> str:
+        """Where the focus is: ``list``, ``thread``, ``reply`` or ``note``."""
+        focused = self.focused
+        if focused is self.reply:
+            return "reply"
+        if focused is self.note:
+            return "note"
+        return "list" if focused is self.sessions or focused is None else "thread"
+
+    def can_write(self, view: SessionView) -> bool:
+        """Answering is accepting: an offered or waiting session can be written to as well."""
+        picture = shell(self).picture
+        if not view.can_write or view.status == "closing":
+            return False
+        return (
+            picture.is_mine(view)
+            or picture.is_offered(view)
+            or picture.operator in view.guests
+            or view.status == "waiting"
+        )
+
+    def quote_text(self) -> str:
+        thread = self.thread.thread
+        message: Message | None = thread.by_id.get(self.quoting) if thread is not None else None
+        return one_line(message.text, 200) if message is not None else ""
+
+    # -------------------------------------------------------------- talking to the desk
+
+    def toast(self, text: str, severity: str = "information") -> None:
+        """A short message in the corner; plain text."""
+        level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
+        self.notify(text, severity=level, markup=False, timeout=6)
+
+    def explain(self, code: str, params: dict[str, str]) -> str:
+        clean = {key: one_line(value, 200) for key, value in params.items()}
+        return shell(self).words.coded("refused", one_line(code, 60), clean)
+
+    def command(
+        self,
+        frame: wire.CommandFrame,
+        done: Callable[[wire.Done], None] | None = None,
+        refused: Callable[[], None] | None = None,
+    ) -> None:
+        """Sends a command and says why when it is refused. The answer may come much later: the
+        link repeats the command after a reconnect."""
+        link = shell(self).link
+        words = shell(self).words
+        if link is None:
+            return
+        try:
+            future = link.send(frame)
+        except Unavailable:
+            self.toast(words("refused.too_many_unsent"), "error")
+            if refused is not None:
+                refused()
+            return
+
+        async def wait() -> None:
+            answer = await future
+            if answer.code:
+                self.toast(self.explain(answer.code, answer.params), "warning")
+                if refused is not None:
+                    refused()
+            elif done is not None:
+                done(answer)
+
+        self.run_worker(wait(), group="commands")
+
+    async def ask(self, frame: wire.Request, expect: type[wire.Frame]) -> wire.Frame | None:
+        """A read; None, and a message on the screen, when there is no answer."""
+        link = shell(self).link
+        if link is None:
+            return None
+        try:
+            return await link.request(frame, expect)
+        except Refused as error:
+            self.toast(self.explain(error.code, error.params), "warning")
+        except Unavailable:
+            self.toast(shell(self).words("refused.unavailable"), "warning")
+        return None
+
+    def held(self) -> list[SessionView]:
+        """The sessions this operator holds, in list order."""
+        return [view for view in shell(self).picture.mine() if view.status in HELD]

@@ -1,0 +1,248 @@
+"""Small screens over the desk: pick one of many, ask for a line, show a text, choose a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.fuzzy import Matcher
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from console.shell import shell
+
+
+class Dialog(ModalScreen[str | None]):
+    """A box in the middle; Escape gives None."""
+
+    DEFAULT_CSS = """
+    Dialog {
+        align: center middle; background: $background 60%;
+        & .box {
+            width: 72; max-width: 96%; height: auto; max-height: 90%; padding: 0 1;
+            background: $surface; border: round $rule; border-title-color: $foreground;
+            border-title-style: bold; border-subtitle-color: $foreground 50%;
+        }
+        & Input { border: none; height: 1; padding: 0 1; background: $panel; margin: 0 0 1 0; }
+        & Input:focus { border: none; }
+        & OptionList { border: none; height: auto; max-height: 14; background: $surface; padding: 0; }
+        & OptionList:focus { border: none; }
+        & .hint { color: $faint; height: auto; }
+        & .body { height: auto; max-height: 24; }
+    }
+    """
+    BINDINGS: ClassVar[list[Binding]] = [Binding("escape", "dismiss(None)", show=False)]
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._heading = title
+
+    def box(self) -> Vertical:
+        """The frame with its title, as plain text."""
+        box = Vertical(classes="box")
+        box.border_title = Text(self._heading).markup
+        box.border_subtitle = Text(shell(self).words("dialog.escape")).markup
+        return box
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Something to pick: ``label`` is searched, ``detail`` stands beside it."""
+
+    id: str
+    label: str
+    detail: str = ""
+
+
+def prompt(choice: Choice, matcher: Matcher | None = None) -> Text:
+    """A choice as an option's text, with what was matched underlined."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    start = len(text)
+    text.append(choice.label)
+    if matcher is not None:
+        for number in _matched(matcher.query, choice.label):
+            text.stylize("underline bold", start + number, start + number + 1)
+    if choice.detail:
+        text.append("  " + choice.detail, "dim")
+    return text
+
+
+def _matched(query: str, label: str) -> list[int]:
+    places: list[int] = []
+    start = 0
+    for letter in query.casefold():
+        found = label.casefold().find(letter, start)
+        if found < 0:
+            return []
+        places.append(found)
+        start = found + 1
+    return places
+
+
+class PickScreen(Dialog):
+    """Pick one: type to narrow the list, Enter takes the marked one."""
+
+    def __init__(self, title: str, choices: Sequence[Choice], *, typing: bool = True) -> None:
+        super().__init__(title)
+        self._choices = list(choices)
+        self._typing = typing
+
+    def compose(self) -> ComposeResult:
+        with self.box():
+            if self._typing:
+                yield Input(placeholder=shell(self).words("dialog.filter"), id="query")
+            yield OptionList(*self._options(""), id="options", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).highlighted = 0 if self._choices else None
+
+    def _options(self, query: str) -> list[Option]:
+        if not query:
+            return [Option(prompt(choice), id=choice.id) for choice in self._choices]
+        matcher = Matcher(query)
+        scored = [(matcher.match(choice.label), choice) for choice in self._choices]
+        fitting = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])
+        return [Option(prompt(choice, matcher), id=choice.id) for _, choice in fitting]
+
+    @on(Input.Changed)
+    def _narrow(self, event: Input.Changed) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options(self._options(event.value.strip()))
+        options.highlighted = 0 if options.option_count else None
+
+    @on(Input.Submitted)
+    def _take(self) -> None:
+        self.query_one(OptionList).action_select()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+    def on_key(self, event: events.Key) -> None:
+        options = self.query_one(OptionList)
+        if self._typing and event.key in ("up", "down"):
+            (options.action_cursor_up if event.key == "up" else options.action_cursor_down)()
+            event.stop()
+
+
+class AskScreen(Dialog):
+    """Ask for one line of text; Enter gives it, also when it is empty."""
+
+    def __init__(self, title: str, placeholder: str = "", value: str = "") -> None:
+        super().__init__(title)
+        self._placeholder, self._value = placeholder, value
+
+    def compose(self) -> ComposeResult:
+        with self.box():
+            yield Input(self._value, placeholder=self._placeholder, id="answer")
+
+    @on(Input.Submitted)
+    def _given(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+
+class ShowScreen(Dialog):
+    """Shows a text that can be scrolled; any of Escape, Enter and q closes it."""
+
+    BINDINGS: ClassVar[list[Binding]] = [
+        Binding("enter,q", "dismiss(None)", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space", "scroll(10)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+    ]
+
+    def __init__(self, title: str, text: Text) -> None:
+        super().__init__(title)
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with self.box(), VerticalScroll(classes="body", can_focus=False):
+            yield Static(self._text, markup=False)
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+class FileScreen(Dialog):
+    """Choose a file by its path; Tab completes, Up and Down pick among what fits."""
+
+    def compose(self) -> ComposeResult:
+        with self.box():
+            yield Input(str(Path.cwd()) + "/", id="path")
+            yield OptionList(id="options", markup=False)
+            yield Static(shell(self).words("files.hint"), classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).action_end()
+
+    @on(Input.Changed)
+    def _list(self, event: Input.Changed) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(Text(path), id=path) for path in completions(event.value)])
+        options.highlighted = 0 if options.option_count else None
+
+    def on_key(self, event: events.Key) -> None:
+        options = self.query_one(OptionList)
+        if event.key in ("up", "down"):
+            (options.action_cursor_up if event.key == "up" else options.action_cursor_down)()
+        elif event.key == "tab" and options.highlighted is not None:
+            self._put(options.get_option_at_index(options.highlighted).id or "")
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _put(self, path: str) -> None:
+        box = self.query_one(Input)
+        box.value = path
+        box.action_end()
+
+    @on(Input.Submitted)
+    def _given(self, event: Input.Submitted) -> None:
+        path = Path(event.value).expanduser()
+        options = self.query_one(OptionList)
+        if path.is_file():
+            self.dismiss(str(path))
+        elif options.highlighted is not None:
+            chosen = options.get_option_at_index(options.highlighted).id or ""
+            if Path(chosen).is_file():
+                self.dismiss(chosen)
+            else:
+                self._put(chosen)
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self._put(event.option_id or "")
+        self.query_one(Input).focus()
+
+
+def completions(typed: str, limit: int = 50) -> list[str]:
+    """Paths that begin with what was typed: folders (with a slash) first, hidden ones only when
+    asked for by a dot."""
+    path = Path(typed).expanduser()
+    folder, start = (path, "") if typed.endswith("/") else (path.parent, path.name)
+    try:
+        entries = [
+            entry
+            for entry in folder.iterdir()
+            if entry.name.casefold().startswith(start.casefold())
+            and (start.startswith(".") or not entry.name.startswith("."))
+        ]
+        entries.sort(key=lambda entry: (not entry.is_dir(), entry.name.casefold()))
+        return [f"{entry}/" if entry.is_dir() else str(entry) for entry in entries[:limit]]
+    except OSError:
+        return []
+
+
+Answered = Callable[[str | None], None]

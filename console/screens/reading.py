@@ -1,0 +1,251 @@
+"""Opening and reading: threads, older messages, the card, search, versions, and why."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from console.actions import ACTIONS, GROUPS, shown_key
+from console.model import Thread
+from console.screens.base import DeskScreen
+from console.screens.dialogs import ShowScreen
+from console.screens.search import Found, SearchScreen
+from console.shell import shell
+from console.words import Words, hour
+from crm.records import Message
+from crm.text import clean, one_line
+from router import protocol as wire
+
+PAGE = 50
+JUMP_PAGE = 200
+JUMP_PAGES = 60
+"""Pages loaded at most to reach a found message: twelve thousand messages."""
+
+
+class Reading(DeskScreen):
+    """What looks at the desk and changes nothing there, except that messages count as read."""
+
+    def open_session(self, session: str, *, focus: bool = True) -> None:
+        """Shows a session; its composer takes the focus when one can write."""
+        app = shell(self)
+        view = app.picture.sessions.get(session)
+        if view is None:
+            return
+        if session != self.session:
+            self._leave(self.session)
+            self.session, self.writing = session, "reply"
+            self.files, self.editing, self.quoting = [], "", ""
+            thread = app.picture.thread(session)
+            self.thread.show(thread, view)
+            self.reply.turn_to(session)
+            self.note.turn_to(session)
+            self.sessions.open = session
+            self.sessions.put_cursor(session)
+            self.card.put(view, None)
+            if app.link is not None:
+                app.link.watch = [session]
+            self.load_thread()
+            self.load_card(session)
+        if self.pane != "thread":
+            self.pane = "thread"
+        self.lay_out()
+        if focus:
+            (self.reply if self.can_write(view) else self.thread).focus()
+        self.refresh_keys()
+
+    def _leave(self, session: str) -> None:
+        app = shell(self)
+        app.drafts.save()
+        if session and app.link is not None and app.link.online:
+            self.run_worker(self.ask(wire.Leave(rid=0, session=session), wire.Done), group="leave")
+
+    def load_thread(self) -> None:
+        """Fetches the newest page of the open session and looks at it from now on."""
+        self.run_worker(self._load_thread(self.session), group="open", exclusive=True)
+
+    async def _load_thread(self, session: str) -> None:
+        page = await self.ask(wire.Open(rid=0, session=session, limit=PAGE), wire.Page)
+        if isinstance(page, wire.Page):
+            app = shell(self)
+            if page.session is not None and page.session.rev >= app.picture.sessions[session].rev:
+                app.picture.sessions[session] = page.session
+            app.picture.put_page(session, page.messages, page.more)
+            self._repaint(session)
+
+    def _repaint(self, session: str) -> None:
+        if session == self.session:
+            self.thread.view = self.view
+            self.thread.sync()
+            self.lay_out()
+            self.mark_read()
+            if self.thread.thread is not None and self.thread.max_scroll_y < 1:
+                self.thread.want_older()
+
+    def load_older(self, session: str) -> None:
+        self.run_worker(self._load_older(session, PAGE), group="older", exclusive=True)
+
+    async def _load_older(self, session: str, limit: int) -> bool:
+        """One more page: of this session, then of the customer's earlier ones."""
+        thread = shell(self).picture.thread(session)
+        view = shell(self).picture.sessions.get(session)
+        if thread.more:
+            frame = wire.GetThread(rid=0, session=session, before_seq=thread.first_seq, limit=limit)
+            page = await self.ask(frame, wire.Page)
+            if isinstance(page, wire.Page):
+                shell(self).picture.put_page(session, page.messages, page.more and bool(page.messages))
+        elif thread.more_older and view is not None:
+            page = await self._history(thread, view.customer, limit)
+        else:
+            return False
+        if page is None:
+            self.thread.ask_again()
+            return False
+        self._repaint(session)
+        return True
+
+    async def _history(self, thread: Thread, customer: str, limit: int) -> wire.Frame | None:
+        first = thread.messages()[0] if thread.by_id else None
+        frame = wire.GetHistory(
+            rid=0,
+            customer=customer,
+            before_at=first.at if first else 0,
+            before_id=first.id if first else "",
+            limit=limit,
+        )
+        page = await self.ask(frame, wire.Page)
+        if isinstance(page, wire.Page):
+            thread.put_history(page.messages, page.more and bool(page.messages))
+        return page
+
+    def mark_read(self) -> None:
+        """Tells the desk that everything loaded was on screen, once per newest message."""
+        app, view = shell(self), self.view
+        if view is None or not app.picture.is_mine(view) or not view.unread or not self.thread.at_bottom:
+            return
+        thread = app.picture.thread(view.id)
+        if not self.app.app_focus or not thread.loaded or thread.last_seq <= self._read.get(view.id, 0):
+            return
+        self._read[view.id] = thread.last_seq
+        self.command(wire.MarkRead(rid=0, id=self.new_id(), session=view.id, seq=thread.last_seq))
+
+    # -------------------------------------------------------------- the card
+
+    def load_card(self, session: str) -> None:
+        view = shell(self).picture.sessions.get(session)
+        if view is not None and view.customer:
+            self.run_worker(self._load_card(session, view.customer), group="card", exclusive=True)
+
+    async def _load_card(self, session: str, customer: str) -> None:
+        card = await self.ask(wire.GetCard(rid=0, customer=customer), wire.Card)
+        if isinstance(card, wire.Card) and session == self.session:
+            self.card.put(self.view, card)
+
+    # -------------------------------------------------------------- finding
+
+    def do_search(self) -> None:
+        view = self.target()
+        if view is not None:
+            self.app.push_screen(SearchScreen(self.ask, session=view.id), self._found)
+
+    def do_search_all(self) -> None:
+        self.app.push_screen(SearchScreen(self.ask), self._found)
+
+    def _found(self, found: Found | None) -> None:
+        if found is not None:
+            self.run_worker(self._jump(found), group="jump", exclusive=True)
+
+    async def _jump(self, found: Found) -> None:
+        """Opens the session of a found message and loads back until the message is there."""
+        picture = shell(self).picture
+        if found.session not in picture.sessions:
+            page = await self.ask(wire.Open(rid=0, session=found.session, limit=PAGE), wire.Page)
+            if not isinstance(page, wire.Page) or page.session is None:
+                return
+            picture.thread(found.session)
+            picture.sessions[found.session] = page.session
+        self.open_session(found.session, focus=False)
+        thread = picture.thread(found.session)
+        if not thread.loaded:
+            await self._load_thread(found.session)
+        for _ in range(JUMP_PAGES):
+            if found.message in thread.by_id or not thread.more:
+                break
+            if not await self._load_older(found.session, JUMP_PAGE):
+                break
+        self.thread.focus()
+        if not self.thread.select(found.message):
+            self.toast(shell(self).words("search.not_loaded"), "warning")
+
+    # -------------------------------------------------------------- showing
+
+    def do_versions(self) -> None:
+        message = self.thread.selected_message()
+        if message is not None:
+            self.app.push_screen(ShowScreen(shell(self).words("versions.title"), self._versions(message)))
+
+    def _versions(self, message: Message) -> Text:
+        app = shell(self)
+        text = Text()
+        for version in message.versions:
+            text.append(f"{hour(version.at, app.zone)}  ", "dim")
+            text.append(clean(version.text) + "\n\n", "dim")
+        text.append(f"{hour(message.edited_at or message.at, app.zone)}  ", "dim")
+        text.append(clean(message.text))
+        if not message.versions:
+            text.append("\n\n" + app.words("versions.none"), "dim")
+        return text
+
+    def do_why(self) -> None:
+        view = self.target()
+        if view is not None:
+            self.run_worker(self._why(view.id), group="why", exclusive=True)
+
+    async def _why(self, session: str) -> None:
+        answer = await self.ask(wire.GetWhy(rid=0, session=session), wire.Why)
+        if not isinstance(answer, wire.Why):
+            return
+        app = shell(self)
+        text = Text()
+        for decision in answer.decisions[-20:]:
+            text.append(hour(int(decision.get("at", 0)), app.zone) + "  ", "dim")
+            text.append(one_line(str(decision.get("why", "")), 200), "bold")
+            chosen = one_line(str(decision.get("chosen", "") or "–"), 60)
+            text.append(f"\n       {app.words('why.chosen', name=chosen)}\n")
+            candidates = ", ".join(one_line(str(name), 60) for name in decision.get("candidates", []))
+            if candidates:
+                text.append(f"       {app.words('why.among', names=candidates)}\n", "dim")
+            for name, reason in dict(decision.get("dropped", {})).items():
+                text.append(f"       ✗ {one_line(str(name), 60)}: {one_line(str(reason), 120)}\n", "dim")
+        if not answer.decisions:
+            text.append(app.words("why.none"), "dim")
+        self.app.push_screen(ShowScreen(app.words("why.title"), text))
+
+    def do_help(self) -> None:
+        self.app.push_screen(ShowScreen(shell(self).words("action.help"), help_text(shell(self).words)))
+
+    # -------------------------------------------------------------- filled in by the classes above this one
+
+    _read: dict[str, int]
+
+    def new_id(self) -> str:
+        raise NotImplementedError
+
+    def lay_out(self) -> None:
+        raise NotImplementedError
+
+    def refresh_keys(self) -> None:
+        raise NotImplementedError
+
+
+def help_text(words: Words) -> Text:
+    """Every action by group, with its keys and what it does."""
+    text = Text()
+    for group in GROUPS:
+        text.append(words(f"group.{group}") + "\n", "bold")
+        for action in ACTIONS:
+            if action.group == group:
+                keys = " ".join(shown_key(key) for key in action.keys) or "^P"
+                text.append(f"  {keys:<13}", "bold")
+                text.append(f"{words(f'action.{action.id}')} ")
+                text.append(f"– {words(f'help.{action.id}')}\n", "dim")
+        text.append("\n")
+    return text

@@ -1,0 +1,454 @@
+"""What an operator does: each verb of the registry, as commands on the wire and moves on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.actions import BY_ID, Situation
+from console.link import new_id
+from console.model import Echo
+from console.screens.dialogs import AskScreen, Choice, FileScreen, PickScreen
+from console.screens.reading import Reading
+from console.shell import shell
+from console.widgets.chrome import DUTY_MARKS
+from crm.errors import Unavailable
+from crm.records import Duty
+from crm.text import one_line
+from router import protocol as wire
+from router.protocol import MAX_TEXT, SessionView
+
+UNDO = 5_000
+"""ms during which a close or a transfer can be taken back: it leaves this computer only then."""
+TYPING_EVERY = 3_000
+CONFIRM = 5_000
+DUTIES: tuple[Duty, ...] = ("online", "break", "offline")
+
+
+@dataclass
+class Delayed:
+    """A command that leaves when its time to be undone is over."""
+
+    command: wire.SessionCommandFrame
+    due: int
+    text: str
+
+
+class Verbs(Reading):
+    """The verbs. ``run_verb`` is the one way in, from keys, palette, footer and tests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delayed: Delayed | None = None
+        self._read: dict[str, int] = {}
+        self._typing_sent = 0
+        self._confirming = ("", 0)
+
+    def new_id(self) -> str:
+        return new_id()
+
+    # -------------------------------------------------------------- the way in
+
+    def action_run(self, id: str) -> None:
+        self.run_verb(id)
+
+    def action_enter(self) -> None:
+        """Enter outside a composer: opens what the list points at, or starts writing."""
+        if self.area() == "list" and self.sessions.cursor:
+            self.open_session(self.sessions.cursor)
+        elif self.view is not None:
+            self.do_reply()
+
+    def run_verb(self, id: str) -> None:
+        """Carries out an action by its id if it applies now, else does nothing."""
+        action = BY_ID[id]
+        if not action.applies(self.situation()):
+            return
+        verb: Callable[[], None] = getattr(self, f"do_{id}", None) or getattr(self.app, f"do_{id}")
+        verb()
+        self.refresh_keys()
+
+    # -------------------------------------------------------------- writing
+
+    def do_open(self) -> None:
+        self.action_enter()
+
+    def do_reply(self) -> None:
+        view = self.view
+        if view is not None and self.can_write(view):
+            self.writing = "reply"
+            self.lay_out()
+            self.reply.focus()
+
+    def do_note(self) -> None:
+        view = self.target()
+        if view is not None:
+            if view.id != self.session:
+                self.open_session(view.id, focus=False)
+            self.writing = "note"
+            self.lay_out()
+            self.note.focus()
+
+    def do_switch_note(self) -> None:
+        if self.writing == "note":
+            view = self.view
+            if view is not None and self.can_write(view):
+                self.do_reply()
+        else:
+            self.do_note()
+
+    def do_leave(self) -> None:
+        """Escape: from writing to reading, from reading to the list."""
+        if self.area() in ("reply", "note"):
+            self.editing = self.quoting = ""
+            if self.writing == "note":
+                self.writing = "reply"
+            self.lay_out()
+            self.thread.focus()
+        else:
+            self.thread.selected = ""
+            self.thread.refresh()
+            self.pane = "list"
+            self.lay_out()
+            self.sessions.focus()
+        shell(self).drafts.save()
+
+    def do_send(self) -> None:
+        (self.note if self.writing == "note" else self.reply).submit()
+
+    def do_newline(self) -> None:
+        (self.note if self.writing == "note" else self.reply).insert("\n")
+
+    def say(self, session: str, text: str) -> None:
+        """Sends a reply with the attached files, or the correction of an earlier one."""
+        app = shell(self)
+        if len(text) > MAX_TEXT:
+            self.reply.put_text(text)
+            self.toast(self.explain("too_long", {"limit": str(MAX_TEXT)}), "warning")
+            return
+        if self.editing:
+            self._correct(session, text)
+            return
+        if not text.strip() and not self.files:
+            return
+        frame = wire.Say(
+            rid=0, id=new_id(), session=session, text=text, media=self.files, reply_to=self.quoting
+        )
+        names = tuple(media.name for media in self.files)
+        app.picture.echoes[frame.id] = Echo(frame.id, session, "reply", text, app.now(), names)
+        files, self.files, self.quoting = self.files, [], ""
+
+        def refused() -> None:
+            if session == self.session:
+                self.files = files
+            self._take_back(frame.id, "reply")
+
+        self.command(frame, lambda done: self._said(frame.id, done), refused)
+        self._stop_typing(session)
+        self._wrote()
+
+    def put_note(self, session: str, text: str) -> None:
+        app = shell(self)
+        frame = wire.Note(rid=0, id=new_id(), session=session, text=text)
+        app.picture.echoes[frame.id] = Echo(frame.id, session, "note", text, app.now())
+        self.command(frame, lambda done: self._said(frame.id, done), lambda: self._take_back(frame.id, "note"))
+        self._stop_typing(session)
+        self._wrote()
+
+    def _wrote(self) -> None:
+        self.thread.sync()
+        self.thread.scroll_end(animate=False, immediate=True, force=True)
+        self.lay_out()
+
+    def _said(self, echo: str, done: wire.Done) -> None:
+        """The desk has it. The echo stays until the message itself arrives."""
+        picture = shell(self).picture
+        known = picture.echoes.get(echo)
+        if known is None:
+            return
+        known.message = done.message
+        thread = picture.threads.get(known.session)
+        if not done.message or thread is None or done.message in thread.by_id:
+            del picture.echoes[echo]
+            self.thread.sync()
+
+    def _take_back(self, echo: str, kind: str) -> None:
+        """Refused: what was written returns to its composer, before what is there by now."""
+        app = shell(self)
+        known = app.picture.echoes.pop(echo, None)
+        if known is None:
+            return
+        later = app.drafts.get(known.session, kind)
+        app.drafts.set(known.session, kind, known.text + ("\n" + later if later else ""))
+        if known.session == self.session:
+            (self.note if kind == "note" else self.reply).turn_to(self.session)
+        self.thread.sync()
+
+    def _correct(self, session: str, text: str) -> None:
+        message, self.editing = self.editing, ""
+        if text.strip():
+            frame = wire.EditMessage(rid=0, id=new_id(), session=session, message=message, text=text)
+            self.command(frame, refused=lambda: self.reply.put_text(text))
+        self.lay_out()
+
+    def typed(self) -> None:
+        """The operator is writing: colleagues and, where the channel can, the customer see it."""
+        app, area = shell(self), self.area()
+        if app.link is None or not self.session or area not in ("reply", "note"):
+            return
+        if app.clock() - self._typing_sent < TYPING_EVERY:
+            return
+        composer = self.note if area == "note" else self.reply
+        if composer.text:
+            self._typing_sent = app.clock()
+            app.link.hint(wire.Typing(session=self.session, draft=area == "note"))
+
+    def _stop_typing(self, session: str) -> None:
+        link = shell(self).link
+        if link is not None and self._typing_sent:
+            self._typing_sent = 0
+            link.hint(wire.Typing(session=session, on=False))
+
+    # -------------------------------------------------------------- files
+
+    def do_attach(self) -> None:
+        self.app.push_screen(FileScreen(shell(self).words("action.attach")), self._attached)
+
+    def _attached(self, path: str | None) -> None:
+        if path is not None:
+            self.run_worker(self._upload(self.session, Path(path)), group="upload")
+
+    async def _upload(self, session: str, path: Path) -> None:
+        app = shell(self)
+        if app.link is None:
+            return
+        self.toast(app.words("files.sending", name=one_line(path.name, 60)))
+        try:
+            media = await app.link.upload(path)
+        except (Unavailable, OSError):
+            self.toast(app.words("files.failed", name=one_line(path.name, 60)), "error")
+            return
+        if session == self.session:
+            media.name = media.name or path.name
+            self.files = [*self.files, media]
+            self.lay_out()
+
+    def do_cancel_files(self) -> None:
+        self.files = []
+        self.quoting = ""
+        self.lay_out()
+
+    # -------------------------------------------------------------- the session
+
+    def _simple(self, make: Callable[[SessionView], wire.CommandFrame], done: Callable[[wire.Done], None]) -> None:
+        view = self.target()
+        if view is not None:
+            self.command(make(view), done)
+
+    def do_take(self) -> None:
+        view = self.target()
+        if view is not None:
+            id = view.id
+            self.command(wire.Take(rid=0, id=new_id(), session=id), lambda _: self.open_session(id))
+
+    def do_skip(self) -> None:
+        self._simple(lambda v: wire.Skip(rid=0, id=new_id(), session=v.id), lambda _: None)
+
+    def do_give_back(self) -> None:
+        view = self.target()
+        if view is None:
+            return
+        words, id = shell(self).words, view.id
+
+        def given(reason: str | None) -> None:
+            if reason is not None:
+                self.command(wire.Return(rid=0, id=new_id(), session=id, reason=reason))
+
+        self.app.push_screen(AskScreen(words("action.give_back"), words("ask.reason")), given)
+
+    def do_transfer(self) -> None:
+        view = self.target()
+        if view is not None:
+            self._transfer(view, lambda: None)
+
+    def _transfer(self, view: SessionView, then: Callable[[], None]) -> None:
+        words = shell(self).words
+
+        def picked(to: str | None) -> None:
+            if to is not None:
+                frame = wire.Transfer(rid=0, id=new_id(), session=view.id, to=to)
+                text = words("undo.transfer", name=one_line(view.name or view.chat, 30), to=one_line(to, 30))
+                self.delay(frame, text)
+            then()
+
+        self.app.push_screen(PickScreen(words("action.transfer"), self.receivers(view)), picked)
+
+    def receivers(self, view: SessionView) -> list[Choice]:
+        """Whom a session can go to: colleagues on duty first, each with his load, then lines."""
+        picture, words = shell(self).picture, shell(self).words
+        people = [o for o in picture.operators.values() if o.name not in (picture.operator, view.holder)]
+        people.sort(key=lambda o: (DUTIES.index(o.duty), o.load, o.name))
+        choices = [
+            Choice(
+                operator.name,
+                f"{DUTY_MARKS[operator.duty]} {one_line(operator.name, 40)}",
+                f"{words.maybe(f'duty.{operator.duty}', '')} · {words('pick.load', n=operator.load)}",
+            )
+            for operator in people
+        ]
+        for line in sorted(picture.lines.values(), key=lambda l: l.name):
+            if line.name != view.line:
+                detail = words("bar.waiting", n=line.waiting)
+                choices.append(Choice(f"line:{line.name}", f"≡ {one_line(line.name, 40)}", detail))
+        return choices
+
+    def do_close(self) -> None:
+        view = self.target()
+        if view is not None:
+            name = one_line(view.name or view.chat, 30)
+            frame = wire.Close(rid=0, id=new_id(), session=view.id)
+            self.delay(frame, shell(self).words("undo.close", name=name))
+
+    def do_pin(self) -> None:
+        self._simple(lambda v: wire.Pin(rid=0, id=new_id(), session=v.id, on=not v.pinned), lambda _: None)
+
+    def do_next(self) -> None:
+        """Goes to what is owed first, and says what and until when."""
+        app = shell(self)
+        view = app.picture.next_up()
+        if view is None:
+            return
+        left = app.picture.promise(view) - app.now()
+        key = "next.offer" if app.picture.is_offered(view) else "next.answer" if left >= 0 else "next.late"
+        self.toast(app.words(key, name=one_line(view.name or view.chat, 40), span=app.words.span(abs(left))))
+        self.open_session(view.id)
+
+    # -------------------------------------------------------------- undo
+
+    def delay(self, command: wire.SessionCommandFrame, text: str) -> None:
+        """Keeps a command for a moment; one that waits already leaves now."""
+        self.flush()
+        self.delayed = Delayed(command, shell(self).clock() + UNDO, text)
+        self.refresh_keys()
+
+    def undo_text(self) -> str:
+        if self.delayed is None:
+            return ""
+        left = max(0, self.delayed.due - shell(self).clock())
+        return f"{self.delayed.text} ({-(-left // 1000)})"
+
+    def run_due(self) -> None:
+        if self.delayed is not None and self.delayed.due <= shell(self).clock():
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits to be undone: its time is over, or the screen goes away."""
+        delayed, self.delayed = self.delayed, None
+        if delayed is not None:
+            self.command(delayed.command)
+
+    def do_undo(self) -> None:
+        self.delayed = None
+        self.toast(shell(self).words("undo.done"))
+
+    # -------------------------------------------------------------- messages
+
+    def do_retry(self) -> None:
+        """Sends a failed message again. An unknown one may have arrived: its key asks twice."""
+        message, app = self.thread.trouble(), shell(self)
+        if message is None:
+            return
+        sure = self._confirming[0] == message.id and app.clock() < self._confirming[1]
+        if message.delivery == "unknown" and not sure:
+            self._confirming = (message.id, app.clock() + CONFIRM)
+            self.thread.select(message.id)
+            self.toast(app.words("retry.confirm"), "warning")
+            return
+        self._confirming = ("", 0)
+        self.command(wire.Resend(rid=0, id=new_id(), session=message.session, message=message.id))
+
+    def do_discard(self) -> None:
+        message, app = self.thread.trouble(), shell(self)
+        if message is not None:
+            app.settings.discarded.append(message.id)
+            app.shelf.save(app.settings)
+            self.thread.sync()
+
+    def do_edit(self) -> None:
+        message = self.thread.selected_message()
+        if message is not None and self.view is not None and message.session == self.session:
+            self.do_reply()
+            self.editing = message.id
+            self.reply.put_text(message.text)
+            self.lay_out()
+
+    def do_quote(self) -> None:
+        message = self.thread.selected_message()
+        if message is not None:
+            self.quoting = message.id
+            self.do_reply()
+
+    def do_copy(self) -> None:
+        message = self.thread.selected_message()
+        if message is not None:
+            self.app.copy_to_clipboard(message.text)
+            self.toast(shell(self).words("copy.done"))
+
+    # -------------------------------------------------------------- screen and duty
+
+    def do_card(self) -> None:
+        """Goes to the card: in front of the thread where both do not fit."""
+        view = self.target()
+        if view is not None and view.id != self.session:
+            self.open_session(view.id, focus=False)
+        self.pane = "thread" if self.pane == "card" else "card"
+        if self.pane == "card":
+            shell(self).settings.show_card = True
+        self.lay_out()
+        (self.card if self.pane == "card" else self.thread).focus()
+
+    def do_duty(self) -> None:
+        words = shell(self).words
+        choices = [Choice(duty, f"{DUTY_MARKS[duty]} {words(f'duty.{duty}')}") for duty in DUTIES[:2]]
+        choices.append(Choice("offline", f"{DUTY_MARKS['offline']} {words('duty.end')}"))
+        self.app.push_screen(PickScreen(words("action.duty"), choices, typing=False), self._duty)
+
+    def _duty(self, duty: str | None) -> None:
+        if duty == "offline" and self.held():
+            self._walk(self.held(), 0)
+        elif duty is not None:
+            self.set_duty(duty)
+
+    def set_duty(self, duty: str) -> None:
+        kept: Duty = "online" if duty == "online" else "break" if duty == "break" else "offline"
+        self.command(wire.SetDuty(rid=0, id=new_id(), duty=kept))
+
+    def _walk(self, views: list[SessionView], place: int) -> None:
+        """The end of a shift: each open session is kept, returned, handed over or closed; Escape
+        anywhere stays on duty."""
+        if place >= len(views):
+            self.set_duty("offline")
+            return
+        view, words = views[place], shell(self).words
+        name = one_line(view.name or view.chat, 40)
+        choices = [Choice(id, words(f"shift.{id}")) for id in ("keep", "give_back", "transfer", "close")]
+
+        def chosen(what: str | None) -> None:
+            if what is None:
+                return
+            if what == "transfer":
+                self._transfer(view, lambda: self._walk(views, place + 1))
+                return
+            if what == "give_back":
+                reason = words("shift.reason")
+                self.command(wire.Return(rid=0, id=new_id(), session=view.id, reason=reason))
+            elif what == "close":
+                self.delay(wire.Close(rid=0, id=new_id(), session=view.id), words("undo.close", name=name))
+            self._walk(views, place + 1)
+
+        title = words("shift.title", n=place + 1, of=len(views), name=name)
+        self.app.push_screen(PickScreen(title, choices, typing=False), chosen)
+
+    def situation(self) -> Situation:
+        raise NotImplementedError

@@ -1,0 +1,171 @@
+"""What the console remembers on this computer: server, looks, tokens, drafts.
+
+Files live in the user's state folder (``NAVBAT_STATE`` overrides it), are written whole and renamed
+into place, and are readable by the user only. A file that cannot be read counts as absent: losing a
+preference must never keep an operator from the desk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SERVICE = "navbat"
+
+
+class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Preferences of this user on this computer."""
+
+    server: str = ""
+    name: str = ""
+    language: str = ""
+    """``en``, ``ru`` or ``uz``; empty follows the locale."""
+    theme: str = "navbat-dark"
+    sound: bool = False
+    enter_sends: bool = True
+    show_list: bool = True
+    show_card: bool = True
+    discarded: list[str] = []
+    """Ids of failed messages the operator has put aside (the newest 500)."""
+
+
+def state_folder() -> Path:
+    """Where this user's console keeps its files; created on first use."""
+    given = os.environ.get("NAVBAT_STATE", "")
+    if given:
+        folder = Path(given)
+    else:
+        from platformdirs import user_state_path  # 4 ms, and tests never need it
+
+        folder = user_state_path("navbat", appauthor=False)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replaces ``path`` by ``data``, whole or not at all, readable by this user only."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class Shelf:
+    """The state folder: settings, tokens and drafts by name."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or state_folder()
+
+    def load(self) -> Settings:
+        try:
+            return msgspec.json.decode((self.folder / "console.json").read_bytes(), type=Settings)
+        except (OSError, msgspec.MsgspecError):
+            return Settings()
+
+    def save(self, settings: Settings) -> None:
+        """Raises OSError when the folder is not writable."""
+        settings.discarded = settings.discarded[-500:]
+        write_private(self.folder / "console.json", msgspec.json.format(msgspec.json.encode(settings)))
+
+    # -------------------------------------------------------------- tokens
+
+    def token(self, server: str) -> str:
+        """The saved token of a server, or an empty string."""
+        ring = _keyring()
+        if ring is not None:
+            found = _ask(ring, "get_password", SERVICE, server)
+            if found:
+                return str(found)
+        return self._tokens().get(server, "")
+
+    def save_token(self, server: str, token: str) -> None:
+        """Into the OS keyring where there is one, else into a file of this user (0600). An empty
+        ``token`` forgets it."""
+        ring = _keyring()
+        tokens = self._tokens()
+        tokens.pop(server, None)
+        if ring is not None and not token:
+            _ask(ring, "delete_password", SERVICE, server)
+        kept = ring is not None and token and _ask(ring, "set_password", SERVICE, server, token) is not False
+        if token and not kept:
+            tokens[server] = token
+        write_private(self.folder / "tokens.json", msgspec.json.encode(tokens))
+
+    def _tokens(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode((self.folder / "tokens.json").read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.MsgspecError):
+            return {}
+
+    # -------------------------------------------------------------- drafts
+
+    def drafts(self, server: str, name: str) -> Drafts:
+        return Drafts(self.folder / f"drafts-{_short(server, name)}.json")
+
+
+class Drafts:
+    """Unsent texts by session and kind (``reply`` or ``note``), kept across restarts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._texts: dict[str, str] = {}
+        self._dirty = False
+        try:
+            self._texts = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.MsgspecError):
+            self._texts = {}
+
+    def get(self, session: str, kind: str) -> str:
+        return self._texts.get(f"{session}/{kind}", "")
+
+    def set(self, session: str, kind: str, text: str) -> None:
+        """Remembers ``text`` until ``save``; an empty one is forgotten."""
+        key = f"{session}/{kind}"
+        if self._texts.get(key, "") == text:
+            return
+        if text:
+            self._texts[key] = text
+        else:
+            self._texts.pop(key, None)
+        self._dirty = True
+
+    def save(self) -> None:
+        """Writes what changed. Raises OSError when the folder is not writable."""
+        if self._dirty:
+            write_private(self._path, msgspec.json.encode(self._texts))
+            self._dirty = False
+
+
+def _short(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _keyring() -> Any:
+    """The keyring module, or None where it is absent, switched off or has no working backend."""
+    if os.environ.get("NAVBAT_KEYRING") == "off":
+        return None
+    try:
+        import keyring
+        from keyring.backends import fail
+    except ImportError:
+        return None
+    return None if isinstance(keyring.get_keyring(), fail.Keyring) else keyring
+
+
+def _ask(ring: Any, verb: str, *args: str) -> Any:
+    """A keyring call; False when the keyring refuses (locked, no session bus)."""
+    from keyring.errors import KeyringError
+
+    try:
+        return getattr(ring, verb)(*args)
+    except KeyringError:
+        return False

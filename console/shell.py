@@ -1,0 +1,53 @@
+"""What every widget may ask the app for. The app itself is built in ``console.app``."""
+
+from __future__ import annotations
+
+import time
+from datetime import tzinfo
+from typing import cast
+
+from textual.app import App
+from textual.dom import DOMNode
+
+from console.link import Link
+from console.model import Picture
+from console.settings import Drafts, Settings, Shelf
+from console.words import Words
+
+
+
+class Shell(App[int]):
+    """The parts of the app that widgets use: texts, picture, link, settings and the clock."""
+
+    words: Words
+    picture: Picture
+    settings: Settings
+    shelf: Shelf
+    drafts: Drafts
+    link: Link | None = None
+    zone: tzinfo | None = None
+    """The zone in which times are shown; None = the computer's own."""
+    latency: float = -1.0
+    """Of the last heartbeat, ms; negative when there is no connection."""
+    lag: int = 0
+    down: tuple[str, ...] = ()
+    unsent: int = 0
+    retry_at: int = 0
+    """When the next connection is tried (our clock, ms); 0 while connected."""
+
+    def run_verb(self, id: str) -> None:
+        """Carries out an action that needs no desk."""
+        raise NotImplementedError
+
+    def clock(self) -> int:
+        """This computer's time, ms UTC."""
+        return time.time_ns() // 1_000_000
+
+    def now(self) -> int:
+        """The desk's time, ms UTC."""
+        return self.clock() + self.picture.offset
+
+
+def shell(node: DOMNode) -> Shell:
+    """The app that a widget belongs to."""
+    return cast("Shell", node.app)

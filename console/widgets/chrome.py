@@ -1,0 +1,227 @@
+"""What frames the panes: the top bar, the rules with their titles, and the footer with its keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual import events
+from textual.message import Message as Posted
+from textual.strip import Strip
+from textual.widget import Widget
+
+from console.actions import Action, Situation, footer, shown_key
+from console.shell import shell
+from console.wrap import fit
+from crm.text import one_line
+
+Span = tuple[str, str]
+DUTY_MARKS = {"online": "●", "break": "◐", "offline": "○"}
+BAR_STYLES = ("brand", "text", "faint", "good", "warn", "bad", "rule", "title", "note", "key")
+
+
+class Painted(Widget):
+    """A widget of single lines made of styled spans; never of markup."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"bar--{name}" for name in BAR_STYLES}
+    DEFAULT_CSS = """
+    Painted {
+        height: 1; background: $background;
+        & .bar--brand { color: $primary; text-style: bold; }
+        & .bar--text { color: $foreground; }
+        & .bar--faint { color: $faint; }
+        & .bar--good { color: $success; }
+        & .bar--warn { color: $warning; }
+        & .bar--bad { color: $error; text-style: bold; }
+        & .bar--rule { color: $rule; }
+        & .bar--title { color: $foreground; text-style: bold; }
+        & .bar--note { color: $note; text-style: bold; }
+        & .bar--key { color: $accent; text-style: bold; }
+    }
+    """
+
+    def spans(self, y: int) -> list[Span]:
+        """The spans of line ``y``."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        base = self.rich_style
+        parts = [
+            Segment(text, base + self.get_component_rich_style(f"bar--{name}", partial=True))
+            for name, text in self.spans(y)
+        ]
+        return Strip(parts).adjust_cell_length(self.size.width, base)
+
+
+def spread(left: list[Span], right: list[Span], width: int, fill: str = " ", style: str = "text") -> list[Span]:
+    """``left`` and ``right`` at the two ends of ``width`` cells; ``right`` goes first when there is
+    no room, then the end of ``left`` is cut."""
+    used = sum(cell_len(text) for _, text in left)
+    tail = sum(cell_len(text) for _, text in right)
+    if used + tail + 1 > width:
+        right, tail = [], 0
+    kept: list[Span] = []
+    room = width - tail
+    for name, text in left:
+        if cell_len(text) > room:
+            kept.append((name, fit(text, room)))
+            room = 0
+            break
+        kept.append((name, text))
+        room -= cell_len(text)
+    return [*kept, (style, fill * room), *right]
+
+
+class TopBar(Painted):
+    """The truth in one line: desk, duty, backlog, latency or what is wrong with the link."""
+
+    def spans(self, y: int) -> list[Span]:
+        app = shell(self)
+        words, picture = app.words, app.picture
+        left: list[Span] = [("brand", " navbat  ")]
+        names = "·".join(one_line(line.name, 20) for line in picture.my_lines()[:4])
+        if self.size.width >= 60 and names:
+            left.append(("text", names + "   "))
+        if picture.operator:
+            left += self._duty()
+        waiting, oldest, late = picture.backlog(app.now())
+        left.append(("faint", words("bar.waiting", n=waiting)))
+        if waiting:
+            left.append(("faint", " · " + words("bar.oldest", span=words.span(oldest))))
+        if late:
+            left += [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]
+        if app.down:
+            left += [("text", "  "), ("bad", "✗ " + words("bar.down", names=", ".join(one_line(d, 30) for d in app.down)))]
+        if app.lag > 2_000:
+            left += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(app.lag)))]
+        return spread(left, self._link(), self.size.width)
+
+    def _duty(self) -> list[Span]:
+        app = shell(self)
+        me = app.picture.me
+        style = {"online": "good", "break": "warn"}.get(me.duty, "faint")
+        load = f"{me.load}/{me.max_sessions}" if me.max_sessions < 1000 else str(me.load)
+        return [
+            (style, f"{DUTY_MARKS.get(me.duty, '○')} {app.words.maybe(f'duty.{me.duty}', me.duty)}"),
+            ("text", f" {load}   "),
+        ]
+
+    def _link(self) -> list[Span]:
+        app = shell(self)
+        unsent = [("bad", app.words("bar.unsent", n=app.unsent) + " ")] if app.unsent else []
+        if app.latency >= 0:
+            return [*unsent, ("faint", f"{app.latency:.0f} ms ")]
+        return [("warn", "⟳ " + app.words("bar.reconnecting") + " "), *unsent]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a rule above one pane: ``width`` cells and its titles."""
+
+    width: int
+    title: str = ""
+    right: str = ""
+    style: str = "title"
+
+
+class Rule(Painted):
+    """A horizontal line that joins the panes' borders: ``┌ MINE ──┬ Ali ──┐``."""
+
+    def __init__(self, ends: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self._ends = ends
+        self._parts: list[Part] = []
+
+    def put(self, parts: list[Part]) -> None:
+        """Sets the stretches from left to right; painted again only when they differ."""
+        if parts != self._parts:
+            self._parts = parts
+            self.refresh()
+
+    def spans(self, y: int) -> list[Span]:
+        left, middle, end = self._ends
+        spans: list[Span] = []
+        for number, part in enumerate(self._parts):
+            spans.append(("rule", middle if number else left))
+            spans += stretch(part)
+        return [*spans, ("rule", end)]
+
+
+def stretch(part: Part) -> list[Span]:
+    """A part's titles on a line."""
+    if part.width < 5 or not part.title:
+        return [("rule", "─" * part.width)]
+    title: list[Span] = [(part.style, f" {fit(part.title, min(cell_len(part.title), part.width - 3))} ")]
+    right: list[Span] = [("faint", f" {part.right} "), ("rule", "─")] if part.right else []
+    return spread(title, right, part.width, "─", "rule")
+
+
+class Divider(Widget):
+    """A vertical line, one cell wide; ``joint`` is a row at which the reply rule meets it."""
+
+    DEFAULT_CSS = "Divider { width: 1; height: 1fr; color: $rule; background: $background; }"
+
+    def __init__(self, mark: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self._mark = mark
+        self._joint = -1
+
+    def put_joint(self, row: int) -> None:
+        if row != self._joint:
+            self._joint = row
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        return Strip([Segment(self._mark if y == self._joint else "│", self.rich_style)], 1)
+
+
+class KeyBar(Painted):
+    """The six keys that matter now, and what waits to be undone."""
+
+    @dataclass
+    class Pressed(Posted):
+        """A key of the footer was clicked."""
+
+        action: str
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.situation = Situation()
+        self.undo = ""
+        self._places: list[tuple[int, int, str]] = []
+
+    def put(self, situation: Situation, undo: str) -> None:
+        if (situation, undo) != (self.situation, self.undo):
+            self.situation, self.undo = situation, undo
+            self.refresh()
+
+    def spans(self, y: int) -> list[Span]:
+        words = shell(self).words
+        spans: list[Span] = [("text", " ")]
+        self._places = []
+        if self.undo:
+            spans.append(("warn", self.undo + "  "))
+        used = sum(cell_len(text) for _, text in spans)
+        for action in footer(self.situation):
+            if not action.keys:
+                continue
+            key, name = shown_key(action.keys[0]), words(f"short.{action.id}")
+            cells = cell_len(key) + cell_len(name) + 3
+            if used + cells > self.size.width:
+                break
+            self._places.append((used, used + cells, action.id))
+            spans += [("key", key), ("faint", f" {name}  ")]
+            used += cells
+        return spans
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, action in self._places:
+            if start <= event.x < end:
+                self.post_message(self.Pressed(action))
+
+
+def names_of(actions: tuple[Action, ...]) -> list[str]:
+    """Ids of the actions that can appear in the footer and so need a short name."""
+    return [action.id for action in actions if action.weight and action.keys]

@@ -1,0 +1,242 @@
+"""The list on the left: mine, offered, joined, and waiting by line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message as Posted
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from console.paint import TICKS
+from console.shell import shell
+from console.wrap import fit
+from crm.text import one_line
+from router.protocol import SessionView
+
+KINDS = {
+    "telegram": "TG", "vk": "VK", "web": "WW", "teams": "MS", "email": "EM", "whatsapp": "WA",
+    "messenger": "FB", "instagram": "IG", "viber": "VB", "loopback": "LB",
+}  # fmt: skip
+SOON = 20_000
+"""ms before a promise runs out at which it is marked."""
+STYLES = ("head", "name", "kind", "preview", "calm", "soon", "late", "unread", "cursor", "offered", "open", "pin")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the list: a heading, a session's first line, or its second."""
+
+    part: Literal["head", "first", "second"]
+    session: str = ""
+    label: str = ""
+
+
+class SessionList(ScrollView, can_focus=True):
+    """Sessions in order; the cursor stays with its session when the order changes."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"sessions--{name}" for name in STYLES}
+    DEFAULT_CSS = """
+    SessionList {
+        height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; background: $background;
+        & .sessions--head { color: $faint; }
+        & .sessions--name { color: $foreground; }
+        & .sessions--kind { color: $faint; }
+        & .sessions--preview { color: $faint; }
+        & .sessions--calm { color: $faint; }
+        & .sessions--soon { color: $warning; }
+        & .sessions--late { color: $error; text-style: bold; }
+        & .sessions--unread { color: $primary; text-style: bold; }
+        & .sessions--offered { color: $accent; text-style: bold; }
+        & .sessions--pin { color: $secondary; }
+        & .sessions--open { background: $shade; }
+        & .sessions--cursor { background: $selection; }
+    }
+    """
+
+    @dataclass
+    class Opened(Posted):
+        """A session was chosen by Enter or a click."""
+
+        session: str
+
+    @dataclass
+    class Moved(Posted):
+        """The cursor stands on another session."""
+
+        session: str
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.cursor = ""
+        self.open = ""
+        """The session that is shown in the thread."""
+        self._rows: list[Row] = []
+        self._order: list[str] = []
+        self._styles: dict[str, Style] = {}
+
+    # -------------------------------------------------------------- content
+
+    def sync(self) -> None:
+        """Reads the picture again."""
+        picture, words = shell(self).picture, shell(self).words
+        place = self._order.index(self.cursor) if self.cursor in self._order else 0
+        self._rows, self._order = [], []
+        self._section("", picture.mine(), two=True)
+        if not self._rows:
+            self._rows.append(Row("head", label=words("list.none")))
+        self._section(words("list.offered"), picture.offered(), two=True)
+        self._section(words("list.joined"), picture.joined(), two=True)
+        for line, views in picture.waiting().items():
+            known = picture.lines.get(line)
+            count = max(known.waiting if known is not None else 0, len(views))
+            self._section(words("list.waiting", line=one_line(line, 20), n=count), views, two=False)
+        if self.cursor not in self._order:
+            self.cursor = self._order[min(place, len(self._order) - 1)] if self._order else ""
+            self.post_message(self.Moved(self.cursor))
+        self.virtual_size = Size(self.size.width, len(self._rows))
+        self.refresh()
+
+    def _section(self, label: str, views: list[SessionView], *, two: bool) -> None:
+        if not views:
+            return
+        if label:
+            self._rows.append(Row("head", label=label))
+        for view in views:
+            self._order.append(view.id)
+            self._rows.append(Row("first", view.id))
+            if two:
+                self._rows.append(Row("second", view.id))
+
+    def put_cursor(self, session: str) -> None:
+        """Moves the cursor to a session of the list and brings it on screen."""
+        if session not in self._order:
+            return
+        if session != self.cursor:
+            self.cursor = session
+            self.post_message(self.Moved(session))
+        rows = [n for n, row in enumerate(self._rows) if row.session == session]
+        top = rows[0] - (1 if rows[0] and self._rows[rows[0] - 1].part == "head" else 0)
+        if top < self.scroll_y:
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
+        elif rows[-1] >= self.scroll_y + self.size.height:
+            self.scroll_to(y=rows[-1] - self.size.height + 1, animate=False, immediate=True, force=True)
+        self.refresh()
+
+    def move(self, step: int) -> None:
+        if self._order:
+            place = self._order.index(self.cursor) if self.cursor in self._order else 0
+            self.put_cursor(self._order[max(0, min(len(self._order) - 1, place + step))])
+
+    # -------------------------------------------------------------- input
+
+    def on_key(self, event: events.Key) -> None:
+        page = max(1, self.size.height // 2)
+        steps = {
+            "up": -1, "k": -1, "down": 1, "j": 1, "pageup": -page, "pagedown": page,
+            "home": -len(self._order), "end": len(self._order),
+        }  # fmt: skip
+        if event.key in steps:
+            self.move(steps[event.key])
+            event.stop()
+            event.prevent_default()
+
+    def on_click(self, event: events.Click) -> None:
+        row = int(self.scroll_y) + event.y
+        if 0 <= row < len(self._rows) and self._rows[row].session:
+            self.put_cursor(self._rows[row].session)
+            self.post_message(self.Opened(self._rows[row].session))
+
+    def on_resize(self) -> None:
+        self.sync()
+
+    # -------------------------------------------------------------- painting
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+
+    def _style(self, name: str) -> Style:
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self.get_component_rich_style(f"sessions--{name}", partial=True)
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        row = y + int(self.scroll_y)
+        if not 0 <= row < len(self._rows):
+            return Strip.blank(width, base)
+        item = self._rows[row]
+        if item.part == "head":
+            return Strip([Segment(f" {fit(item.label, width - 1)}", base + self._style("head"))])
+        view = shell(self).picture.sessions.get(item.session)
+        if view is None:
+            return Strip.blank(width, base)
+        edge = " "
+        if item.session == self.cursor:
+            base += self._style("cursor" if self.has_focus else "open")
+            edge = "▌"
+        elif item.session == self.open:
+            base += self._style("open")
+        spans = self._first(view, width - 1) if item.part == "first" else self._second(view, width - 1)
+        segments = [Segment(edge, base + self._style("unread"))]
+        segments += [Segment(text, base + self._style(name)) for name, text in spans]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _first(self, view: SessionView, width: int) -> list[tuple[str, str]]:
+        picture = shell(self).picture
+        state, time = self._time(view)
+        right = f"{KINDS.get(view.kind, view.kind[:2].upper())} "
+        clock = f"{time:>6}"
+        lead = "!" if picture.is_offered(view) else ""
+        pin = "^" if view.pinned else ""
+        name = one_line(view.name or view.chat, 60)
+        room = width - len(lead) - len(pin) - cell_len(right) - cell_len(clock) - 1
+        style = "offered" if lead else ("unread" if view.unread and picture.is_mine(view) else "name")
+        return [
+            ("offered", lead),
+            ("pin", pin),
+            (style, fit(name, room) + " "),
+            ("kind", right),
+            (state, clock),
+        ]
+
+    def _time(self, view: SessionView) -> tuple[str, str]:
+        """How long the customer waits (or how long the offer lasts), with a mark beside the
+        colour: ``△`` soon late, ``▲`` late."""
+        app = shell(self)
+        picture, now = app.picture, app.now()
+        if picture.is_offered(view):
+            left = view.offer_until - now
+            return ("late" if left < SOON else "soon"), ("▲" if left < SOON else "△") + app.words.span(left)
+        since = view.waiting_since or (view.arrival if view.status == "waiting" else 0)
+        if not since:
+            return "calm", app.words.span(now - view.last_at) if view.last_at else ""
+        promise = picture.promise(view)
+        if promise and promise < now:
+            return "late", "▲" + app.words.span(now - since)
+        if promise and promise - now < SOON:
+            return "soon", "△" + app.words.span(now - since)
+        return "name", app.words.span(now - since)
+
+    def _second(self, view: SessionView, width: int) -> list[tuple[str, str]]:
+        app = shell(self)
+        writers = app.picture.writers(view.id, app.now())
+        draft = app.drafts.get(view.id, "reply") and view.id != self.open
+        tail = f" {min(view.unread, 99)}●" if view.unread else ""
+        if not tail and view.last_direction == "out":
+            tail = " " + TICKS["sent"]
+        text = one_line(view.last_text, 120) or app.words.maybe(f"kind.{view.last_kind}", "")
+        if "" in writers:
+            text = app.words("list.typing")
+        elif draft:
+            text = app.words("list.draft") + " " + one_line(app.drafts.get(view.id, "reply"), 80)
+        room = width - 1 - cell_len(tail)
+        return [("preview", " " + fit(text, room)), ("unread" if view.unread else "kind", tail)]

@@ -1,0 +1,361 @@
+"""The conversation: a virtual list of painted blocks, so that its cost is what is on screen.
+
+Each message (or album) is laid out once for a width and kept as lines; scrolling only picks lines.
+Ten thousand messages cost memory for their lines and one addition each when something changes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message as Posted
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from console.model import Thread
+from console.paint import BAD, Brush, Line, echo_lines, message_lines, separator
+from console.shell import shell
+from console.words import local
+from crm.records import Message
+from crm.text import one_line
+from router.protocol import SessionView
+
+STYLES = (
+    "in", "out", "note", "system", "time", "name-in", "name-out", "name-note", "mark", "media", "quote",
+    "deleted", "day", "tick", "read", "failed", "unknown", "link", "typing", "selected",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Block:
+    """Lines that belong together. ``ids`` are the messages in it; none for separators."""
+
+    ids: tuple[str, ...]
+    lines: list[Line]
+
+
+class ThreadView(ScrollView, can_focus=True):
+    """Shows one session's thread. Up and down move over messages once one is selected."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"thread--{name}" for name in STYLES}
+    DEFAULT_CSS = """
+    ThreadView {
+        height: 1fr; padding: 0 0; overflow-x: hidden; scrollbar-size-vertical: 1; background: $background;
+        & .thread--in { color: $foreground; }
+        & .thread--out { color: $soft; }
+        & .thread--note { color: $note; text-style: italic; }
+        & .thread--system { color: $faint; }
+        & .thread--time { color: $faint; }
+        & .thread--name-in { color: $primary; text-style: bold; }
+        & .thread--name-out { color: $success; }
+        & .thread--name-note { color: $note; text-style: bold; }
+        & .thread--mark { color: $faint; }
+        & .thread--media { color: $secondary; }
+        & .thread--quote { color: $faint; text-style: italic; }
+        & .thread--deleted { color: $faint; text-style: strike; }
+        & .thread--day { color: $faint; }
+        & .thread--tick { color: $faint; }
+        & .thread--read { color: $primary; }
+        & .thread--failed { color: $error; text-style: bold; }
+        & .thread--unknown { color: $warning; text-style: bold; }
+        & .thread--link { color: $primary; text-style: underline; }
+        & .thread--typing { color: $secondary; text-style: italic; }
+        & .thread--selected { background: $selection; }
+    }
+    """
+
+    @dataclass
+    class OlderWanted(Posted):
+        """The operator came near the top."""
+
+        session: str
+
+    @dataclass
+    class BottomReached(Posted):
+        """Everything that is there has been on screen."""
+
+        session: str
+
+    @dataclass
+    class Clicked(Posted):
+        """A message was clicked."""
+
+        message: str
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.thread: Thread | None = None
+        self.view: SessionView | None = None
+        self.selected = ""
+        self.below = 0
+        """New messages that came while the operator was reading further up."""
+        self._blocks: list[Block] = []
+        self._tops: list[int] = [0]
+        self._cache: dict[tuple[str, ...], Block] = {}
+        self._key_of: dict[str, tuple[str, ...]] = {}
+        self._brush: Brush | None = None
+        self._language = ""
+        self._day_label = ""
+        self._styles: dict[str, Style] = {}
+        self._asked = -1
+        self._stick = True
+        self._known = 0
+
+    # -------------------------------------------------------------- content
+
+    def show(self, thread: Thread | None, view: SessionView | None) -> None:
+        """Turns to another thread, at its newest message."""
+        self.thread, self.view = thread, view
+        self.selected, self.below, self._asked, self._known = "", 0, -1, 0
+        self._cache.clear()
+        self._stick = True
+        self.sync()
+        self.scroll_end(animate=False, immediate=True, force=True)
+
+    def sync(self) -> None:
+        """Paints what changed in the thread; keeps the place of who reads further up."""
+        if self.thread is None or not self.size.width:
+            self._blocks, self._tops = [], [0]
+            self.virtual_size = Size(self.size.width, 0)
+            self.refresh()
+            return
+        anchor = self._anchor()
+        self._renew_brush()
+        for id in self.thread.dirty:
+            self._cache.pop(self._key_of.get(id, ()), None)
+        self.thread.dirty.clear()
+        self._blocks = self._make_blocks(self.thread)
+        self._tops = [0, *accumulate(len(block.lines) for block in self._blocks)]
+        self._count_below()
+        self.virtual_size = Size(self.size.width, self._tops[-1])
+        self._restore(anchor)
+        self.refresh()
+
+    def _renew_brush(self) -> None:
+        app, view = shell(self), self.view
+        customer = one_line(view.name, 60) if view is not None and view.name else app.words("thread.customer")
+        brush = Brush(
+            app.words,
+            app.zone,
+            max(20, self.size.width - 2),
+            app.picture.operator,
+            customer,
+            frozenset(app.settings.discarded),
+        )
+        if brush != self._brush or self._language_changed(brush):
+            self._cache.clear()
+            self._brush = brush
+
+    def _language_changed(self, brush: Brush) -> bool:
+        language = brush.words.language
+        changed = language != self._language
+        self._language = language
+        return changed
+
+    def _make_blocks(self, thread: Thread) -> list[Block]:
+        brush, app = self._brush, shell(self)
+        assert brush is not None and self.view is not None
+        blocks: list[Block] = []
+        day, session, now = None, "", app.now()
+        for _, group in groupby(thread.messages(), key=lambda m: m.album or m.id):
+            messages = list(group)
+            first = messages[0]
+            today = first.at // 900_000  # a quarter of an hour: every zone's midnight is a multiple
+            if today != day:
+                label = app.words.day(first.at, now, brush.zone)
+                if day is None or label != self._day_label:
+                    blocks.append(Block((), separator(label, brush.width)))
+                self._day_label, day = label, today
+            if first.session != session and session:
+                blocks.append(Block((), separator(app.words("thread.session", id=first.session), brush.width)))
+            session = first.session
+            blocks.append(self._block(brush, messages))
+        for echo in app.picture.echoes_of(thread.session):
+            blocks.append(Block((), echo_lines(brush, echo)))
+        writers = app.picture.writers(thread.session, now)
+        for who in writers:
+            name = one_line(who) if who else brush.customer
+            blocks.append(Block((), [[("typing", " " * 9 + app.words("thread.typing", name=name))]]))
+        return blocks
+
+    def _block(self, brush: Brush, messages: list[Message]) -> Block:
+        key = tuple(m.id for m in messages)
+        block = self._cache.get(key)
+        if block is None:
+            block = self._cache[key] = Block(key, message_lines(brush, messages))
+            self._key_of.update(dict.fromkeys(key, key))
+        return block
+
+    def _count_below(self) -> None:
+        assert self.thread is not None
+        count = len(self.thread.own)
+        newest = self.thread.own[-1].seq if self.thread.own else 0
+        if not self._stick and self._known and newest > self._known:
+            self.below += newest - self._known
+        self._known = newest if count else 0
+
+    # -------------------------------------------------------------- the place
+
+    def _anchor(self) -> tuple[tuple[str, ...], int] | None:
+        """The first message on screen and how far it is scrolled out; None at the bottom."""
+        if self._stick or not self._blocks:
+            return None
+        y = int(self.scroll_y)
+        index = min(len(self._blocks) - 1, max(0, bisect_right(self._tops, y) - 1))
+        while index < len(self._blocks) - 1 and not self._blocks[index].ids:
+            index += 1
+        return self._blocks[index].ids, y - self._tops[index]
+
+    def _restore(self, anchor: tuple[tuple[str, ...], int] | None) -> None:
+        if anchor is None:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+            return
+        ids, offset = anchor
+        for index, block in enumerate(self._blocks):
+            if block.ids == ids:
+                self.scroll_to(y=self._tops[index] + offset, animate=False, immediate=True, force=True)
+                return
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if self.thread is None or not self._blocks:
+            return
+        self._stick = new_value >= self.max_scroll_y - 1
+        if self._stick:
+            self.below = 0
+            self.post_message(self.BottomReached(self.thread.session))
+        if new_value < 8 and new_value < old_value:
+            self.want_older()
+
+    def want_older(self) -> None:
+        """Asks for older messages, once until something came."""
+        if self.thread is None or self._asked == len(self.thread.by_id):
+            return
+        if self.thread.more or self.thread.more_older:
+            self._asked = len(self.thread.by_id)
+            self.post_message(self.OlderWanted(self.thread.session))
+
+    def ask_again(self) -> None:
+        """The last request for older messages failed: the next scroll may ask again."""
+        self._asked = -1
+
+    @property
+    def at_bottom(self) -> bool:
+        return self._stick
+
+    # -------------------------------------------------------------- selecting
+
+    def selected_message(self) -> Message | None:
+        return self.thread.by_id.get(self.selected) if self.thread is not None else None
+
+    def trouble(self) -> Message | None:
+        """The selected message if it failed, else the newest failed one that was not put aside."""
+        chosen = self.selected_message()
+        if chosen is not None:
+            return chosen if chosen.delivery in BAD else None
+        if self.thread is None:
+            return None
+        aside = shell(self).settings.discarded
+        for message in reversed(self.thread.own[-100:]):
+            if message.delivery in BAD and message.id not in aside:
+                return message
+        return None
+
+    def select(self, message: str) -> bool:
+        """Marks a message and brings it on screen; False when it is not loaded."""
+        for index, block in enumerate(self._blocks):
+            if message in block.ids:
+                self.selected = message
+                top, bottom = self._tops[index], self._tops[index + 1]
+                if top < self.scroll_y or bottom > self.scroll_y + self.size.height:
+                    target = top if top < self.scroll_y else max(0, bottom - self.size.height)
+                    self.scroll_to(y=target, animate=False, immediate=True, force=True)
+                self.refresh()
+                return True
+        return False
+
+    def move(self, step: int) -> None:
+        """Selects the next (1) or previous (-1) message."""
+        with_ids = [block.ids[-1] for block in self._blocks if block.ids]
+        if not with_ids:
+            return
+        place = next((n for n, id in enumerate(with_ids) if id == self.selected), len(with_ids))
+        if place + step < 0:
+            self.want_older()
+        if place + step >= len(with_ids):
+            self.selected = ""
+            self.scroll_end(animate=False, immediate=True, force=True)
+            self.refresh()
+            return
+        self.select(with_ids[max(0, place + step)])
+
+    def on_key(self, event: events.Key) -> None:
+        steps = {"up": -1, "down": 1, "k": -1, "j": 1}
+        if event.key in steps:
+            self.move(steps[event.key])
+        elif event.key in ("pageup", "pagedown", "home", "end"):
+            {
+                "pageup": self.scroll_page_up,
+                "pagedown": self.scroll_page_down,
+                "home": self.scroll_home,
+                "end": self.scroll_end,
+            }[event.key](animate=False)
+            if event.key in ("pageup", "home") and self.scroll_y < 1:
+                self.want_older()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_click(self, event: events.Click) -> None:
+        y = int(self.scroll_y) + event.y
+        index = bisect_right(self._tops, y) - 1
+        if 0 <= index < len(self._blocks) and self._blocks[index].ids:
+            self.selected = self._blocks[index].ids[-1]
+            self.refresh()
+            self.post_message(self.Clicked(self.selected))
+
+    def on_resize(self) -> None:
+        self.sync()
+
+    # -------------------------------------------------------------- painting
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+
+    def _style(self, name: str) -> Style:
+        style = self._styles.get(name)
+        if style is None:
+            word, _, link = name.partition(" ")
+            style = self.get_component_rich_style(f"thread--{word}", partial=True)
+            if link:
+                style += Style(link=link)
+            if len(self._styles) > 2_000:
+                self._styles.clear()
+            self._styles[name] = style
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        base = self.rich_style
+        row = y + int(self.scroll_y)
+        index = bisect_right(self._tops, row) - 1
+        if not 0 <= index < len(self._blocks):
+            return Strip.blank(self.size.width, base)
+        block = self._blocks[index]
+        if self.selected and self.selected in block.ids:
+            base += self._style("selected")
+            edge = "▌"
+        else:
+            edge = " "
+        spans = block.lines[row - self._tops[index]]
+        segments = [Segment(edge, base)]
+        segments += [Segment(text, base + self._style(name)) for name, text in spans]
+        return Strip(segments).adjust_cell_length(self.size.width, base)
