@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, WatchError
 
 from crm.errors import LeaseLost, Unavailable
 from router.events import Event, encode_event
+from router.pipe import Pipe
 from router.state import Delivery, Entry, decode_delivery, decode_entry
 
 SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
@@ -25,6 +26,7 @@ SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
 (WhatsApp)."""
 
 CONNECT_TIMEOUT = 2.0
+HINT_WAIT = 10.0
 COMMAND_TIMEOUT = 5.0
 
 
@@ -34,12 +36,14 @@ def now_ms() -> int:
 
 
 def connect(url: str) -> Redis:
-    """A client for ``redis://…``, ``rediss://…`` or ``unix:///path`` with timeouts on everything."""
+    """A client for ``redis://…``, ``rediss://…`` or ``unix:///path``. It has no ``socket_timeout``: on
+    Python 3.11 that goes through ``asyncio.wait_for``, which can swallow a cancellation, and it costs a
+    task for each command. ``reaching`` holds every conversation to its time instead."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=64,
         timeout=COMMAND_TIMEOUT,
-        socket_timeout=COMMAND_TIMEOUT + 5,
+        socket_timeout=None,
         socket_connect_timeout=CONNECT_TIMEOUT,
         health_check_interval=0,
         protocol=2,
@@ -48,10 +52,12 @@ def connect(url: str) -> Redis:
 
 
 @asynccontextmanager
-async def reaching(what: str) -> AsyncIterator[None]:
-    """Turns everything that can go wrong on the way to Redis into ``Unavailable``."""
+async def reaching(what: str, seconds: float = COMMAND_TIMEOUT) -> AsyncIterator[None]:
+    """Turns everything that can go wrong on the way to Redis, and not answering within ``seconds``,
+    into ``Unavailable``."""
     try:
-        yield
+        async with asyncio.timeout(seconds):
+            yield
     except WatchError as error:
         raise LeaseLost("another process writes this desk now") from error
     except (RedisError, OSError, TimeoutError) as error:
@@ -128,7 +134,7 @@ class _Appender:
     ``limit`` waiting appends are refused with ``Unavailable``, which the edge passes on."""
 
     def __init__(self, redis: Redis, limit: int = 20_000) -> None:
-        self._redis = redis
+        self._pipe = Pipe(redis)
         self._limit = limit
         self._waiting: list[tuple[str, bytes, asyncio.Future[str]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -141,6 +147,11 @@ class _Appender:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._flush(), name="log-append")
         return await future
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        await self._pipe.close()
 
     async def _flush(self) -> None:
         while self._waiting:
@@ -429,8 +440,8 @@ class Log:
     async def _xread(
         self, positions: dict[str, str], count: int, block_ms: int
     ) -> list[tuple[bytes, str, dict[bytes, bytes]]]:
-        block = ("BLOCK", min(block_ms, int(COMMAND_TIMEOUT * 1000))) if block_ms else ()
-        async with reaching("read"):
+        block = ("BLOCK", block_ms) if block_ms else ()
+        async with reaching("read", COMMAND_TIMEOUT + block_ms / 1000):
             found = await self._run(
                 "XREAD", "COUNT", count, *block, "STREAMS", *positions.keys(), *positions.values()
             )

@@ -72,7 +72,10 @@ class Memory:
 
     def keep(self, key: str, early: Early) -> list[Early]:
         """Lets a change wait for its message. Returns those that have waited longest and give up."""
-        self.early.setdefault(key, []).append(early)
+        waiting = self.early.setdefault(key, [])
+        if early in waiting:
+            return []
+        waiting.append(early)
         self._waiting += 1
         return self.take(next(iter(self.early))) if self._waiting > self.MAX_EARLY else []
 
@@ -81,6 +84,10 @@ class Memory:
         found = self.early.pop(key, [])
         self._waiting -= len(found)
         return found
+
+    def marked(self) -> set[str]:
+        """The chats for which a read mark waits."""
+        return {e.change.chat for waiting in self.early.values() for e in waiting if e.change.up_to}
 
     def remember(self, session: str, place: Place) -> None:
         self.places.pop(session, None)
@@ -130,6 +137,7 @@ class Batch:
         self._by_source: dict[str, str] = {}
         self._unread: dict[str, set[str]] = defaultdict(set)
         self._moved: list[str] = []
+        self._records: list[Write] = []
         self._writes: list[Write] = []
 
     # ---------------------------------------------------------------- what the store knows
@@ -144,7 +152,9 @@ class Batch:
         named = {history.source(c.chat, c.external_id) for c in changes if not c.id and c.external_id}
         await self._load_rows("source", incoming | named)
         await self._load_rows("sent_as", named)
-        for chat in {c.chat for c in changes if c.up_to}:
+        touched = {m.chat for m in added} | {c.chat for c in changes}
+        marked = {c.chat for c in changes if c.up_to} | (self._memory.marked() & touched)
+        for chat in marked:
             await self._load({"chat": chat, "delivery": {"$in": list(UNREAD)}})
         for session in self._moved:
             await self._load({"session": session})
@@ -182,28 +192,32 @@ class Batch:
     # ---------------------------------------------------------------- what happened
 
     def writes(self) -> list[Write]:
-        """What the batch changes, in an order that is safe to break off and to repeat."""
+        """What the batch changes, in an order that is safe to break off and to repeat: a change that
+        waits is kept before, and let go after its message has it."""
         for at, told in self._told:
             if isinstance(told, MessageAdded):
-                self._added(told.message)
+                self._added(at, told.message)
             elif isinstance(told, MessageChanged):
                 self._changed(at, told.change)
             elif isinstance(told, CustomerSeen):
                 self._writes += _customer_writes(told)
             elif type(told) in _COLLECTIONS:
-                self._writes.append(_record(_COLLECTIONS[type(told)], at, told))
+                self._records.append(_record(_COLLECTIONS[type(told)], at, told))
         for session in self._moved:
             self._move(session)
         rows = [row for row in self._rows.values() if row.changed]
         return [
+            *self._records,
             *(Write.insert("messages", row.to_document()) for row in rows if row.document is None),
             *(Write.replace("messages", row.to_document()) for row in rows if row.document is not None),
             *self._writes,
             *(_session_write(session) for session in self._sessions.values()),
         ]
 
-    def _added(self, message: Message) -> None:
-        if message.id in self._rows:
+    def _added(self, at: str, message: Message) -> None:
+        row = self._rows.get(message.id)
+        if row is not None:
+            self._catch_up(row, at, fresh=False)
             return
         row = _Row(message, self._place_of(message))
         key = history.source(message.chat, message.external_id)
@@ -212,7 +226,7 @@ class Batch:
             logger.warning("message %s repeats %s of its channel", message.id, self._by_source[key])
             row.source = message.id
         self._hold(row)
-        self._catch_up(row)
+        self._catch_up(row, at, fresh=True)
 
     def _place_of(self, message: Message) -> Place:
         place = self._memory.places.get(message.session)
@@ -224,27 +238,27 @@ class Batch:
         if row is None:
             self._too_early(key, at, change)
             return
-        self._apply(row, at, change)
-        if change.up_to:
-            self._apply_up_to(row, at, change)
+        fresh = at > row.applied
+        if fresh:
+            self._apply(row, at, change)
+        if change.set_external_id:
+            for name in _keys(row.message, row.source):
+                self._by_source.setdefault(name, row.message.id)
+            self._catch_up(row, at, fresh=fresh)
 
     def _apply(self, row: _Row, at: str, change: MessageChange) -> None:
-        if at <= row.applied:
-            return
         apply_change(row.message, change)
         row.applied = at
         row.changed = True
-        if change.set_external_id:
-            for key in _keys(row.message, row.source):
-                self._by_source.setdefault(key, row.message.id)
-            self._catch_up(row)
+        if change.up_to:
+            self._apply_up_to(row, at, change)
 
     def _apply_up_to(self, last: _Row, at: str, change: MessageChange) -> None:
         only_delivery = MessageChange(at=change.at, chat=change.chat, delivery=change.delivery)
         for id in sorted(self._unread[change.chat]):
             row = self._rows[id]
             earlier = (row.message.at, row.message.seq) <= (last.message.at, last.message.seq)
-            if earlier and row.message.delivery in UNREAD:
+            if earlier and row.message.delivery in UNREAD and at > row.applied:
                 self._apply(row, at, only_delivery)
 
     def _move(self, session: str) -> None:
@@ -262,15 +276,16 @@ class Batch:
             self._writes.append(Write.delete("early", {"_id": gone.stamp}))
         kept = {"_id": at, "key": key, "at": change.at, "change": msgspec.msgpack.encode(change)}
         stray = Stray(at=change.at, event=encode(change), reason="a change of an unknown message")
-        self._writes += [Write.insert("early", kept), _record("strays", at, stray)]
+        self._records += [Write.insert("early", kept), _record("strays", at, stray)]
 
-    def _catch_up(self, row: _Row) -> None:
-        """Applies what came before the message did."""
+    def _catch_up(self, row: _Row, at: str, *, fresh: bool) -> None:
+        """Applies what came before the message (or its name on the channel) did: once, ``fresh``."""
         if not self._memory.early:
             return
         for key in (row.message.id, *_keys(row.message, row.source)):
             for early in self._memory.take(key):
-                self._apply(row, early.stamp, early.change)
+                if fresh:
+                    self._apply(row, at, early.change)
                 self._writes.append(Write.delete("early", {"_id": early.stamp}))
 
 

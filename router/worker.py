@@ -72,7 +72,6 @@ class Worker:
         writer = Writer(self._log, self._lease)
         keeper = asyncio.create_task(self._keep_lease(), name="router-lease")
         try:
-            await writer.open()
             await self._load()
             while True:
                 await self._step(writer)

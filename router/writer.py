@@ -7,18 +7,13 @@ outlived its lease and woke up again cannot do harm.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
-
 from crm.errors import LeaseLost, Unavailable
-from router.log import COMMAND_TIMEOUT, SEEN_PERIOD_MS, Lease, Log, reaching
+from router.log import SEEN_PERIOD_MS, Lease, Log, reaching
+from router.pipe import Args, Pipe
 from router.state import Delivery, Entry, Saved, encode
-
-Args = tuple[str | bytes | int, ...]
 
 
 class Writer:
@@ -28,18 +23,10 @@ class Writer:
         self._log = log
         self._keys = log.keys
         self._lease = lease
-        self._connection: AbstractConnection | None = None
-
-    async def open(self) -> None:
-        async with reaching("writer"):
-            pool: Any = self._log.redis.connection_pool
-            self._connection = await pool.get_connection()
+        self._pipe = Pipe(log.redis)
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect()
-            await self._log.redis.connection_pool.release(connection)
+        await self._pipe.close()
 
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
         """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
@@ -92,19 +79,11 @@ class Writer:
     async def _talk(self, commands: list[Args]) -> list[Any]:
         """One round trip. An error of any command is ``Unavailable``: Redis then did none of a
         transaction, or something that is not a desk's Redis answers."""
-        connection = self._connection
-        assert connection is not None, "open() comes first"
-        replies: list[Any] = []
-        failed: ResponseError | None = None
-        async with reaching("commit"), asyncio.timeout(COMMAND_TIMEOUT):
-            await connection.send_packed_command(connection.pack_commands(commands))
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except ResponseError as error:
-                    failed = failed or error
-        if failed is not None:
-            raise Unavailable(f"Redis refused a commit: {failed}")
+        async with reaching("commit"):
+            replies = await self._pipe.talk(commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise Unavailable(f"Redis refused a commit: {reply}")
         return replies
 
 

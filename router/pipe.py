@@ -1,0 +1,51 @@
+"""One Redis connection on which many commands make one round trip.
+
+Packed in C and without a task or timeout per command: on the way of every message this is several
+times faster than the client's own pipeline. Not for concurrent use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+Args = tuple[str | bytes | int, ...]
+
+
+class Pipe:
+    """Opens itself at the first use. After an error the connection is gone and the next use opens
+    another one; what the commands did is then unknown."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._pool: Any = redis.connection_pool
+        self._connection: AbstractConnection | None = None
+
+    async def talk(self, commands: Sequence[Args]) -> list[Any]:
+        """The replies in order; an error reply stands in its place as an exception. Raises what the
+        client raises when Redis cannot be reached."""
+        if self._connection is None:
+            self._connection = await self._pool.get_connection()
+        connection = self._connection
+        replies: list[Any] = []
+        try:
+            await connection.send_packed_command([b"".join(map(pack_command, commands))])
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except ResponseError as error:
+                    replies.append(error)
+        except BaseException:
+            await self.close()
+            raise
+        return replies
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
