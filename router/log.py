@@ -158,10 +158,7 @@ class _Appender:
             batch, self._waiting = self._waiting[:512], self._waiting[512:]
             try:
                 async with reaching("append"):
-                    pipe = self._redis.pipeline(transaction=False)
-                    for key, payload, _ in batch:
-                        pipe.execute_command("XADD", key, "*", "e", payload)
-                    ids = await pipe.execute(raise_on_error=False)
+                    ids = await self._pipe.talk([("XADD", key, "*", "e", data) for key, data, _ in batch])
             except BaseException as error:
                 _fail(batch, error)
                 if not isinstance(error, Unavailable):
@@ -430,6 +427,7 @@ class Log:
                     yield message["data"]
 
     async def close(self) -> None:
+        await self._appender.close()
         await self.redis.aclose(close_connection_pool=True)
 
     # ---------------------------------------------------------------- plumbing

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-Args = tuple[str | bytes | int, ...]
+Args = tuple[str | int | float | bytes | memoryview, ...]
 
 
 class Pipe:
@@ -33,7 +33,7 @@ class Pipe:
         connection = self._connection
         replies: list[Any] = []
         try:
-            await connection.send_packed_command([b"".join(map(pack_command, commands))])
+            await connection.send_packed_command([b"".join([pack_command(args) for args in commands])])
             for _ in commands:
                 try:
                     replies.append(await connection.read_response())
