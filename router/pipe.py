@@ -33,7 +33,7 @@ class Pipe:
         connection = self._connection
         replies: list[Any] = []
         try:
-            await connection.send_packed_command([b"".join([pack_command(args) for args in commands])])
+            await connection.send_packed_command([b"".join([pack_command(args) for args in commands])])  # type: ignore[arg-type]
             for _ in commands:
                 try:
                     replies.append(await connection.read_response())
