@@ -133,7 +133,7 @@ async def _work_with(log: Log, store: Store, place: Place, stack: contextlib.Asy
     stack.push_async_callback(parts.cancel, *tasks)
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    await asyncio.gather(*tasks)
+    await parts.until_one_ends(tasks)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,15 @@ class Supervisor:
 def _recovered(part: Part, backoff: Backoff) -> None:
     part.trouble = ""
     backoff.reset()
+
+
+async def until_one_ends(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Waits while all tasks run, which is for ever unless one has a defect; that is raised. Being
+    cancelled here leaves them alone: each is stopped in its turn, once."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+        raise RuntimeError(f"{task.get_name()} ended by itself")
 
 
 async def cancel(*tasks: asyncio.Task[None]) -> None:

@@ -127,7 +127,7 @@ class Desk:
             if self._child is not None:
                 await self._child.until_ready()
             self._say_ready(url, place)
-            await asyncio.gather(*self._tasks)
+            await parts.until_one_ends(self._tasks)
 
     def cut(self) -> None:
         """Ends the processes that this one started, at once: nothing acknowledged is lost by it."""
