@@ -23,6 +23,9 @@ CONCURRENT = 4
 WINDOW = 256
 """Jobs held in memory for one channel."""
 
+FIRST_WAIT = 1.0
+"""Seconds before the second try; the waits double up to five minutes."""
+
 GIVE_UP_AFTER_MS = 12 * 3600 * 1000
 """A file that cannot be fetched for so long gets an error instead."""
 
@@ -101,7 +104,7 @@ class Fetcher:
 
     async def _until_decided(self, job: FetchJob) -> Media:
         """The attachment with its key, or with the reason why there will be none."""
-        backoff = Backoff(first=1.0, most=300.0)
+        backoff = Backoff(first=FIRST_WAIT, most=300.0)
         while True:
             try:
                 async with self._slots:
