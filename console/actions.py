@@ -73,9 +73,21 @@ WRITING = ("reply", "note")
 
 ACTIONS: tuple[Action, ...] = (
     Action("undo", ("u",), lambda s: s.pending_undo, 100, group="session", where=LISTS),
-    Action("send", ("enter",), lambda s: s.focus in WRITING, 90, group="writing", where=WRITING, anywhere=True),
-    Action("newline", ("alt+enter", "ctrl+j"), lambda s: s.focus in WRITING, 80, True, "writing", WRITING),
-    Action("leave", ("escape",), lambda s: s.focus != "list", 70, True, "moving", WRITING),
+    Action(
+        "send", ("enter",), lambda s: s.focus in WRITING, 90, group="writing", where=WRITING, anywhere=True
+    ),
+    Action(
+        "newline",
+        ("alt+enter", "ctrl+j"),
+        lambda s: s.focus in WRITING,
+        80,
+        anywhere=True,
+        group="writing",
+        where=WRITING,
+    ),
+    Action(
+        "leave", ("escape",), lambda s: s.focus != "list", 70, anywhere=True, group="moving", where=WRITING
+    ),
     Action("open", ("enter",), _session, 60, group="moving", where=("list",)),
     Action("take", ("t",), _takeable, 95, group="session", where=LISTS),
     Action("skip", ("s",), lambda s: s.offered, 94, group="session", where=LISTS),
@@ -89,17 +101,35 @@ ACTIONS: tuple[Action, ...] = (
     Action("give_back", ("b",), _mine, 40, group="session", where=LISTS),
     Action("pin", ("p",), _mine, 20, group="session", where=LISTS),
     Action("why", ("question_mark",), _session, 15, group="session", where=LISTS),
-    Action("switch_note", ("ctrl+n",), lambda s: s.focus in WRITING, 60, True, "writing", WRITING),
-    Action("attach", ("ctrl+o",), lambda s: s.can_write, 50, True, "writing", ("reply",)),
-    Action("cancel_files", ("ctrl+r",), lambda s: s.focus == "reply", 5, True, "writing", ("reply",)),
+    Action(
+        "switch_note",
+        ("ctrl+n",),
+        lambda s: s.focus in WRITING,
+        60,
+        anywhere=True,
+        group="writing",
+        where=WRITING,
+    ),
+    Action(
+        "attach", ("ctrl+o",), lambda s: s.can_write, 50, anywhere=True, group="writing", where=("reply",)
+    ),
+    Action(
+        "cancel_files",
+        ("ctrl+r",),
+        lambda s: s.focus == "reply",
+        5,
+        anywhere=True,
+        group="writing",
+        where=("reply",),
+    ),
     Action("versions", ("e",), lambda s: s.message, 30, group="message", where=("thread",)),
     Action("edit", ("m",), lambda s: s.own_message, 29, group="message", where=("thread",)),
     Action("quote", ("q",), lambda s: s.message and s.can_write, 28, group="message", where=("thread",)),
     Action("copy", ("y",), lambda s: s.message, 10, group="message", where=("thread",)),
     Action("search", ("slash",), _session, 45, group="moving", where=LISTS),
-    Action("search_all", ("ctrl+f",), _always, 12, True, "moving", LISTS),
+    Action("search_all", ("ctrl+f",), _always, 12, anywhere=True, group="moving", where=LISTS),
     Action("card", ("v",), _session, 25, group="moving", where=LISTS),
-    Action("duty", ("f2",), _always, 30, True),
+    Action("duty", ("f2",), _always, 30, anywhere=True),
     Action("hide_list", ("left_square_bracket",), _always, group="screen"),
     Action("hide_card", ("right_square_bracket",), _always, group="screen"),
     Action("language", ("f3",), _always, anywhere=True, group="screen"),
@@ -107,8 +137,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("sound", ("f5",), _always, anywhere=True, group="screen"),
     Action("enter_sends", ("f6",), _always, anywhere=True, group="screen"),
     Action("reconnect", ("f8",), _always, anywhere=True),
-    Action("palette", ("ctrl+p",), _always, 48, True, "screen"),
-    Action("help", ("f1",), _always, 46, True, "screen"),
+    Action("palette", ("ctrl+p",), _always, 48, anywhere=True, group="screen"),
+    Action("help", ("f1",), _always, 46, anywhere=True, group="screen"),
     Action("sign_out", (), _always),
     Action("quit", ("ctrl+q",), _always, anywhere=True),
 )

@@ -10,9 +10,10 @@ from datetime import tzinfo
 from typing import ClassVar
 
 from textual import on
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.message import Message as Posted
 
+from console.actions import ACTIONS, shown_key
 from console.link import (
     Arrived,
     Beat,
@@ -34,7 +35,6 @@ from console.settings import Shelf
 from console.shell import Shell
 from console.themes import NAMES, THEMES
 from console.words import LANGUAGES, Words
-from console.actions import ACTIONS, shown_key
 from crm.errors import NavbatError
 from crm.text import one_line
 
@@ -54,7 +54,7 @@ class Console(Shell):
     Screen { background: $background; }
     Toast { width: 50; }
     """
-    BINDINGS: ClassVar[list[Binding]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
 
     def __init__(
         self,
@@ -97,8 +97,11 @@ class Console(Shell):
             self.push_screen(LoginScreen())
 
     def _connect(self, url: str, credentials: Credentials) -> None:
-        self.link = Link(url, credentials, lambda event: self.post_message(Heard(event)) and None)
+        self.link = Link(url, credentials, self._on_link)
         self.run_worker(self.link.run(), group="link", exclusive=True)
+
+    def _on_link(self, event: LinkEvent) -> None:
+        self.post_message(Heard(event))
 
     def _enter(self) -> None:
         """The desk takes the screen; its lists fill when the snapshot comes."""
@@ -222,7 +225,12 @@ class Console(Shell):
 
     def _announce(self, touched: Touched) -> None:
         for alert in touched.alerts[-3:]:
-            params = {**alert.params, "line": alert.line, "operator": alert.operator, "session": alert.session}
+            params = {
+                **alert.params,
+                "line": alert.line,
+                "operator": alert.operator,
+                "session": alert.session,
+            }
             clean = {key: one_line(value, 60) for key, value in params.items()}
             text = self.words.coded("alert", one_line(alert.name, 60), clean)
             self.notify(text, severity="warning", markup=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import time
 import uuid
@@ -145,6 +146,7 @@ class Link:
         self._room.set()
         self._http: aiohttp.ClientSession | None = None
         self._rid = 0
+        self._logins = 0
         self._commands: OrderedDict[str, tuple[wire.CommandFrame, asyncio.Future[wire.Done]]] = OrderedDict()
         self._by_rid: dict[int, str] = {}
         self._replies: dict[int, asyncio.Future[wire.Frame]] = {}
@@ -183,13 +185,13 @@ class Link:
             self._write(self._numbered(command))
         return future
 
-    async def request(self, frame: wire.Request, expect: type[R], timeout: float = REPLY_TIMEOUT) -> R:
+    async def request(self, frame: wire.Request, expect: type[R], within: float = REPLY_TIMEOUT) -> R:
         """A read, answered by ``expect``. Raises Unavailable when no answer comes within
-        ``timeout`` seconds, ``crm.errors.Refused`` when the gateway declines."""
+        ``within`` seconds, ``crm.errors.Refused`` when the gateway declines."""
         from crm.errors import Refused as Declined
 
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._online.wait()
                 self._rid += 1
                 frame.rid = self._rid
@@ -217,10 +219,10 @@ class Link:
         """Puts a file into the desk's media store. Raises Unavailable, or OSError for the file."""
         if self._http is None:
             raise Unavailable("There is no connection.")
-        size = path.stat().st_size
         headers = {"Authorization": f"Bearer {self.credentials.token}"}
         try:
-            with path.open("rb") as file:
+            with await asyncio.to_thread(path.open, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
                 form = aiohttp.FormData()
                 form.add_field("file", file, filename=path.name)
                 async with self._http.post(f"{self.url}/media", data=form, headers=headers) as answer:
@@ -248,13 +250,13 @@ class Link:
         wait = FIRST_WAIT
         async with aiohttp.ClientSession() as self._http:
             while True:
-                self.welcome = None
+                before = self._logins
                 reason, bye = await self._attempt()
                 self._offline()
                 if bye is not None and bye.code in FINAL:
                     self._tell(Refused(bye))
                     return
-                if self.welcome is not None:
+                if self._logins > before:
                     wait = FIRST_WAIT
                 pause = wait * (0.5 + random.random())
                 if bye is not None and bye.code == "throttled":
@@ -316,6 +318,7 @@ class Link:
 
     def _welcomed(self, socket: ClientWebSocketResponse, welcome: wire.Welcome) -> None:
         self.welcome = welcome
+        self._logins += 1
         if welcome.token:
             self.credentials = Credentials(name=welcome.operator, token=welcome.token)
         self._outgoing = asyncio.Queue(MAX_UNSENT * 4)
@@ -419,4 +422,3 @@ class Link:
         for future in self._replies.values():
             if not future.done():
                 future.set_exception(Unavailable("The connection was lost."))
-

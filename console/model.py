@@ -372,8 +372,8 @@ class Picture:
         return dict(sorted(result.items()))
 
     def my_lines(self) -> list[LineView]:
-        named = [l for l in self.lines.values() if self.operator in l.members or l.name in self.me.lines]
-        return sorted(named or self.lines.values(), key=lambda l: l.name)
+        named = [v for v in self.lines.values() if self.operator in v.members or v.name in self.me.lines]
+        return sorted(named or self.lines.values(), key=lambda v: v.name)
 
     # -------------------------------------------------------------- promises
 

@@ -229,7 +229,9 @@ def _system(brush: Brush, message: Message) -> list[Line]:
     width = max(1, brush.width - TIME - 3)
     lines = wrap(text, width)
     time = fit(hour(message.at, brush.zone), TIME)
-    return [[("time", time if n == 0 else " " * TIME), ("system", "· " + line)] for n, line in enumerate(lines)]
+    return [
+        [("time", time if n == 0 else " " * TIME), ("system", "· " + line)] for n, line in enumerate(lines)
+    ]
 
 
 def system_text(words: Words, text: str) -> str:

@@ -8,6 +8,7 @@ preference must never keep an operator from the desk.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import tempfile
 from pathlib import Path
@@ -154,18 +155,16 @@ def _keyring() -> Any:
     if os.environ.get("NAVBAT_KEYRING") == "off":
         return None
     try:
-        import keyring
-        from keyring.backends import fail
+        ring = importlib.import_module("keyring")
+        fail = importlib.import_module("keyring.backends.fail")
     except ImportError:
         return None
-    return None if isinstance(keyring.get_keyring(), fail.Keyring) else keyring
+    return None if isinstance(ring.get_keyring(), fail.Keyring) else ring
 
 
 def _ask(ring: Any, verb: str, *args: str) -> Any:
     """A keyring call; False when the keyring refuses (locked, no session bus)."""
-    from keyring.errors import KeyringError
-
     try:
         return getattr(ring, verb)(*args)
-    except KeyringError:
+    except ring.errors.KeyringError:
         return False

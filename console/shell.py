@@ -15,6 +15,10 @@ from console.settings import Drafts, Settings, Shelf
 from console.words import Words
 
 
+def epoch_ms() -> int:
+    """This computer's time, ms UTC."""
+    return time.time_ns() // 1_000_000
+
 
 class Shell(App[int]):
     """The parts of the app that widgets use: texts, picture, link, settings and the clock."""
@@ -41,7 +45,7 @@ class Shell(App[int]):
 
     def clock(self) -> int:
         """This computer's time, ms UTC."""
-        return time.time_ns() // 1_000_000
+        return epoch_ms()
 
     def now(self) -> int:
         """The desk's time, ms UTC."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.theme import Theme
 
 
 def _theme(
-    name: str, *, dark: bool, note: str, rule: str, selection: str, shade: str, faint: str, soft: str, **colours: str
+    name: str,
+    *,
+    dark: bool,
+    note: str,
+    rule: str,
+    selection: str,
+    shade: str,
+    faint: str,
+    soft: str,
+    **colours: Any,
 ) -> Theme:
     variables = {
         "note": note,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from textual.screen import Screen
 
@@ -18,6 +19,8 @@ from crm.records import Media, Message
 from crm.text import one_line
 from router import protocol as wire
 from router.protocol import SessionView
+
+Level = Literal["information", "warning", "error"]
 
 
 class DeskScreen(Screen[None]):
@@ -83,10 +86,9 @@ class DeskScreen(Screen[None]):
 
     # -------------------------------------------------------------- talking to the desk
 
-    def toast(self, text: str, severity: str = "information") -> None:
+    def toast(self, text: str, severity: Level = "information") -> None:
         """A short message in the corner; plain text."""
-        level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
-        self.notify(text, severity=level, markup=False, timeout=6)
+        self.notify(text, severity=severity, markup=False, timeout=6)
 
     def explain(self, code: str, params: dict[str, str]) -> str:
         clean = {key: one_line(value, 200) for key, value in params.items()}

@@ -10,7 +10,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.fuzzy import Matcher
 from textual.screen import ModalScreen
@@ -39,7 +39,7 @@ class Dialog(ModalScreen[str | None]):
         & .body { height: auto; max-height: 24; }
     }
     """
-    BINDINGS: ClassVar[list[Binding]] = [Binding("escape", "dismiss(None)", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class AskScreen(Dialog):
 class ShowScreen(Dialog):
     """Shows a text that can be scrolled; any of Escape, Enter and q closes it."""
 
-    BINDINGS: ClassVar[list[Binding]] = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,q", "dismiss(None)", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),

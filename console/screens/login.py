@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message as Posted
 from textual.screen import Screen
@@ -32,7 +32,7 @@ class LoginScreen(Screen[None]):
         & .hint { color: $faint; height: auto; }
     }
     """
-    BINDINGS: ClassVar[list[Binding]] = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "app.quit", show=False),
         Binding("f3", "language", show=False),
     ]

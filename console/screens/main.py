@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
@@ -53,11 +53,14 @@ class MainScreen(Verbs):
         & Toast { background: $panel; }
     }
     """
-    BINDINGS: ClassVar[list[Binding]] = [
-        Binding(",".join(action.keys), f"run('{action.id}')", action.id, show=False, id=action.id)
-        for action in ACTIONS
-        if action.keys and action.id not in ("send", "newline", "open", "reply")
-    ] + [Binding("enter", "enter", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "enter", show=False),
+        *(
+            Binding(",".join(action.keys), f"run('{action.id}')", action.id, show=False, id=action.id)
+            for action in ACTIONS
+            if action.keys and action.id not in ("send", "newline", "open", "reply")
+        ),
+    ]
 
     def compose(self) -> ComposeResult:
         yield TopBar(id="bar")
@@ -133,7 +136,11 @@ class MainScreen(Verbs):
         self.query_one("#edge-card").display = has_card and has_middle
         self.card.display = has_card
         self.card.styles.width = card_width
-        self._widths = (list_width if has_list else 0, middle if has_middle else 0, card_width if has_card else 0)
+        self._widths = (
+            list_width if has_list else 0,
+            middle if has_middle else 0,
+            card_width if has_card else 0,
+        )
         self._compose_for()
         self.frame()
 
@@ -303,7 +310,9 @@ class MainScreen(Verbs):
             pending_undo=self.delayed is not None,
             failed=focus == "thread" and self.thread.trouble() is not None,
             message=message is not None,
-            own_message=message is not None and message.direction == "out" and message.author == app.picture.operator,
+            own_message=message is not None
+            and message.direction == "out"
+            and message.author == app.picture.operator,
             owed=app.picture.next_up() is not None,
         )
 

@@ -152,7 +152,9 @@ class Verbs(Reading):
         app = shell(self)
         frame = wire.Note(rid=0, id=new_id(), session=session, text=text)
         app.picture.echoes[frame.id] = Echo(frame.id, session, "note", text, app.now())
-        self.command(frame, lambda done: self._said(frame.id, done), lambda: self._take_back(frame.id, "note"))
+        self.command(
+            frame, lambda done: self._said(frame.id, done), lambda: self._take_back(frame.id, "note")
+        )
         self._stop_typing(session)
         self._wrote()
 
@@ -241,7 +243,9 @@ class Verbs(Reading):
 
     # -------------------------------------------------------------- the session
 
-    def _simple(self, make: Callable[[SessionView], wire.CommandFrame], done: Callable[[wire.Done], None]) -> None:
+    def _simple(
+        self, make: Callable[[SessionView], wire.CommandFrame], done: Callable[[wire.Done], None]
+    ) -> None:
         view = self.target()
         if view is not None:
             self.command(make(view), done)
@@ -297,7 +301,7 @@ class Verbs(Reading):
             )
             for operator in people
         ]
-        for line in sorted(picture.lines.values(), key=lambda l: l.name):
+        for line in sorted(picture.lines.values(), key=lambda v: v.name):
             if line.name != view.line:
                 detail = words("bar.waiting", n=line.waiting)
                 choices.append(Choice(f"line:{line.name}", f"≡ {one_line(line.name, 40)}", detail))

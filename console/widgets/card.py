@@ -61,7 +61,9 @@ class CardView(Static, can_focus=True):
             text.append("\n" + words("card.loading"), "dim")
             return text
         text.append(f"\n{words('card.sessions', n=len(card.sessions))}\n", "bold")
-        for session in card.sessions[:12]:
+        current = shell(self).picture.sessions
+        for known in card.sessions[:12]:
+            session = current.get(known.id, known)
             state = words.maybe(f"status.{session.status}", session.status)
             text.append(f"{self._day(session.opened_at)}  {one_line(session.kind, 12)}  {state}\n", "dim")
         return text

@@ -55,7 +55,9 @@ class Painted(Widget):
         return Strip(parts).adjust_cell_length(self.size.width, base)
 
 
-def spread(left: list[Span], right: list[Span], width: int, fill: str = " ", style: str = "text") -> list[Span]:
+def spread(
+    left: list[Span], right: list[Span], width: int, fill: str = " ", style: str = "text"
+) -> list[Span]:
     """``left`` and ``right`` at the two ends of ``width`` cells; ``right`` goes first when there is
     no room, then the end of ``left`` is cut."""
     used = sum(cell_len(text) for _, text in left)
@@ -93,7 +95,10 @@ class TopBar(Painted):
         if late:
             left += [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]
         if app.down:
-            left += [("text", "  "), ("bad", "✗ " + words("bar.down", names=", ".join(one_line(d, 30) for d in app.down)))]
+            left += [
+                ("text", "  "),
+                ("bad", "✗ " + words("bar.down", names=", ".join(one_line(d, 30) for d in app.down))),
+            ]
         if app.lag > 2_000:
             left += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(app.lag)))]
         return spread(left, self._link(), self.size.width)
@@ -141,7 +146,7 @@ class Rule(Painted):
             self.refresh()
 
     def spans(self, y: int) -> list[Span]:
-        left, middle, end = self._ends
+        left, middle, end = list(self._ends)
         spans: list[Span] = []
         for number, part in enumerate(self._parts):
             spans.append(("rule", middle if number else left))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.message import Message as Posted
 from textual.widgets import TextArea
 
@@ -35,7 +35,7 @@ class Composer(TextArea):
     }
     """
     # ctrl+u and ctrl+k keep their line-editing meaning; F6 and F7 are ours, not selection keys
-    BINDINGS: ClassVar[list[Binding]] = [Binding("shift+home", "cursor_line_start(True)", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("shift+home", "cursor_line_start(True)", show=False)]
     kind: ClassVar[str] = ""
 
     def __init__(self, *, id: str) -> None:
@@ -74,7 +74,7 @@ class Composer(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         enter_sends = shell(self).settings.enter_sends
-        if event.key == "enter" and enter_sends or event.key in BREAK_KEYS and not enter_sends:
+        if (event.key == "enter" and enter_sends) or (event.key in BREAK_KEYS and not enter_sends):
             event.stop()
             event.prevent_default()
             self.submit()

@@ -26,7 +26,20 @@ KINDS = {
 }  # fmt: skip
 SOON = 20_000
 """ms before a promise runs out at which it is marked."""
-STYLES = ("head", "name", "kind", "preview", "calm", "soon", "late", "unread", "cursor", "offered", "open", "pin")
+STYLES = (
+    "head",
+    "name",
+    "kind",
+    "preview",
+    "calm",
+    "soon",
+    "late",
+    "unread",
+    "cursor",
+    "offered",
+    "open",
+    "pin",
+)
 
 
 @dataclass(frozen=True, slots=True)

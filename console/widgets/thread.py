@@ -22,7 +22,6 @@ from textual.strip import Strip
 from console.model import Thread
 from console.paint import BAD, Brush, Line, echo_lines, message_lines, separator
 from console.shell import shell
-from console.words import local
 from crm.records import Message
 from crm.text import one_line
 from router.protocol import SessionView
@@ -161,7 +160,7 @@ class ThreadView(ScrollView, can_focus=True):
 
     def _make_blocks(self, thread: Thread) -> list[Block]:
         brush, app = self._brush, shell(self)
-        assert brush is not None and self.view is not None
+        assert brush is not None
         blocks: list[Block] = []
         day, session, now = None, "", app.now()
         for _, group in groupby(thread.messages(), key=lambda m: m.album or m.id):
@@ -174,11 +173,13 @@ class ThreadView(ScrollView, can_focus=True):
                     blocks.append(Block((), separator(label, brush.width)))
                 self._day_label, day = label, today
             if first.session != session and session:
-                blocks.append(Block((), separator(app.words("thread.session", id=first.session), brush.width)))
+                blocks.append(
+                    Block((), separator(app.words("thread.session", id=first.session), brush.width))
+                )
             session = first.session
             blocks.append(self._block(brush, messages))
-        for echo in app.picture.echoes_of(thread.session):
-            blocks.append(Block((), echo_lines(brush, echo)))
+        echoes = app.picture.echoes_of(thread.session)
+        blocks.extend(Block((), echo_lines(brush, echo)) for echo in echoes)
         writers = app.picture.writers(thread.session, now)
         for who in writers:
             name = one_line(who) if who else brush.customer
@@ -315,8 +316,7 @@ class ThreadView(ScrollView, can_focus=True):
         event.prevent_default()
 
     def on_click(self, event: events.Click) -> None:
-        y = int(self.scroll_y) + event.y
-        index = bisect_right(self._tops, y) - 1
+        index = bisect_right(self._tops, self._row(event.y)) - 1
         if 0 <= index < len(self._blocks) and self._blocks[index].ids:
             self.selected = self._blocks[index].ids[-1]
             self.refresh()
@@ -343,9 +343,14 @@ class ThreadView(ScrollView, can_focus=True):
             self._styles[name] = style
         return style
 
+    def _row(self, y: int) -> int:
+        """The line of the thread at row ``y`` of the screen; a short thread stands at the bottom,
+        next to the composer, where one looks."""
+        return y + int(self.scroll_y) - max(0, self.size.height - self._tops[-1])
+
     def render_line(self, y: int) -> Strip:
         base = self.rich_style
-        row = y + int(self.scroll_y)
+        row = self._row(y)
         index = bisect_right(self._tops, row) - 1
         if not 0 <= index < len(self._blocks):
             return Strip.blank(self.size.width, base)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import BodyPartReader, WSMsgType, web
 
 from crm.records import Customer, Media, Message, MessageChange
 from router import protocol as wire
@@ -110,7 +110,7 @@ class FakeGateway:
             await socket.send_bytes(wire.encode_frame(wire.Bye(code=code, params=params)))
             await socket.close()
 
-    async def expect(self, kind: type[Any], timeout: float = 5.0, **fields: Any) -> Any:
+    async def expect(self, kind: type[Any], **fields: Any) -> Any:
         """The first frame of this kind with these fields, received already or to come."""
 
         def fits(frame: wire.ClientFrame) -> bool:
@@ -121,7 +121,7 @@ class FakeGateway:
                 return frame
         future: asyncio.Future[wire.ClientFrame] = asyncio.get_running_loop().create_future()
         self._waiters.append((fits, future))
-        return await asyncio.wait_for(future, timeout)
+        return await asyncio.wait_for(future, 5.0)
 
     def count(self, kind: type[Any]) -> int:
         return sum(isinstance(frame, kind) for frame in self.received)
@@ -132,9 +132,9 @@ class FakeGateway:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             return web.Response(status=401)
         part = await (await request.multipart()).next()
-        assert part is not None and not isinstance(part, list)
-        data = await part.read()  # type: ignore[union-attr]
-        name = part.filename or ""  # type: ignore[union-attr]
+        assert isinstance(part, BodyPartReader)
+        data = await part.read()
+        name = part.filename or ""
         self.uploads.append((name, bytes(data)))
         media = Media(kind="document", key=f"m{len(self.uploads)}", name=name, size=len(data))
         return web.Response(body=msgspec.json.encode(media), content_type="application/json")
@@ -302,7 +302,10 @@ class FakeGateway:
             older = [m for m in messages if m.seq < before]
             page = older[-frame.limit :]
             return wire.Page(
-                rid=frame.rid, messages=page, more=len(older) > len(page), session=self.sessions.get(frame.session)
+                rid=frame.rid,
+                messages=page,
+                more=len(older) > len(page),
+                session=self.sessions.get(frame.session),
             )
         if isinstance(frame, wire.GetHistory):
             of = {id for id, view in self.sessions.items() if view.customer == frame.customer}
@@ -320,6 +323,12 @@ class FakeGateway:
             customer = Customer(id=frame.customer, name=views[0].name if views else "", phone="+998901234567")
             return wire.Card(rid=frame.rid, customer=customer, sessions=views)
         if isinstance(frame, wire.GetWhy):
-            decision = {"at": NOW, "why": "even", "chosen": "anna", "candidates": ["anna", "bek"], "dropped": {"dilnoza": "break"}}
+            decision = {
+                "at": NOW,
+                "why": "even",
+                "chosen": "anna",
+                "candidates": ["anna", "bek"],
+                "dropped": {"dilnoza": "break"},
+            }
             return wire.Why(rid=frame.rid, session=self.sessions.get(frame.session), decisions=[decision])
         return wire.Done(rid=frame.rid)

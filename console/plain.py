@@ -1,0 +1,283 @@
+"""The linear mode: one line for everything that happens, commands by words. For screen readers,
+braille lines, slow links and scripts. Nothing is ever painted over and no control sequence is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TextIO, get_args
+
+from console.link import (
+    Arrived,
+    Connected,
+    Credentials,
+    Disconnected,
+    Link,
+    LinkEvent,
+    Refused,
+    new_id,
+)
+from console.model import Picture, Touched
+from console.paint import TICKS, media_label, system_text
+from console.settings import Shelf
+from console.shell import epoch_ms
+from console.words import Words, hour
+from crm.errors import Refused as Declined
+from crm.errors import Unavailable
+from crm.records import Duty, Message
+from crm.text import clean, one_line
+from router import protocol as wire
+from router.protocol import SessionView
+
+Handler = Callable[[str], Awaitable[None]]
+
+
+class Plain:
+    """A conversation with the desk over two streams of lines."""
+
+    def __init__(self, url: str, credentials: Credentials, words: Words, out: TextIO) -> None:
+        self.words = words
+        self.picture = Picture()
+        self.session = ""
+        self.status = 0
+        self._out = out
+        self._ended = asyncio.Event()
+        self._events: asyncio.Queue[LinkEvent] = asyncio.Queue()
+        self.link = Link(url, credentials, self._events.put_nowait, client="console-plain")
+        self._commands: dict[str, Handler] = {
+            "list": self._list, "open": self._open, "say": self._say, "note": self._note, "take": self._take,
+            "skip": self._skip, "back": self._back, "to": self._to, "close": self._close, "pin": self._pin,
+            "next": self._next, "duty": self._duty, "history": self._history, "help": self._help,
+            "quit": self._quit,
+        }  # fmt: skip
+
+    def now(self) -> int:
+        return epoch_ms() + self.picture.offset
+
+    def say(self, text: str) -> None:
+        """One line out; what came from outside has been cleaned by the caller."""
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    # -------------------------------------------------------------- running
+
+    async def run(self, lines: asyncio.Queue[str | None]) -> int:
+        """Until the input ends, ``quit``, or the desk refuses the login. Gives the exit status."""
+        async with asyncio.TaskGroup() as group:
+            helpers = [
+                group.create_task(self.link.run()),
+                group.create_task(self._listen()),
+                group.create_task(self._obey(lines)),
+            ]
+            await self._ended.wait()
+            for helper in helpers:
+                helper.cancel()
+        return self.status
+
+    async def _listen(self) -> None:
+        while True:
+            event = await self._events.get()
+            if isinstance(event, Connected):
+                self.picture.welcome(event.welcome, epoch_ms())
+                self.say(self.words("plain.connected", name=one_line(event.welcome.operator)))
+            elif isinstance(event, Disconnected):
+                self.say(self.words("plain.lost"))
+            elif isinstance(event, Refused):
+                self.say(self.words.coded("bye", one_line(event.bye.code, 60), event.bye.params))
+                self.status = 1
+                self._ended.set()
+            elif isinstance(event, Arrived):
+                for frame in self.link.drain():
+                    self._tell(self.picture.apply(frame, self.now()), frame)
+
+    async def _obey(self, lines: asyncio.Queue[str | None]) -> None:
+        while (line := await lines.get()) is not None:
+            word, _, rest = line.strip().partition(" ")
+            if not word:
+                continue
+            handler = self._commands.get(word.casefold())
+            if handler is None:
+                self.say(self.words("plain.what", word=one_line(word, 40)))
+                continue
+            try:
+                await handler(rest.strip())
+            except Declined as error:
+                self.say(self.words.coded("refused", one_line(error.code, 60), error.params))
+            except Unavailable:
+                self.say(self.words("refused.unavailable"))
+        self._ended.set()
+
+    # -------------------------------------------------------------- what happens
+
+    def _tell(self, touched: Touched, frame: wire.Frame) -> None:
+        for view in touched.offered:
+            text = one_line(view.last_text, 200)
+            self.say(self.words("plain.offered", id=view.id, name=one_line(view.name), text=text))
+        if isinstance(frame, wire.Changes):
+            for message in frame.messages:
+                view_of = self.picture.sessions.get(message.session)
+                mine = view_of is not None and view_of.holder == self.picture.operator
+                if message.session == self.session or (mine and message.direction == "in"):
+                    self.say(self.line(message))
+            for gone in frame.gone:
+                self.say(self.words("plain.gone", id=one_line(gone, 20)))
+        for alert in touched.alerts:
+            params = {"line": one_line(alert.line), "operator": one_line(alert.operator)}
+            self.say(self.words.coded("alert", one_line(alert.name, 60), params))
+
+    def line(self, message: Message) -> str:
+        """A message in one line: time, who, what, and how it fared."""
+        view = self.picture.sessions.get(message.session)
+        if message.direction == "system":
+            return f"{hour(message.at, None)} {message.session} {system_text(self.words, message.text)}"
+        who = (
+            one_line(view.name)
+            if view is not None and message.direction == "in"
+            else one_line(message.author)
+        )
+        if message.direction in ("note", "whisper"):
+            who = f"{self.words(f'thread.{message.direction}')} {who}"
+        parts = [media_label(self.words, media) for media in message.media]
+        if message.kind == "unsupported":
+            parts.append(self.words("kind.unsupported"))
+        parts.append(clean(message.text, wire.MAX_TEXT).replace("\n", " / "))
+        if message.delivery:
+            parts.append(TICKS.get(message.delivery, ""))
+        text = " ".join(filter(None, parts))
+        return f"{hour(message.at, None)} " + self.words(
+            "plain.wrote", id=message.session, name=who, text=text
+        )
+
+    # -------------------------------------------------------------- commands
+
+    def _view(self, id: str = "") -> SessionView:
+        view = self.picture.sessions.get(id or self.session)
+        if view is None:
+            raise Declined("no_such_session")
+        return view
+
+    async def _do(self, frame: wire.CommandFrame) -> None:
+        done = await self.link.send(frame)
+        if done.code:
+            raise Declined(done.code, **{k: one_line(v, 200) for k, v in done.params.items()})
+        self.say(self.words("plain.done"))
+
+    async def _list(self, _: str) -> None:
+        picture = self.picture
+        waiting = [view for views in picture.waiting().values() for view in views]
+        listed = [*picture.mine(), *picture.offered(), *picture.joined(), *waiting]
+        for view in listed:
+            since = view.waiting_since or view.last_at
+            age = self.words.span(self.now() - since) if since else ""
+            status = self.words.maybe(f"status.{view.status}", view.status)
+            self.say(
+                f"{view.id} {one_line(view.name)} [{one_line(view.line)}] {status} {age} {one_line(view.last_text, 80)}"
+            )
+        if not listed:
+            self.say(self.words("plain.empty"))
+
+    async def _open(self, id: str) -> None:
+        page = await self.link.request(wire.Open(rid=0, session=id, limit=20), wire.Page)
+        if page.session is not None:
+            self.picture.sessions[page.session.id] = page.session
+        self.session = self._view(id).id
+        self.link.watch = [id]
+        view = self._view()
+        status = self.words.maybe(f"status.{view.status}", view.status)
+        self.say(self.words("plain.opened", id=view.id, name=one_line(view.name), status=status))
+        for message in page.messages:
+            self.say(self.line(message))
+
+    async def _say(self, text: str) -> None:
+        await self._do(wire.Say(rid=0, id=new_id(), session=self._view().id, text=text))
+
+    async def _note(self, text: str) -> None:
+        await self._do(wire.Note(rid=0, id=new_id(), session=self._view().id, text=text))
+
+    async def _take(self, id: str) -> None:
+        view = self._view(id)
+        await self._do(wire.Take(rid=0, id=new_id(), session=view.id))
+        await self._open(view.id)
+
+    async def _skip(self, id: str) -> None:
+        await self._do(wire.Skip(rid=0, id=new_id(), session=self._view(id).id))
+
+    async def _back(self, reason: str) -> None:
+        await self._do(wire.Return(rid=0, id=new_id(), session=self._view().id, reason=reason))
+
+    async def _to(self, name: str) -> None:
+        await self._do(wire.Transfer(rid=0, id=new_id(), session=self._view().id, to=name))
+
+    async def _close(self, _: str) -> None:
+        await self._do(wire.Close(rid=0, id=new_id(), session=self._view().id))
+
+    async def _pin(self, _: str) -> None:
+        view = self._view()
+        await self._do(wire.Pin(rid=0, id=new_id(), session=view.id, on=not view.pinned))
+
+    async def _next(self, _: str) -> None:
+        view = self.picture.next_up()
+        if view is None:
+            self.say(self.words("plain.empty"))
+        else:
+            await self._open(view.id)
+
+    async def _duty(self, duty: str) -> None:
+        for kept in get_args(Duty):
+            if duty == kept:
+                await self._do(wire.SetDuty(rid=0, id=new_id(), duty=kept))
+                return
+        self.say(self.words("plain.what", word=one_line(duty, 40)))
+
+    async def _history(self, _: str) -> None:
+        view = self._view()
+        page = await self.link.request(wire.GetHistory(rid=0, customer=view.customer, limit=100), wire.Page)
+        for message in page.messages:
+            self.say(self.line(message))
+
+    async def _help(self, _: str) -> None:
+        self.say(self.words("plain.help"))
+
+    async def _quit(self, _: str) -> None:
+        self._ended.set()
+
+
+def read_lines(source: TextIO, loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str | None]) -> None:
+    """Feeds lines of a blocking stream into the loop, then None at its end. Runs in a daemon
+    thread: a read that waits for a person must not keep the program from ending."""
+    try:
+        for line in source:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+    except RuntimeError:
+        return  # the loop ended first
+
+
+def run_plain(url: str, credentials: Credentials | None, shelf: Shelf | None = None) -> int:
+    """``navbat console --plain``: 0 when the input ended, 1 refused, 2 without a login."""
+    shelf = shelf or Shelf()
+    settings = shelf.load()
+    words = Words(settings.language)
+    url = url or settings.server
+    if credentials is None and url:
+        token = shelf.token(url)
+        credentials = Credentials(token=token) if token else None
+    if not url or credentials is None:
+        sys.stderr.write(words("plain.no_login") + "\n")
+        return 2
+
+    async def go() -> int:
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        reader = threading.Thread(
+            target=read_lines, args=(sys.stdin, asyncio.get_running_loop(), lines), daemon=True
+        )
+        reader.start()
+        return await Plain(url, credentials, words, sys.stdout).run(lines)
+
+    try:
+        return asyncio.run(go())
+    except KeyboardInterrupt:
+        return 0
