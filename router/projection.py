@@ -220,11 +220,14 @@ class Batch:
             self._catch_up(row, at, fresh=False)
             return
         row = _Row(message, self._place_of(message))
-        key = history.source(message.chat, message.external_id)
-        if _is_incoming(message) and key in self._by_source:
-            # The desk let it in, so it is kept; its source names the first one from now on.
-            logger.warning("message %s repeats %s of its channel", message.id, self._by_source[key])
-            row.source = message.id
+        if _is_incoming(message):
+            row.source = history.source(message.chat, message.external_id)
+            if row.source in self._by_source:
+                # The desk let it in, so it is kept; the channel's name stays with the first one.
+                logger.warning(
+                    "message %s repeats %s of its channel", message.id, self._by_source[row.source]
+                )
+                row.source = message.id
         self._hold(row)
         self._catch_up(row, at, fresh=True)
 
@@ -242,14 +245,14 @@ class Batch:
         if fresh:
             self._apply(row, at, change)
         if change.set_external_id:
-            for name in _keys(row.message, row.source):
-                self._by_source.setdefault(name, row.message.id)
             self._catch_up(row, at, fresh=fresh)
 
     def _apply(self, row: _Row, at: str, change: MessageChange) -> None:
         apply_change(row.message, change)
         row.applied = at
         row.changed = True
+        for key in _keys(row.message, row.source):
+            self._by_source.setdefault(key, row.message.id)
         if change.up_to:
             self._apply_up_to(row, at, change)
 
@@ -282,11 +285,14 @@ class Batch:
         """Applies what came before the message (or its name on the channel) did: once, ``fresh``."""
         if not self._memory.early:
             return
-        for key in (row.message.id, *_keys(row.message, row.source)):
-            for early in self._memory.take(key):
+        keys = [row.message.id, *_keys(row.message, row.source)]
+        while any(key in self._memory.early for key in keys):
+            for early in [early for key in keys for early in self._memory.take(key)]:
                 if fresh:
                     self._apply(row, at, early.change)
                 self._writes.append(Write.delete("early", {"_id": early.stamp}))
+            # One of them may have told the channel's name, under which others wait.
+            keys = _keys(row.message, row.source)
 
 
 def _newest(told: Iterable[list[Session]]) -> dict[str, Session]:
@@ -302,10 +308,9 @@ def _is_incoming(message: Message) -> bool:
 
 
 def _keys(message: Message, source: str) -> list[str]:
-    """Under which names the channel speaks of a message."""
+    """Under which names the channel speaks of a message: none where an earlier one has the name."""
     if message.direction == "in":
-        # A repeated one keeps its own id as source: the channel's name stays with the first.
-        return [] if source == message.id else [history.source(message.chat, message.external_id)]
+        return [source] if source and source != message.id else []
     return [history.source(message.chat, part) for part in message.external_id.split()]
 
 
