@@ -93,7 +93,7 @@ class BotState:
         return update
 
     def message(self, chat: int, text: str, **more: Any) -> Update:
-        """A customer writes."""
+        """A customer writes (without ``text``: what ``more`` holds)."""
         return self.add(
             {
                 "message": {
@@ -106,7 +106,7 @@ class BotState:
                         "first_name": f"Customer {chat}",
                         "language_code": "uz",
                     },
-                    "text": text,
+                    **({"text": text} if text else {}),
                     **more,
                 }
             }
