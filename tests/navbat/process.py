@@ -17,7 +17,9 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parent.parent.parent
-READY = re.compile(r"ready gateway=(http://127\.0\.0\.1:\d+) redis=(embedded|external) store=(sqlite|mongodb)\n")
+READY = re.compile(
+    r"ready gateway=(http://127\.0\.0\.1:\d+) redis=(embedded|external) store=(sqlite|mongodb)\n"
+)
 SECRET = "loopback-secret"
 CONFIG = f"""
 desk: shop

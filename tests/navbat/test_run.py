@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -150,5 +149,5 @@ def test_data_is_private(desk: Desk) -> None:
     desk.start()
     data = desk.folder / "data"
     for path in (data, data / "redis"):
-        assert os.stat(path).st_mode & 0o077 == 0
+        assert path.stat().st_mode & 0o077 == 0
     desk.stop()

@@ -1,0 +1,103 @@
+"""``navbat check``: what it finds without starting anything."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.navbat.process import CONFIG, Desk
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_sample_is_valid(make_desk: Callable[..., Desk]) -> None:
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8").replace("127.0.0.1:8700", "127.0.0.1:0")
+    done = make_desk(text).command("check")
+    assert done.stdout.endswith("ok\n")
+    assert "redis: embedded, redis-server " in done.stdout
+    assert "store: embedded SQLite, " in done.stdout
+
+
+def test_what_is_external_is_said_without_its_password(make_desk: Callable[..., Desk]) -> None:
+    text = "redis: redis://u:hunter22@r.example:6379\nmongodb: mongodb://m:hunter23@m.example/x\n"
+    done = make_desk(text + "gateway: {listen: 127.0.0.1:0}").command("check")
+    assert "redis: external, redis://r.example:6379" in done.stdout
+    assert "store: external MongoDB, mongodb://m.example/x" in done.stdout
+    assert "warning: redis contains a password" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_members_without_account_are_problems(desk: Desk) -> None:
+    refused = desk.command("check", status=1)
+    assert "lines.sales.members: anna has no account; `navbat operator add anna`" in refused.stderr
+    desk.add("anna")
+    assert desk.command("check").stdout.endswith("ok\n")
+    desk.command("operator", "disable", "anna")
+    assert "the account anna is disabled" in desk.command("check", status=1).stderr
+
+
+def test_checking_changes_nothing(desk: Desk) -> None:
+    desk.command("check", status=1)
+    assert not (desk.folder / "data").exists()
+
+
+def test_literal_secrets_are_warned_about(make_desk: Callable[..., Desk]) -> None:
+    text = CONFIG.replace("members: [anna]", "members: []")
+    literal = make_desk(text).command("check")
+    assert "warning: channels.lo.secret stands in the file as it is" in literal.stderr
+    desk = make_desk(text.replace("loopback-secret", '"${LO_SECRET}"'))
+    assert "stands in the file" not in desk.command("check", env={"LO_SECRET": "x"}).stderr
+    assert "the environment has no LO_SECRET" in desk.command("check", status=1).stderr
+
+
+def test_a_taken_port_is_a_problem_unless_the_desk_itself_has_it(make_desk: Callable[..., Desk]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        desk = make_desk(CONFIG.replace("127.0.0.1:0", address).replace("[anna]", "[]"))
+        assert f"gateway.listen: {address} cannot be used" in desk.command("check", status=1).stderr
+    desk.start()
+    assert "(a desk runs on it now)" in desk.command("check").stdout
+    desk.stop()
+
+
+def test_certificates_are_read(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk("gateway: {listen: 127.0.0.1:0, tls: {cert: cert.pem, key: key.pem}}")
+    assert "cert.pem and its key cannot be used" in desk.command("check", status=1).stderr
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=desk.folder, capture_output=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert "127.0.0.1:0 (TLS)" in desk.command("check").stdout
+
+
+def test_a_folder_that_cannot_be_written(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk("data: ./file/data\ngateway: {listen: 127.0.0.1:0}")
+    (desk.folder / "file").write_text("")
+    assert "cannot be written" in desk.command("check", status=1).stderr
+
+
+def test_all_problems_are_told_at_once(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk("dsk: x\ndata: ${NAVBAT_NO}\nlines: {l: {mode: odd}}")
+    refused = desk.command("check", status=1)
+    assert refused.stderr.count("problem: ") == 3
+    assert refused.stdout == "3 problems\n"
+
+
+@pytest.mark.parametrize("command", [("run",), ("operator", "list")])
+def test_a_wrong_configuration_starts_nothing(
+    make_desk: Callable[..., Desk], command: tuple[str, ...]
+) -> None:
+    desk = make_desk("dsk: x")
+    assert "did you mean desk?" in desk.command(*command, status=1).stderr
+
+
+def test_online_asks_what_is_external(make_desk: Callable[..., Desk], folder: Path) -> None:
+    desk = make_desk(f"redis: unix://{folder}/none.sock\ngateway: {{listen: 127.0.0.1:0}}")
+    desk.command("check")
+    assert "problem: redis: " in desk.command("check", "--online", status=1).stderr
