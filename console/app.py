@@ -52,7 +52,8 @@ class Console(Shell):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { background: $background; }
-    Toast { width: 50; }
+    ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
+    Toast { width: 50; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
 
@@ -219,7 +220,7 @@ class Console(Shell):
             every.alerts += touched.alerts
             every.offered += touched.offered
             every.wrote += touched.wrote
-        if self.desk is not None and self.desk.is_mounted:
+        if self.desk is not None and self.desk.ready:
             self.desk.touched(every)
         self._announce(every)
 
@@ -253,8 +254,8 @@ class Console(Shell):
             self._driver.write(sequence)
 
     def _refresh_bar(self) -> None:
-        if self.desk is not None and self.desk.is_mounted:
-            self.desk.query_one("#bar").refresh()
+        if self.desk is not None and self.desk.ready:
+            self.desk.bar.refresh()
 
     # -------------------------------------------------------------- settings
 

@@ -27,6 +27,7 @@ import msgspec
 
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
+from crm.text import one_line
 from router import protocol as wire
 
 if TYPE_CHECKING:
@@ -223,8 +224,8 @@ class Link:
         try:
             with await asyncio.to_thread(path.open, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                form = aiohttp.FormData()
-                form.add_field("file", file, filename=path.name)
+                form = aiohttp.FormData(quote_fields=False)
+                form.add_field("file", file, filename=one_line(path.name))
                 async with self._http.post(f"{self.url}/media", data=form, headers=headers) as answer:
                     if answer.status != 200:
                         raise Unavailable(f"The desk refused the file ({answer.status}).")

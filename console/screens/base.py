@@ -10,7 +10,7 @@ from textual.screen import Screen
 from console.model import HELD
 from console.shell import shell
 from console.widgets.card import CardView
-from console.widgets.chrome import KeyBar
+from console.widgets.chrome import KeyBar, TopBar
 from console.widgets.composer import NoteComposer, ReplyComposer
 from console.widgets.sessions import SessionList
 from console.widgets.thread import ThreadView
@@ -26,6 +26,7 @@ Level = Literal["information", "warning", "error"]
 class DeskScreen(Screen[None]):
     """Parts and state. The order of classes is base < reading < verbs < main: each file one concern."""
 
+    bar: TopBar
     sessions: SessionList
     thread: ThreadView
     reply: ReplyComposer
@@ -35,6 +36,8 @@ class DeskScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.ready = False
+        """The parts are there; before that there is nothing to paint on."""
         self.session = ""
         """The open session; empty when none is."""
         self.pane = "list"

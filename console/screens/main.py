@@ -50,13 +50,20 @@ class MainScreen(Verbs):
         & #prompt.note { color: $note; }
         & #files { height: auto; color: $secondary; padding: 0 1; display: none; }
         & #blank { height: 1fr; content-align: center middle; text-align: center; color: $faint; }
-        & Toast { background: $panel; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "enter", show=False),
         *(
-            Binding(",".join(action.keys), f"run('{action.id}')", action.id, show=False, id=action.id)
+            Binding(
+                ",".join(action.keys),
+                f"run('{action.id}')",
+                action.id,
+                show=False,
+                id=action.id,
+                # before the composer's own editing keys; Escape first belongs to what has the focus
+                priority=action.anywhere and action.id != "leave",
+            )
             for action in ACTIONS
             if action.keys and action.id not in ("send", "newline", "open", "reply")
         ),
@@ -66,7 +73,7 @@ class MainScreen(Verbs):
         yield TopBar(id="bar")
         yield Rule("┌┬┐", id="top")
         with Horizontal(id="panes"):
-            yield Divider("│", id="edge-left")
+            yield Divider("├", id="edge-left")
             yield SessionList(id="sessions")
             yield Divider("├", id="edge-list")
             with Vertical(id="middle"):
@@ -80,11 +87,12 @@ class MainScreen(Verbs):
                     yield NoteComposer(id="note")
             yield Divider("┤", id="edge-card")
             yield CardView(id="card")
-            yield Divider("│", id="edge-right")
+            yield Divider("┤", id="edge-right")
         yield Rule("└┴┘", id="bottom")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
+        self.bar = self.query_one(TopBar)
         self.sessions = self.query_one(SessionList)
         self.thread = self.query_one(ThreadView)
         self.reply = self.query_one(ReplyComposer)
@@ -95,6 +103,7 @@ class MainScreen(Verbs):
         self.sync_all()
         self.sessions.focus()
         self.set_interval(1.0, self.tick)
+        self.ready = True
 
     # -------------------------------------------------------------- layout
 
@@ -259,13 +268,13 @@ class MainScreen(Verbs):
         self._compose_for()
         self.frame()
         self.refresh_keys()
-        self.query_one(TopBar).refresh()
+        self.bar.refresh()
 
     def touched(self, what: Touched) -> None:
         """Paints what an update changed, and only that."""
         if what.lists or what.sessions:
             self.sessions.sync()
-            self.query_one(TopBar).refresh()
+            self.bar.refresh()
         if self.session and (self.session in what.sessions or self.session in what.threads):
             self.thread.view = self.view
             self.thread.sync()
@@ -281,7 +290,7 @@ class MainScreen(Verbs):
     def tick(self) -> None:
         """Once a second: countdowns, ages, and hints that have run out."""
         self.sessions.refresh()
-        self.query_one(TopBar).refresh()
+        self.bar.refresh()
         if self.view is not None:
             if self.thread.at_bottom and self._writers_changed():
                 self.thread.sync()

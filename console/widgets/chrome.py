@@ -90,7 +90,7 @@ class TopBar(Painted):
             left += self._duty()
         waiting, oldest, late = picture.backlog(app.now())
         left.append(("faint", words("bar.waiting", n=waiting)))
-        if waiting:
+        if waiting and self.size.width >= 70:
             left.append(("faint", " · " + words("bar.oldest", span=words.span(oldest))))
         if late:
             left += [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]

@@ -1,0 +1,341 @@
+"""Each action does what it says, by its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.actions import ACTIONS
+from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScreen
+from console.screens.search import SearchScreen
+from console.words import LANGUAGES
+from crm.records import Version
+from router import protocol as wire
+from tests.console.conftest import Clock, Seat, frames, seated
+from tests.fakes.gateway import NOW, FakeGateway, message
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+TESTED: set[str] = set()
+
+
+def acts(*ids: str) -> Callable[[Test], Test]:
+    """Notes which actions a test covers, so that none is forgotten."""
+
+    def note(test: Test) -> Test:
+        TESTED.update(ids)
+        return test
+
+    return note
+
+
+async def to_thread(seat: Seat, id: str = "10") -> None:
+    await seat.open(id)
+    seat.desk.thread.focus()
+    await seat.pilot.pause()
+
+
+@acts("open", "send", "reply")
+async def test_enter_opens_writes_and_sends(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("enter")
+        assert seat.desk.session == "10"
+        assert seat.desk.focused is seat.desk.reply
+        await seat.press(*"salom", "enter")
+        said = await gateway.expect(wire.Say)
+        assert (said.session, said.text) == ("10", "salom")
+        await seat.until(lambda: not seat.app.picture.echoes)
+        assert seat.desk.reply.text == ""
+        await seat.press("escape", "enter")
+        assert seat.desk.focused is seat.desk.reply
+
+
+@acts("newline", "leave", "enter_sends")
+async def test_lines_and_leaving(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("enter", "a", "alt+enter", "b", "ctrl+j", "c")
+        assert seat.desk.reply.text == "a\nb\nc"
+        await seat.press("f6", "enter", "d")
+        assert seat.desk.reply.text == "a\nb\nc\nd"
+        await seat.press("alt+enter")
+        assert (await gateway.expect(wire.Say)).text == "a\nb\nc\nd"
+        await seat.press("escape")
+        assert seat.desk.area() == "thread"
+        await seat.press("escape")
+        assert seat.desk.area() == "list"
+
+
+@acts("take")
+async def test_take(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("12")
+        await seat.press("t")
+        assert (await gateway.expect(wire.Take)).session == "12"
+        await seat.until(lambda: seat.desk.session == "12")
+        assert seat.app.picture.is_mine(seat.app.picture.sessions["12"])
+
+
+@acts("skip")
+async def test_skip(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("12")
+        await seat.press("s")
+        assert (await gateway.expect(wire.Skip)).session == "12"
+
+
+@acts("give_back")
+async def test_give_back_with_a_reason(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("b")
+        assert isinstance(seat.app.screen, AskScreen)
+        await seat.press(*"lunch", "enter")
+        back = await gateway.expect(wire.Return)
+        assert (back.session, back.reason) == ("10", "lunch")
+        await seat.press("b", "escape")
+        assert gateway.count(wire.Return) == 1
+
+
+@acts("transfer", "undo")
+async def test_transfer_can_be_undone_and_then_leaves(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
+        await seat.press("x")
+        assert isinstance(seat.app.screen, PickScreen)
+        await seat.press(*"bek", "enter")
+        assert "Ali Karimov → bek (5)" in seat.text()
+        await seat.press("u")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert gateway.count(wire.Transfer) == 0
+        await seat.press("x", *"sup", "enter")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert (await gateway.expect(wire.Transfer)).to == "line:support"
+
+
+@acts("close")
+async def test_close_counts_down_first(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
+        await seat.press("c")
+        clock.time += 4_000
+        seat.desk.tick()
+        assert gateway.count(wire.Close) == 0
+        clock.time += 1_000
+        seat.desk.tick()
+        assert (await gateway.expect(wire.Close)).session == "10"
+
+
+async def test_a_close_that_counts_down_leaves_with_the_console(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("c", "ctrl+q")
+    assert (await gateway.expect(wire.Close)).session == "10"
+
+
+@acts("pin")
+async def test_pin(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("p")
+        assert (await gateway.expect(wire.Pin)).on is True
+        await seat.until(lambda: seat.app.picture.sessions["10"].pinned)
+        await seat.press("p")
+        assert (await gateway.expect(wire.Pin, on=False)).session == "10"
+
+
+@acts("next")
+async def test_next_goes_where_time_runs_out_first(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("n")
+        assert seat.desk.session == "10"
+        await gateway.change("12", offer_until=NOW + 5_000)
+        await seat.until(lambda: seat.app.picture.sessions["12"].offer_until == NOW + 5_000)
+        await seat.press("escape", "n")
+        assert seat.desk.session == "12"
+
+
+@acts("note", "switch_note")
+async def test_a_note_is_a_note_by_every_key(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("i")
+        assert seat.desk.focused is seat.desk.note
+        await seat.press(*"shy", "enter")
+        assert (await gateway.expect(wire.Note)).text == "shy"
+        await seat.press(*"again", "alt+enter", "f6", "alt+enter", "f6")
+        await seat.press("ctrl+n")
+        assert seat.desk.focused is seat.desk.reply
+        assert seat.desk.reply.text == ""
+        await seat.press("ctrl+n")
+        assert seat.desk.focused is seat.desk.note
+        assert gateway.count(wire.Say) == 0
+
+
+@acts("attach", "cancel_files")
+async def test_attach_a_file_by_its_path(gateway: FakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "price list.txt").write_bytes(b"iron 120000")
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        await seat.press("ctrl+o")
+        assert isinstance(seat.app.screen, FileScreen)
+        seat.app.screen._put(f"{tmp_path}/pri")
+        await seat.press("tab", "enter")
+        await seat.until(lambda: seat.desk.files)
+        assert gateway.uploads == [("price list.txt", b"iron 120000")]
+        assert "[file price list.txt" in seat.text()
+        await seat.press("ctrl+r")
+        assert not seat.desk.files
+        await seat.press("ctrl+o")
+        seat.app.screen._put(f"{tmp_path}/pri")  # type: ignore[attr-defined]
+        await seat.press("tab", "enter")
+        await seat.until(lambda: seat.desk.files)
+        await seat.press("enter")
+        assert [media.key for media in (await gateway.expect(wire.Say)).media] == ["m2"]
+
+
+@acts("retry", "discard")
+async def test_a_failed_message(gateway: FakeGateway) -> None:
+    gateway.messages["10"].append(message("10", 5, "x", direction="out", author="anna", delivery="failed"))
+    async with seated(gateway) as seat:
+        await to_thread(seat)
+        assert "not delivered" in seat.text()
+        await seat.press("r")
+        assert (await gateway.expect(wire.Resend)).message == "10-5"
+        await seat.press("d")
+        assert "not delivered" not in seat.text()
+        assert seat.app.shelf.load().discarded == ["10-5"]
+
+
+async def test_an_unknown_message_asks_twice(gateway: FakeGateway) -> None:
+    gateway.messages["10"].append(message("10", 5, "x", direction="out", author="anna", delivery="unknown"))
+    async with seated(gateway) as seat:
+        await to_thread(seat)
+        await seat.press("r")
+        assert gateway.count(wire.Resend) == 0
+        await seat.press("r")
+        assert (await gateway.expect(wire.Resend)).message == "10-5"
+
+
+@acts("versions", "edit", "quote", "copy")
+async def test_a_selected_message(gateway: FakeGateway) -> None:
+    gateway.messages["10"][1].versions = [Version(at=NOW - 600_000, text="Which one?")]
+    async with seated(gateway) as seat:
+        await to_thread(seat)
+        await seat.press("up", "up", "up")
+        assert seat.desk.thread.selected == "10-2"
+        await seat.press("e")
+        assert isinstance(seat.app.screen, ShowScreen)
+        assert "Which one?" in seat.text()
+        await seat.press("escape", "y")
+        assert seat.app.clipboard == "Qaysi model?"
+        await seat.press("m", "!", "enter")
+        edit = await gateway.expect(wire.EditMessage)
+        assert (edit.message, edit.text) == ("10-2", "Qaysi model?!")
+        await seat.press("escape", "q", *"yes", "enter")
+        assert (await gateway.expect(wire.Say)).reply_to == "10-2"
+
+
+@acts("search", "search_all")
+async def test_search_jumps_to_a_message_far_back(gateway: FakeGateway) -> None:
+    gateway.messages["11"] = [message("11", n, f"line {n}") for n in range(1, 400)]
+    async with seated(gateway) as seat:
+        await seat.open("11")
+        await seat.press("escape", "slash")
+        assert isinstance(seat.app.screen, SearchScreen)
+        await seat.press(*"line 7", "enter")
+        assert (await gateway.expect(wire.Search)).session == "11"
+        await seat.until(lambda: isinstance(seat.app.screen, SearchScreen) and seat.app.screen._found)
+        await seat.pilot.pause()
+        await seat.press("end", "enter")
+        await seat.until(lambda: seat.desk.thread.selected == "11-7")
+        await seat.press("ctrl+f", *"qancha", "enter")
+        assert (await gateway.expect(wire.Search, text="qancha")).session == ""
+
+
+@acts("why", "card", "help")
+async def test_what_can_be_shown(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("question_mark")
+        await seat.until(lambda: isinstance(seat.app.screen, ShowScreen))
+        assert "dilnoza: break" in seat.text()
+        await seat.press("escape", "v")
+        await seat.until(lambda: "+998901234567" in seat.text())
+        await seat.press("f1")
+        assert "Back to the queue" in seat.text()
+
+
+@acts("duty")
+async def test_duty_and_the_walk_at_the_end_of_a_shift(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
+        await seat.press("f2", "down", "enter")
+        assert (await gateway.expect(wire.SetDuty)).duty == "break"
+        await seat.until(lambda: "break" in seat.text().splitlines()[0])
+        await seat.press("f2", "down", "down", "enter")
+        assert "Ali Karimov" in seat.text()
+        await seat.press("down", "enter")
+        assert (await gateway.expect(wire.Return)).session == "10"
+        assert gateway.count(wire.SetDuty) == 1
+        await seat.press("enter")
+        assert (await gateway.expect(wire.SetDuty, duty="offline")).duty == "offline"
+
+
+@acts("hide_list", "hide_card", "language", "theme", "sound", "palette")
+async def test_the_screen_is_the_operators(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("left_square_bracket", "right_square_bracket")
+        assert not seat.desk.sessions.display
+        assert not seat.desk.card.display
+        await seat.press("left_square_bracket")
+        await seat.press("f3")
+        assert "МОИ" in seat.text()
+        await seat.press("f3")
+        assert "MENIKI" in seat.text()
+        theme = seat.app.theme
+        await seat.press("f4", "f5")
+        kept = seat.app.shelf.load()
+        assert (kept.theme != theme, kept.sound, kept.language) == (True, True, "uz")
+        await seat.press("f3", "ctrl+p")
+        assert isinstance(seat.app.screen, PickScreen)
+        await seat.press(*"next", "enter")
+        assert seat.desk.session == "10"
+    assert list(LANGUAGES) == ["en", "ru", "uz"]
+
+
+@acts("reconnect")
+async def test_reconnect_now(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await gateway.cut()
+        await seat.until(lambda: seat.app.latency < 0)
+        await seat.press("f8")
+        await seat.until(lambda: gateway.count(wire.Hello) == 2)
+
+
+@acts("sign_out", "quit")
+async def test_signing_out_forgets_the_token(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        seat.app.shelf.save_token(seat.app.url, "token-1")
+        seat.desk.run_verb("sign_out")
+        await seat.until(lambda: seat.app.screen.__class__.__name__ == "LoginScreen")
+        assert seat.app.shelf.token(seat.app.url) == ""
+        await seat.press("ctrl+q")
+    assert seat.app.return_value == 0
+
+
+async def test_a_refusal_gives_the_text_back_and_says_why(gateway: FakeGateway) -> None:
+    gateway.refuse[wire.Say] = wire.Done(rid=0, code="held_by", params={"holder": "bek"})
+    async with seated(gateway) as seat:
+        await seat.press("enter", *"hello", "enter")
+        await seat.until(lambda: seat.desk.reply.text == "hello")
+        await seat.until(lambda: "bek has it." in seat.text())
+        assert not seat.app.picture.echoes
+
+
+def test_every_action_is_tested_here() -> None:
+    assert {action.id for action in ACTIONS} == TESTED
+
+
+async def test_reading_marks_read_once(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        assert (await gateway.expect(wire.MarkRead)).seq == 4
+        await seat.until(lambda: not seat.app.picture.sessions["10"].unread)
+        assert len(frames(gateway, wire.MarkRead)) == 1
