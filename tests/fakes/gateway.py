@@ -70,6 +70,8 @@ class FakeGateway:
         self.uploads: list[tuple[str, bytes]] = []
         self.forget = False
         """The journal is gone: a reconnect gets a snapshot."""
+        self.deaf = False
+        """Frames are received and nothing is answered."""
         self.url = ""
         self.heartbeat = 15.0
         self._id = 0
@@ -216,6 +218,9 @@ class FakeGateway:
                 self._waiters.remove((fits, future))
 
     async def _frame(self, socket: web.WebSocketResponse, frame: wire.ClientFrame) -> None:
+        if self.deaf:
+            self._note(frame)
+            return
         if isinstance(frame, wire.Ping):
             await self._send(socket, wire.Pong(at=frame.at, now=NOW))
         elif isinstance(frame, wire.CommandFrame):
@@ -331,4 +336,4 @@ class FakeGateway:
                 "dropped": {"dilnoza": "break"},
             }
             return wire.Why(rid=frame.rid, session=self.sessions.get(frame.session), decisions=[decision])
-        return wire.Done(rid=frame.rid)
+        return wire.Done(rid=frame.rid, code="unavailable" if isinstance(frame, wire.GetStatus) else "")

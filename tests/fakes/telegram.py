@@ -17,7 +17,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
@@ -158,7 +158,7 @@ class FakeTelegram:
                 queue.popleft()
             del queues[key]
 
-        async with asyncio.TaskGroup() as group:
+        async with _closing(idle), asyncio.TaskGroup() as group:
             while True:
                 for update in [u for u in bot.updates if u["update_id"] not in seen]:
                     seen.add(update["update_id"])
@@ -213,6 +213,15 @@ class FakeTelegram:
             case _:
                 return web.Response(status=404)
         return web.json_response({})
+
+
+@contextlib.asynccontextmanager
+async def _closing(connections: list[PushConnection]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 def _chat_key(update: Update) -> object:
