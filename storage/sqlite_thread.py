@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -58,7 +59,8 @@ class SqliteThread:
         self._waiting += 1
         future.add_done_callback(self._finished)
         try:
-            return await asyncio.wait_for(asyncio.shield(future), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.shield(future)
         except asyncio.CancelledError:
             call.give_up()
             raise
@@ -119,8 +121,11 @@ class _Call:
 
 def _connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Made before SQLite makes it: what customers wrote is for the owner's eyes only.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # Made before SQLite makes it: what customers wrote is for the owner's eyes only. A file that is
+    # there must not be opened: closing it would drop the locks of this process's other connections,
+    # and the next process to end would take the log of writes away from under them.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     db = sqlite3.connect(
         path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
