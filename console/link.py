@@ -105,16 +105,20 @@ Picture = wire.Snapshot | wire.Changes | wire.Hint
 def normal_url(text: str) -> str:
     """What a person types as a server, as ``http(s)://host[:port]``. Without a scheme, this
     computer is spoken to in the clear and everything else encrypted. Raises NavbatError."""
-    text = text.strip().rstrip("/")
+    text = text.strip()
     if "://" not in text:
         host = text.split("/")[0].rsplit(":", 1)[0].strip("[]")
         local = host in ("localhost", "::1") or host.startswith("127.")
         text = ("http://" if local else "https://") + text
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port_is_a_number = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, port_is_a_number = urlsplit(""), False
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("http", "https") or not parts.hostname:
+    if scheme not in ("http", "https") or not parts.hostname or not port_is_a_number:
         raise NavbatError("Not a server address.", "Write it like desk.example.com or 127.0.0.1:8700.")
-    return urlunsplit((scheme, parts.netloc, parts.path, "", ""))
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
 def new_id() -> str:

@@ -35,6 +35,10 @@ from router.protocol import SessionView
 Handler = Callable[[str], Awaitable[None]]
 
 
+class NothingOpenError(Exception):
+    """The command speaks of the open conversation and there is none."""
+
+
 class Plain:
     """A conversation with the desk over two streams of lines."""
 
@@ -106,6 +110,8 @@ class Plain:
                 await handler(rest.strip())
             except Declined as error:
                 self.say(self.words.coded("refused", one_line(error.code, 60), error.params))
+            except NothingOpenError:
+                self.say(self.words("plain.none"))
             except Unavailable:
                 self.say(self.words("refused.unavailable"))
         self._ended.set()
@@ -154,6 +160,8 @@ class Plain:
     # -------------------------------------------------------------- commands
 
     def _view(self, id: str = "") -> SessionView:
+        if not id and not self.session:
+            raise NothingOpenError
         view = self.picture.sessions.get(id or self.session)
         if view is None:
             raise Declined("no_such_session")

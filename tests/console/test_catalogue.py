@@ -1,0 +1,116 @@
+"""Every text in every language, none missing, none left over, the same gaps to fill."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from string import Formatter
+from typing import get_args
+
+import pytest
+
+from console.actions import ACTIONS, GROUPS
+from console.themes import NAMES
+from console.widgets.chrome import names_of
+from console.words import LANGUAGES, Words, preferred, texts
+from crm.records import Duty, MessageKind
+from router.state import Status
+
+ROOT = Path(__file__).parents[2]
+CODED = ("refused", "bye", "system", "alert")
+"""Families whose keys are named by the desk; their codes are looked for in its source."""
+
+
+def literals(*folders: str) -> set[str]:
+    """Every string constant in the source, f-strings by their constant parts."""
+    found: set[str] = set()
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            if "catalog" in path.parts:
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.add(node.value)
+    return found
+
+
+def wanted() -> set[str]:
+    """The keys that the console asks for."""
+    keys = {text for text in literals("console") if re.fullmatch(r"[a-z]+(\.[a-z_-]+)+", text)}
+    families = {key.split(".")[0] for key in texts("en")}
+    keys = {key for key in keys if key.split(".")[0] in families}
+    keys |= {f"action.{action.id}" for action in ACTIONS} | {f"help.{action.id}" for action in ACTIONS}
+    keys |= {f"short.{id}" for id in names_of(ACTIONS)} | {f"group.{group}" for group in GROUPS}
+    keys |= {f"theme.{name}" for name in NAMES} | {f"duty.{duty}" for duty in get_args(Duty)}
+    keys |= {f"status.{status}" for status in get_args(Status)}
+    keys |= {f"kind.{kind}" for kind in get_args(MessageKind)}
+    keys |= {f"shift.{what}" for what in ("keep", "give_back", "transfer", "close")}
+    keys |= {f"login.{field}" for field in ("server", "name", "password")}
+    keys |= {f"channel.{kind}" for kind in ("telegram", "vk", "web", "email")}
+    keys |= {f"thread.{kind}" for kind in ("note", "whisper")}
+    return keys | {f"{family}.unknown" for family in CODED}
+
+
+def test_nothing_is_missing_and_nothing_left_over() -> None:
+    known = {key for key in texts("en") if key.split(".")[0] not in CODED or key.endswith(".unknown")}
+    keys = {key for key in wanted() if key.split(".")[0] not in CODED or key.endswith(".unknown")}
+    assert keys - known == set()
+    assert known - keys == set()
+
+
+def refusals() -> set[str]:
+    """The codes with which the desk refuses: ``Refused("…"`` and ``code="…"`` in its source."""
+    found: set[str] = set()
+    for path in (ROOT / "router").glob("*.py"):
+        found |= set(re.findall(r'Refused\(\s*"([a-z_]+)"', path.read_text()))
+    return found
+
+
+def test_every_refusal_of_the_desk_has_a_text() -> None:
+    client_only = {"gone", "no_such_event", "unknown"}  # answers to `navbat events`, not to this console
+    assert {code for code in refusals() - client_only if f"refused.{code}" not in texts("en")} == set()
+
+
+def test_every_note_of_the_desk_has_a_text() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "router").glob("*.py"))
+    codes = set(re.findall(r'\.system\(\s*\w+,\s*"([a-z_]+)"', source))
+    assert codes
+    assert {code for code in codes if f"system.{code}" not in texts("en")} == set()
+
+
+def test_every_goodbye_of_the_gateway_has_a_text() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "router").glob("*.py"))
+    codes = set(re.findall(r'Bye\(\s*code="([a-z_]+)"', source))
+    assert codes
+    assert {code for code in codes if f"bye.{code}" not in texts("en")} == set()
+
+
+@pytest.mark.parametrize("language", [code for code in LANGUAGES if code != "en"])
+def test_languages_say_the_same_things(language: str) -> None:
+    english, other = texts("en"), texts(language)
+    assert set(other) == set(english)
+    for key, text in english.items():
+        assert gaps(other[key]) == gaps(text), key
+        assert other[key].strip(), key
+
+
+def gaps(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_twelve_months(language: str) -> None:
+    assert len(texts(language)["day.months"].split()) == 12
+
+
+@pytest.mark.parametrize(("locale", "code"), [("ru_RU.UTF-8", "ru"), ("uz_UZ", "uz"), ("C", "en"), ("de_DE", "en")])
+def test_the_locale_chooses(monkeypatch: pytest.MonkeyPatch, locale: str, code: str) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    assert preferred() == code
+
+
+def test_a_code_of_a_newer_desk_is_named() -> None:
+    words = Words("en")
+    assert words.coded("refused", "too_windy", {}) == "The desk refused it (too_windy)."
+    assert words.coded("refused", "held_by", {}) == "… has it."

@@ -1,0 +1,66 @@
+"""What stays on the operator's computer, and who can read it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from console.settings import Settings, Shelf
+from router import protocol as wire
+from tests.console.conftest import seated
+from tests.fakes.gateway import FakeGateway
+
+
+def test_settings_come_back(tmp_path: Path) -> None:
+    Shelf(tmp_path).save(Settings(server="http://x", sound=True, discarded=["1"]))
+    assert Shelf(tmp_path).load() == Settings(server="http://x", sound=True, discarded=["1"])
+
+
+def test_broken_files_count_as_absent(tmp_path: Path) -> None:
+    for name in ("console.json", "tokens.json"):
+        (tmp_path / name).write_text("{not json")
+    assert Shelf(tmp_path).load() == Settings()
+    assert Shelf(tmp_path).token("x") == ""
+
+
+def test_a_token_is_for_its_user_only(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.save_token("http://x", "t")
+    assert stat.S_IMODE((tmp_path / "tokens.json").stat().st_mode) == 0o600
+    assert (shelf.token("http://x"), shelf.token("http://y")) == ("t", "")
+    shelf.save_token("http://x", "")
+    assert shelf.token("http://x") == ""
+
+
+async def test_drafts_survive_a_restart(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("enter", *"half a", "alt+enter", *"word")
+        await seat.press("ctrl+n", *"shy")
+        await seat.open("11")
+        assert seat.desk.reply.text == ""
+        assert "draft: half a" in seat.text()
+        await seat.press("ctrl+q")
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        assert seat.desk.reply.text == "half a\nword"
+        assert seat.desk.note.text == "shy"
+        await seat.press("enter")
+        assert (await gateway.expect(wire.Say)).text == "half a\nword"
+        await seat.press("ctrl+q")
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        assert seat.desk.reply.text == ""
+
+
+async def test_signing_in_by_password_keeps_a_token_and_never_the_password(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        seat.desk.run_verb("sign_out")
+        await seat.until(lambda: seat.app.screen.__class__.__name__ == "LoginScreen")
+        await seat.pilot.pause()
+        await seat.press(*"wrong", "enter")
+        await seat.until(lambda: "password or token is wrong" in seat.text())
+        await seat.press("home", *["delete"] * 5, *"secret", "enter")
+        await seat.until(lambda: seat.app.desk is not None and seat.app.desk.ready)
+        assert seat.app.shelf.token(seat.app.url) == "token-1"
+        for path in seat.app.shelf.folder.iterdir():
+            assert b"secret" not in path.read_bytes()
