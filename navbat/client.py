@@ -222,24 +222,21 @@ class Client:
         return self._why
 
     async def follow(self, since: str) -> AsyncIterator[protocol.Event]:
-        """Everything that happens after the id, until the connection ends (which raises why)."""
-        request = protocol.Follow(rid=self.next_rid(), since=since)
-        refusal: asyncio.Future[protocol.ServerFrame] = asyncio.get_running_loop().create_future()
-        self._answers[request.rid] = refusal
-        await self._socket.send_bytes(protocol.encode_frame(request))
+        """Everything that happens after the id, until the connection ends (which raises why).
+        Raises ``Refused`` when the id is unknown or too old."""
+        await self.ask(protocol.Follow(rid=self.next_rid(), since=since), protocol.Done)
         while True:
             getting = asyncio.create_task(self._events.get(), name="client-event")
+            closing = asyncio.create_task(self._closed.wait(), name="client-closed")
             try:
-                waiting: list[asyncio.Future[Any]] = [getting, refusal]
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({getting, closing}, return_when=asyncio.FIRST_COMPLETED)
                 if getting.done():
                     yield getting.result()
                     continue
             finally:
                 getting.cancel()
-            frame = refusal.result()
-            assert isinstance(frame, protocol.Done)
-            raise Refused(frame.code, **frame.params)
+                closing.cancel()
+            raise self._why
 
     async def upload(self, path: Path) -> Media:
         """Puts a file into the desk's media store. Raises ``NavbatError``."""

@@ -13,13 +13,13 @@ from collections import deque
 
 from aiohttp import WSMsgType, web
 
-from crm.errors import Refused, Unavailable
+from crm.errors import Unavailable
 from crm.records import Account
 from router.access import Access
 from router.follow import follow, plain
 from router.log import Log, id_key, now_ms
 from router.picture import Picture
-from router.protocol import Changes, Done, Follow, Frame, encode_frame
+from router.protocol import Changes, Frame, encode_frame
 from router.state import Entry, MessageAdded, MessageChanged, Session
 
 logger = logging.getLogger(__name__)
@@ -112,24 +112,24 @@ class Connection:
         if self.socket._req is not None and self.socket._req.transport is not None:
             self.socket._req.transport.abort()
 
-    def follow(self, log: Log, picture: Picture, frame: Follow) -> None:
+    def follow(self, log: Log, picture: Picture, after: str, skip: int) -> None:
         """Starts telling this client everything it may see; a second call replaces the first."""
         self.stop()
-        self._follower = asyncio.create_task(self._tell_all(log, picture, frame), name=f"follow-{self.id}")
+        self._follower = asyncio.create_task(
+            self._tell_all(log, picture, after, skip), name=f"follow-{self.id}"
+        )
 
     def stop(self) -> None:
         """Ends what this connection started."""
         if self._follower is not None:
             self._follower.cancel()
 
-    async def _tell_all(self, log: Log, picture: Picture, frame: Follow) -> None:
+    async def _tell_all(self, log: Log, picture: Picture, after: str, skip: int) -> None:
         try:
-            async for event in follow(log, picture, self.access, frame.since):
-                await self._write(encode_frame(event))
+            async for event in follow(log, picture, self.access, after, skip):
+                await self.write(encode_frame(event))
         except (OSError, TimeoutError):
             self.abort()
-        except Refused as refused:
-            self.send(Done(rid=frame.rid, code=refused.code, params=refused.params))
 
     # ---------------------------------------------------------------- sending
 
@@ -139,20 +139,21 @@ class Connection:
             while self._queue:
                 id, data = self._queue.popleft()
                 self._bytes -= len(data)
-                await self._write(data)
+                await self.write(data)
                 if id and not self._held:
                     self.sent = id
             if self.lagging:
                 await self._catch_up(log, picture)
                 continue
             if self.closing is not None:
-                await self._write(encode_frame(self.closing))
+                await self.write(encode_frame(self.closing))
                 await self.socket.close()
                 return
             self._wake.clear()
             await self._wake.wait()
 
-    async def _write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
+        """Sends at once, past the queue. Raises ``TimeoutError`` when the client does not read."""
         async with asyncio.timeout(SEND_TIMEOUT):
             await self.socket.send_frame(data, WSMsgType.TEXT)
 
@@ -181,7 +182,7 @@ class Connection:
                 after = id
                 frame = changes_for(self, picture, id, entry, lists_only=id_key(id) <= id_key(since))
                 if frame is not None:
-                    await self._write(encode_frame(frame))
+                    await self.write(encode_frame(frame))
                 if id_key(id) > id_key(self.sent):
                     self.sent = id
 

@@ -29,10 +29,8 @@ from router.state import (
 )  # fmt: skip
 
 
-async def follow(log: Log, picture: Picture, access: Access, since: str) -> AsyncIterator[Event]:
-    """Events after ``since`` (``<journal id>:<number>``; empty: from now on) that ``access`` may see.
-    Raises ``Refused`` when ``since`` is no event id or what comes after it is no longer kept."""
-    after, skip = await _start(log, picture, since)
+async def follow(log: Log, picture: Picture, access: Access, after: str, skip: int) -> AsyncIterator[Event]:
+    """Events that ``access`` may see after where ``start_of`` says."""
     while True:
         try:
             entries = await log.read_journal(after, count=64, block_ms=1000)
@@ -47,7 +45,10 @@ async def follow(log: Log, picture: Picture, access: Access, since: str) -> Asyn
             after = id
 
 
-async def _start(log: Log, picture: Picture, since: str) -> tuple[str, int]:
+async def start_of(log: Log, picture: Picture, since: str) -> tuple[str, int]:
+    """Where to read on from after event ``since`` (``<journal id>:<number>``; empty: from now on):
+    (journal id, events of the next entry to leave out). Raises ``Refused`` when ``since`` is no event
+    id or what comes after it is no longer kept."""
     if not since:
         return picture.position, 0
     entry, _, number = since.partition(":")

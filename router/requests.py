@@ -21,7 +21,7 @@ from router import events, protocol
 from router.access import NEEDED
 from router.broadcast import Broadcast
 from router.connection import Connection
-from router.follow import plain
+from router.follow import plain, start_of
 from router.log import Log
 from router.picture import Picture
 from router.protocol import Done, Frame, SessionView
@@ -370,7 +370,9 @@ class Requests:
         )
 
     async def _follow(self, connection: Connection, frame: protocol.Follow) -> None:
-        connection.follow(self._log, self._picture, frame)
+        after, skip = await start_of(self._log, self._picture, frame.since)
+        await connection.write(protocol.encode_frame(Done(rid=frame.rid)))
+        connection.follow(self._log, self._picture, after, skip)
 
 
 def _change(by_seq: dict[int, Message], change: MessageChange) -> None:

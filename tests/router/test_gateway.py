@@ -1,0 +1,214 @@
+"""The wire as its clients see it: a whole desk in this process on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from router import protocol
+from router.connection import QUEUE_FRAMES
+from router.log import Log
+from router.projector import Projector
+from router.protocol import Bye, Changes, Done, Event, Page, Snapshot, Welcome
+from tests.conftest import until
+from tests.router.desk_in_process import Client, DeskInProcess, running_desk
+
+
+@pytest.fixture
+async def desk(log: Log, tmp_path: Path) -> AsyncIterator[DeskInProcess]:
+    async with running_desk(log, tmp_path) as desk:
+        yield desk
+
+
+FILL = "x" * 8000
+"""Long enough that the kernel's buffers do not hold what a client leaves unread."""
+
+
+def has_message(text: str) -> object:
+    return lambda frame: isinstance(frame, Changes) and any(m.text == text for m in frame.messages)
+
+
+async def test_a_message_reaches_the_operator_it_is_offered_to_and_nobody_else(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna, vali = await desk.login("anna"), await desk.login("vali")
+    await desk.write("ali", "narxi qancha?")
+    frame = await anna.until(has_message("narxi qancha?"))
+    assert [(s.status, s.holder, s.unread, s.name) for s in frame.sessions] == [("offered", "anna", 1, "Ali")]
+    await desk.write("olga", "привет", channel="help")
+    await vali.until(lambda f: isinstance(f, Changes) and any(s.line == "support" for s in f.sessions))
+    assert all(s.line == "support" for f in vali.frames if isinstance(f, Changes) for s in f.sessions)
+
+
+async def test_a_command_is_answered_and_the_same_id_again_does_it_once(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    await desk.write("ali", "hi")
+    await anna.until(has_message("hi"))
+    first = await anna.ask(protocol.Say, session="1", text="salom", id="one")
+    again = await anna.ask(protocol.Say, session="1", text="salom", id="one")
+    assert (first.code, first.message, again.code) == ("", "1-3", "")
+    page = await anna.ask(protocol.Open, session="1")
+    assert [(m.direction, m.text) for m in page.messages] == [
+        ("in", "hi"),
+        ("system", "taken|operator=anna"),
+        ("out", "salom"),
+    ]
+
+
+async def test_a_refusal_says_why_and_changes_nothing(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    bek = await desk.login("bek")
+    await desk.write("ali", "hi")
+    await until(lambda: desk.gateway.picture.sessions)
+    done = await bek.ask(protocol.Take, session="1")
+    assert (done.code, done.params) == ("offered_to_other", {"holder": "anna"})
+    assert (await bek.ask(protocol.Take, session="77")).code == "no_such_session"
+    assert desk.worker.desk.sessions["1"].holder == "anna"
+
+
+async def test_a_page_shows_what_the_projector_has_not_written_yet(desk: DeskInProcess) -> None:
+    await desk.stop("projector")
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    for number in range(5):
+        await desk.write("ali", f"text {number}")
+    await anna.until(has_message("text 4"))
+    page = await anna.ask(protocol.Open, session="1", limit=3)
+    assert ([m.text for m in page.messages], page.more) == (["text 2", "text 3", "text 4"], True)
+    desk.start("projector", Projector(desk.log, desk.store))
+    await until(lambda: _written(desk, 5))
+    page = await anna.ask(protocol.GetThread, session="1", before_seq=3)
+    assert ([m.text for m in page.messages], page.more) == (["text 0", "text 1"], False)
+
+
+async def _written(desk: DeskInProcess, count: int) -> bool:
+    return await desk.store.count("messages", {}) >= count
+
+
+async def test_a_client_that_resumes_misses_nothing_and_gets_nothing_twice(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    for number in range(10):
+        await desk.write("ali", f"text {number}")
+    await anna.until(has_message("text 9"))
+    since = anna.last_id()
+    await anna.socket.close()
+    for number in range(10, 20):
+        await desk.write("ali", f"text {number}")
+    again = await desk.raw(token=desk.tokens["anna"], since=since)
+    welcome = await again.next()
+    assert isinstance(welcome, Welcome)
+    assert welcome.resumed
+    await again.until(has_message("text 19"))
+    await desk.write("ali", "live")
+    await again.until(has_message("live"))
+    texts = [m.text for m in (*anna.messages(), *again.messages())]
+    assert texts == [f"text {n}" for n in range(20)] + ["live"]
+    assert not any(isinstance(f, Snapshot) for f in again.frames)
+
+
+async def test_who_was_away_too_long_gets_a_new_snapshot(desk: DeskInProcess) -> None:
+    for since in ("1-0", "nonsense", "99999999999999-0"):
+        client = await desk.raw(token=desk.tokens["anna"], since=since)
+        welcome = await client.next()
+        assert isinstance(welcome, Welcome)
+        assert not welcome.resumed
+        assert isinstance(await client.next(), Snapshot)
+
+
+async def test_a_client_that_does_not_read_catches_up_with_everything_once(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    lazy, busy = await desk.login("anna"), await desk.login("anna")
+    transport = lazy.socket._response.connection.transport  # type: ignore[union-attr]
+    transport.pause_reading()  # type: ignore[union-attr]
+    count = 2 * QUEUE_FRAMES
+    sent = asyncio.create_task(_flood(desk, count))
+    await busy.until(has_message(f"{count - 1} {FILL}"))
+    await sent
+    assert [len(c._queue) <= QUEUE_FRAMES for c in desk.gateway.connections if c.lagging] == [True]
+    transport.resume_reading()  # type: ignore[union-attr]
+    await lazy.until(has_message(f"{count - 1} {FILL}"))
+    await desk.write("ali", "live")
+    await lazy.until(has_message("live"))
+    expected = [f"{n} {FILL}" for n in range(count)]
+    assert [m.text for m in busy.messages()] == expected
+    assert [m.text for m in lazy.messages()] == [*expected, "live"]
+
+
+async def _flood(desk: DeskInProcess, count: int) -> None:
+    for number in range(count):
+        await desk.write("ali", f"{number} {FILL}")
+
+
+async def test_waiting_sessions_are_listed_to_the_line_and_leave_when_taken(desk: DeskInProcess) -> None:
+    anna, bek = await desk.login("anna"), await desk.login("bek")
+    await desk.write("ali", "hi")
+    for client in (anna, bek):
+        frame = await client.until(lambda f: isinstance(f, Changes) and f.sessions)
+        assert [(s.id, s.status) for s in frame.sessions] == [("1", "waiting")]
+    await anna.ask(protocol.Take, session="1")
+    frame = await bek.until(lambda f: isinstance(f, Changes) and f.gone)
+    assert frame.gone == ["1"]
+    assert not any(f.gone for f in anna.frames if isinstance(f, Changes))
+    assert [(x.name, x.waiting, x.taken) for x in frame.lines] == [("sales", 0, 1)]
+
+
+async def test_events_can_be_followed_and_resumed_by_id(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    boss = await desk.login("boss")
+    assert (await boss.ask(protocol.Follow)).code == ""
+    await desk.write("ali", "one")
+    first = await boss.until(lambda f: isinstance(f, Event) and f.type == "message")
+    again = await desk.login("boss")
+    await again.ask(protocol.Follow, since=first.id)
+    following = await again.until(Event)
+    assert following.id.split(":")[0] == first.id.split(":")[0]
+    assert int(following.id.split(":")[1]) > int(first.id.split(":")[1])
+    assert (await again.ask(protocol.Follow, since="1-0:1")).code == "gone"
+
+
+async def test_presence_lasts_as_long_as_the_heartbeat(desk: DeskInProcess) -> None:
+    await desk.login("anna", presence=True)
+    await until(lambda: desk.worker.desk.operators["anna"].here)
+    await desk.login("bek")
+    assert not desk.worker.desk.operators["bek"].here
+
+
+@pytest.mark.parametrize("frame", ['{"t":"Nothing"}', "no json", "[]", '{"t":"Say"}'])
+async def test_what_is_no_frame_is_told_and_ends_the_connection(desk: DeskInProcess, frame: str) -> None:
+    client = await desk.login("anna")
+    await client.socket.send_str(frame)
+    bye = await client.until(Bye)
+    assert bye.code == "frame"
+
+
+async def test_goodbye_is_said_when_the_gateway_stops(desk: DeskInProcess) -> None:
+    client = await desk.login("anna")
+    await desk.stop("gateway")
+    bye = await client.until(Bye)
+    assert bye.code == "stopping"
+
+
+async def test_too_long_a_text_is_refused_never_cut(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    await desk.write("ali", "hi")
+    await anna.until(has_message("hi"))
+    done = await anna.ask(protocol.Say, session="1", text="x" * (protocol.MAX_TEXT + 1))
+    assert (done.code, done.params) == ("too_long", {"limit": str(protocol.MAX_TEXT)})
+
+
+async def test_search_finds_what_this_login_may_read(desk: DeskInProcess) -> None:
+    await desk.write("ali", "konditsioner narxi")
+    await desk.write("olga", "konditsioner servis", channel="help")
+    await until(lambda: _written(desk, 2))
+    anna: Client = await desk.login("anna")
+    page = await anna.ask(protocol.Search, text="kondits")
+    assert isinstance(page, Page)
+    assert [m.text for m in page.messages] == ["konditsioner narxi"]
+    done = await anna.ask(protocol.GetThread, session="2")
+    assert isinstance(done, Done)
+    assert done.code == "no_right"
