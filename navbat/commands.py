@@ -255,6 +255,8 @@ async def _follow(since: str, *, as_json: bool) -> int:
     while True:
         try:
             async with _client() as client:
+                if first:
+                    print(f"following as {client.welcome.operator}", file=sys.stderr, flush=True)
                 first = False
                 backoff.reset()
                 beating = asyncio.create_task(_beat(client), name="beat")

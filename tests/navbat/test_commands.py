@@ -7,11 +7,12 @@ import re
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.navbat.process import Desk, wait_for
+from tests.navbat.process import CONFIG, Desk, wait_for
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SESSION_KEYS = (
@@ -135,14 +136,14 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[dict[str, Any]
     raise AssertionError(f"the events ended before {text!r}")
 
 
-def test_events_are_resumed_by_id_and_survive_a_restart_of_the_desk(running: Desk) -> None:
+def test_events_are_resumed_by_id(running: Desk) -> None:
     anna = running.add("anna")
-    running.write("c1", "0", "zero")
-    anna.until_sessions(1)
-    first = follow(running, anna.env, "--since", "0")
-    seen = read_until(first, "zero")
+    first = follow(running, anna.env)
+    assert first.stderr is not None
+    assert first.stderr.readline() == "following as anna\n"
+    anna.command("sessions")
     running.write("c1", "1", "one")
-    seen += read_until(first, "one")
+    seen = read_until(first, "one")
     first.terminate()
     first.communicate(timeout=10)
     assert first.returncode == 0
@@ -150,9 +151,36 @@ def test_events_are_resumed_by_id_and_survive_a_restart_of_the_desk(running: Des
     second = follow(running, anna.env, "--since", seen[-1]["id"])
     later = read_until(second, "two")
     texts = [e["message"]["text"] for e in seen + later if e["type"] == "message"]
-    assert texts == ["zero", "one", "two"]
+    assert texts == ["one", "two"]
     assert len({e["id"] for e in seen + later}) == len(seen + later)
     assert all(TIME.fullmatch(e["at"]) for e in seen + later)
+
+
+def test_events_go_on_after_the_desk_was_restarted(make_desk: Callable[..., Desk]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    desk = make_desk(CONFIG.replace("127.0.0.1:0", address))
+    anna = desk.add("anna")
+    desk.start()
+    following = follow(desk, anna.env)
+    assert following.stderr is not None
+    assert following.stderr.readline() == "following as anna\n"
+    anna.command("sessions")
+    desk.write("c1", "1", "one")
+    seen = read_until(following, "one")
+    desk.stop()
+    desk.start()
+    desk.write("c1", "2", "two")
+    seen += read_until(following, "two")
+    assert [e["message"]["text"] for e in seen if e["type"] == "message"] == ["one", "two"]
+
+
+def test_a_position_that_is_no_longer_known_is_refused(running: Desk) -> None:
+    anna = running.add("anna")
+    running.write("c1", "1", "one")
+    anna.until_sessions(1)
+    assert anna.command("events", "--since", "0-1", status=1).stdout == ""
+    anna.command("events", "--since", "nonsense", status=1)
 
 
 def test_status(running: Desk) -> None:

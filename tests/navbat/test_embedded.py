@@ -15,7 +15,6 @@ import pytest
 from redis.asyncio import Redis
 
 from crm.errors import NavbatError, Unavailable
-from navbat import embedded
 from navbat.embedded import SOCKET_LIMIT, EmbeddedRedis, FolderLock, attach, find_server, ping, socket_of
 from router.log import connect
 from tests.conftest import until
@@ -48,7 +47,7 @@ def test_an_old_server_in_path_is_passed_over(folder: Path, monkeypatch: pytest.
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     assert find_server()[0] != fake
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(NavbatError, match=r"redis-server is 5\.0\.14"):
         find_server()
 
