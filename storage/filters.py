@@ -98,7 +98,7 @@ def _tests(key: str, value: Any) -> list[Matcher]:
 
 def _condition(path: tuple[str, ...], operator: str, operand: Any) -> Matcher:
     if operator in ("$in", "$nin"):
-        if not isinstance(operand, (list, tuple, set, frozenset)):
+        if not isinstance(operand, (list, tuple)):
             raise UnsupportedQuery(f"{operator} wants a list")
         for one in operand:
             check_scalar(one)

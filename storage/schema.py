@@ -5,7 +5,10 @@ A field of an index holds text, numbers or nothing, never arrays, unless the ind
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+from crm.errors import UnsupportedQuery
 
 
 class Index(NamedTuple):
@@ -50,3 +53,12 @@ INDEXES: dict[str, tuple[Index, ...]] = {
 
 SEARCHED = "messages"
 """The collection whose field ``text`` is searched by words."""
+
+_NAME = re.compile(r"[a-z][a-z_]*")
+
+
+def check_collection(name: str) -> str:
+    """The name, which may be a part of SQL then. Raises ``UnsupportedQuery``."""
+    if not _NAME.fullmatch(name):
+        raise UnsupportedQuery(f"{name!r} is no name of a collection")
+    return name

@@ -10,25 +10,22 @@ returned for survives a power cut.
 from __future__ import annotations
 
 import itertools
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from crm.errors import LeaseLost, UnsupportedQuery
+from crm.errors import LeaseLost
 from crm.ports import Document, Filter, Sort, Write
 from storage.codec import decode, encode
 from storage.filters import Matcher, compile_filter, split_path
 from storage.narrow import column, elements, narrow, order_by
-from storage.schema import INDEXES, SEARCHED, Index
+from storage.schema import INDEXES, SEARCHED, Index, check_collection
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.words import query_words
 
 T = TypeVar("T")
-
-_COLLECTION = re.compile(r"[a-z][a-z_]*")
 
 
 class SqliteStore:
@@ -133,9 +130,7 @@ class SqliteStore:
 
 
 def _table(collection: str) -> str:
-    if not _COLLECTION.fullmatch(collection):
-        raise UnsupportedQuery(f"{collection!r} is no name of a collection")
-    return f'"{collection}"'
+    return f'"{check_collection(collection)}"'
 
 
 def _scan(

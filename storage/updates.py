@@ -129,12 +129,24 @@ def _increase(document: Document, path: tuple[str, ...], value: Any) -> None:
 def _bound(wins: Callable[[Any, Any], bool]) -> Callable[[Document, tuple[str, ...], Any], None]:
     def apply(document: Document, path: tuple[str, ...], value: Any) -> None:
         old = _get(document, path)
-        if old is not _MISSING and isinstance(old, str) != isinstance(value, str):
-            raise UnsupportedQuery(f"{'.'.join(path)} is of another type")
-        if old is _MISSING or wins(value, old):
+        if old is _MISSING or wins(*_comparable(value, old)):
             _set(document, path, value)
 
     return apply
+
+
+def _comparable(new: Any, old: Any) -> tuple[Any, Any]:
+    """MongoDB orders values of different types by their type."""
+    ranks = _rank(new), _rank(old)
+    return ranks if ranks[0] != ranks[1] else (new, old)
+
+
+def _rank(value: Any) -> int:
+    if value is None:
+        return 0
+    if _is_number(value):
+        return 1
+    return 2 if isinstance(value, str) else 3
 
 
 def _array(document: Document, path: tuple[str, ...]) -> list[Any]:

@@ -1,0 +1,311 @@
+"""The store on MongoDB, or on a server that speaks its language.
+
+Filters and updates go through as they are, once they have been checked. Batches are transactions
+where the server can (a replica set or a cluster of them); elsewhere they are carried out in order,
+and a batch that breaks off is safe to repeat. Messages carry a field ``words`` for the search,
+which needs nothing but an ordinary index.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorClientSession,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+)
+from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
+
+from crm.errors import ConfigError, LeaseLost, Unavailable, UnsupportedQuery
+from crm.ports import Document, Filter, Sort, Update, Write
+from storage.filters import compile_filter, split_path
+from storage.schema import INDEXES, SEARCHED, Index, check_collection
+from storage.updates import check_update, with_id
+from storage.words import query_words, words
+
+logger = logging.getLogger(__name__)
+
+DUPLICATE = 11000
+UNFIT = frozenset({2, 14, 28, 40, 54, 66, 9})
+"""Errors of an update that does not fit what is there: wrong type, path through no object, …"""
+
+PART_COUNT = 1000
+PART_BYTES = 16 << 20
+"""Writes of one request: far below the server's 48 MB, and each document below its 16 MiB."""
+
+_COMMAND = {
+    "insert": "insert",
+    "update": "update",
+    "upsert": "update",
+    "replace": "update",
+    "delete": "delete",
+}
+_ARGUMENT = {"insert": "documents", "update": "updates", "delete": "deletes"}
+
+
+class _PlainInt(TypeDecoder):
+    """64-bit numbers as ordinary ``int``: records take nothing else."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: int) -> int:
+        return int(value)
+
+
+_CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_PlainInt()]))
+
+
+class MongoStore:
+    """``crm.ports.Store`` in ``database`` of the server at ``url``. ``timeout`` in seconds holds for
+    each call."""
+
+    def __init__(self, url: str, database: str, *, timeout: float = 5.0) -> None:
+        self._url = url
+        self._name = database
+        self._timeout = timeout
+        self._client: AsyncIOMotorClient[Document] | None = None
+        self._transactions = False
+
+    async def open(self) -> None:
+        """Raises ``ConfigError`` for a URL that is none, ``Unavailable``."""
+        ms = int(self._timeout * 1000)
+        try:
+            self._client = AsyncIOMotorClient(
+                self._url,
+                serverSelectionTimeoutMS=ms,
+                connectTimeoutMS=ms,
+                socketTimeoutMS=ms,
+                waitQueueTimeoutMS=ms,
+                maxPoolSize=20,
+                journal=True,
+                appname="navbat",
+            )
+        except (InvalidURI, ValueError) as error:
+            raise ConfigError("mongodb: this is no usable address of a MongoDB", hint=str(error)) from error
+        async with self._reaching():
+            hello = await self._client.admin.command("hello")
+            self._transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
+        for collection, indexes in INDEXES.items():
+            for index in indexes:
+                await self._create(collection, index)
+        async with self._reaching():
+            await self._of(SEARCHED).create_index([("words", 1), ("at", -1)], name="words")
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def get(self, collection: str, id: str) -> Document | None:
+        found = await self.find(collection, {"_id": id}, limit=1)
+        return found[0] if found else None
+
+    async def find(
+        self, collection: str, filter: Filter, *, sort: Sort = (), limit: int = 0, skip: int = 0
+    ) -> list[Document]:
+        compile_filter(filter)
+        for field, _ in sort:
+            split_path(field)
+        async with self._reaching():
+            cursor = self._of(collection).find(filter, _hidden(collection), limit=limit, skip=skip)
+            if sort:
+                # Ties go by _id, so that pages never overlap.
+                cursor = cursor.sort([*sort, ("_id", sort[-1][1])])
+            return await cursor.to_list(None)
+
+    async def count(self, collection: str, filter: Filter) -> int:
+        compile_filter(filter)
+        async with self._reaching():
+            return await self._of(collection).count_documents(filter)
+
+    async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
+        for write in writes:
+            _check(write)
+        if expect is not None:
+            compile_filter(expect[1])
+        if self._transactions:
+            try:
+                return await self._write_at_once(writes, expect)
+            except _Taken:
+                # A unique index ends a whole transaction. One by one, that write can be left out.
+                logger.debug("a batch of %d writes repeats something; writing it one by one", len(writes))
+        async with self._reaching():
+            await self._expect(expect, None)
+            return await self._write_in_order(writes, None)
+
+    async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
+        compile_filter(filter)
+        *whole, last = query_words(text) or [""]
+        if not last:
+            return []
+        # Words are letters and digits only, so nothing in them means anything to a pattern.
+        parts = [{"words": word} for word in whole] + [{"words": {"$regex": f"^{last}"}}]
+        async with self._reaching():
+            cursor = self._of(SEARCHED).find({"$and": [*parts, filter]}, _hidden(SEARCHED), limit=limit)
+            return await cursor.sort([("at", -1), ("_id", -1)]).to_list(None)
+
+    # ---------------------------------------------------------------- writing
+
+    async def _write_at_once(self, writes: Sequence[Write], expect: tuple[str, Filter] | None) -> int:
+        async with (
+            self._reaching(),
+            await self._connected.start_session() as session,
+            session.start_transaction(),
+        ):
+            await self._expect(expect, session)
+            return await self._write_in_order(writes, session)
+
+    async def _expect(
+        self, expect: tuple[str, Filter] | None, session: AsyncIOMotorClientSession | None
+    ) -> None:
+        if expect is not None:
+            collection, wanted = expect
+            if await self._of(collection).find_one(wanted, session=session) is None:
+                raise LeaseLost("another process writes this now")
+
+    async def _write_in_order(
+        self, writes: Sequence[Write], session: AsyncIOMotorClientSession | None
+    ) -> int:
+        changed = 0
+        for (command, collection), group in itertools.groupby(writes, _run_of):
+            for part in _parts(group):
+                changed += await self._run(command, collection, part, session)
+        return changed
+
+    async def _run(
+        self,
+        command: str,
+        collection: str,
+        part: list[RawBSONDocument],
+        session: AsyncIOMotorClientSession | None,
+    ) -> int:
+        """One command, and the rest of it again after each write that a unique index refused. Returns
+        how many documents changed."""
+        changed = 0
+        while part:
+            body: dict[str, Any] = {
+                command: collection,
+                _ARGUMENT[command]: part,
+                "ordered": command != "insert",
+            }
+            if session is None:
+                body["writeConcern"] = {"w": "majority", "j": True}
+            reply = await self._database.command(body, session=session)
+            errors = reply.get("writeErrors", [])
+            for error in errors:
+                if error["code"] != DUPLICATE:
+                    raise OperationFailure(error.get("errmsg", ""), error["code"])
+                if session is not None:
+                    raise _Taken
+            upserted = len(reply.get("upserted", ()))
+            changed += reply.get("nModified", reply.get("n", 0) - upserted) + upserted
+            part = part[errors[0]["index"] + 1 :] if errors and command != "insert" else []
+        return changed
+
+    # ---------------------------------------------------------------- plumbing
+
+    async def _create(self, collection: str, index: Index) -> None:
+        keys = [(field, 1) for field in index.fields]
+        # Sparse, as a document without the field takes nobody's place.
+        options: dict[str, Any] = {"unique": True, "sparse": True} if index.unique else {}
+        async with self._reaching():
+            await self._of(collection).create_index(keys, name=index.name, **options)
+
+    @property
+    def _connected(self) -> AsyncIOMotorClient[Document]:
+        if self._client is None:
+            raise Unavailable("the store is closed")
+        return self._client
+
+    @property
+    def _database(self) -> AsyncIOMotorDatabase[Document]:
+        return self._connected.get_database(self._name, codec_options=_CODEC)
+
+    def _of(self, collection: str) -> AsyncIOMotorCollection[Document]:
+        return self._database[check_collection(collection)]
+
+    @asynccontextmanager
+    async def _reaching(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError as error:
+            raise Unavailable("the store does not answer in time") from error
+        except OperationFailure as error:
+            if error.code in UNFIT:
+                raise UnsupportedQuery("the update does not fit what is there") from error
+            raise Unavailable(f"the store does not answer: {type(error).__name__} {error.code}") from error
+        except PyMongoError as error:
+            raise Unavailable(f"the store does not answer: {type(error).__name__}") from error
+
+
+class _Taken(Exception):
+    """A unique index refused a write in a transaction, which is over with that."""
+
+
+def _hidden(collection: str) -> dict[str, int] | None:
+    return {"words": 0} if collection == SEARCHED else None
+
+
+def _run_of(write: Write) -> tuple[str, str]:
+    return _COMMAND[write.kind], write.collection
+
+
+def _parts(writes: Iterable[Write]) -> Iterator[list[RawBSONDocument]]:
+    """The statements of a command, as many as one request may carry."""
+    part: list[RawBSONDocument] = []
+    size = 0
+    for write in writes:
+        encoded = bson.encode(_statement(write))
+        if part and (len(part) == PART_COUNT or size + len(encoded) > PART_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(RawBSONDocument(encoded))
+        size += len(encoded)
+    if part:
+        yield part
+
+
+def _check(write: Write) -> None:
+    check_collection(write.collection)
+    compile_filter(write.filter)
+    if write.change is not None:
+        check_update(write.change)
+
+
+def _statement(write: Write) -> Document:
+    """A write as a part of the server's own command."""
+    if write.kind == "delete":
+        return {"q": write.filter, "limit": 0}
+    if write.change is not None:
+        upsert = write.kind == "upsert"
+        change = with_id(write.filter, write.change) if upsert else write.change
+        return {"q": write.filter, "u": _with_words(write.collection, change), "upsert": upsert}
+    document = dict(write.document or {})
+    if write.collection == SEARCHED:
+        document["words"] = words(document.get("text", ""))
+    return document if write.kind == "insert" else {"q": write.filter, "u": document, "upsert": True}
+
+
+def _with_words(collection: str, change: Update) -> Mapping[str, Any]:
+    """The change of a message's text, with the words that follow from it."""
+    if collection != SEARCHED:
+        return change
+    result = {operator: dict(fields) for operator, fields in change.items()}
+    for operator in ("$set", "$setOnInsert"):
+        if "text" in result.get(operator, {}):
+            result[operator]["words"] = words(result[operator]["text"])
+    if "text" in result.get("$unset", {}):
+        result.setdefault("$set", {})["words"] = []
+    return result
