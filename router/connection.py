@@ -126,7 +126,7 @@ class Connection:
 
     async def _tell_all(self, log: Log, picture: Picture, after: str, skip: int) -> None:
         try:
-            async for event in follow(log, picture, self.access, after, skip):
+            async for event in follow(log, picture, lambda: self.access, after, skip):
                 await self.write(encode_frame(event))
         except (OSError, TimeoutError):
             self.abort()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -29,8 +29,10 @@ from router.state import (
 )  # fmt: skip
 
 
-async def follow(log: Log, picture: Picture, access: Access, after: str, skip: int) -> AsyncIterator[Event]:
-    """Events that ``access`` may see after where ``start_of`` says."""
+async def follow(
+    log: Log, picture: Picture, access: Callable[[], Access], after: str, skip: int
+) -> AsyncIterator[Event]:
+    """Events after where ``start_of`` says, each if ``access`` may see it at that time."""
     while True:
         try:
             entries = await log.read_journal(after, count=64, block_ms=1000)
@@ -38,7 +40,7 @@ async def follow(log: Log, picture: Picture, access: Access, after: str, skip: i
             await asyncio.sleep(0.5)
             continue
         for id, entry in entries:
-            for event in _events(picture, access, id, entry):
+            for event in _events(picture, access(), id, entry):
                 if int(event.id.rpartition(":")[2]) > skip:
                     yield event
             skip = 0
