@@ -7,26 +7,28 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import importlib
+import importlib.util
 import logging
-from collections.abc import AsyncIterator, Sequence
-from typing import ClassVar, Literal, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import msgspec
-from aiogram import Bot, exceptions, methods
-from aiogram.client.session.aiohttp import AiohttpSession
-from aiogram.client.telegram import TelegramAPIServer
-from aiogram.types import Message
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from bots.base import Can, Channel, ChannelSettings, Inbox, Rejected, Secret, Sent, TryLater, Uncertain
 from bots.hooks import keep, read_body, same_secret
 from bots.supervision import Backoff
-from bots.telegram_parse import ALLOWED_UPDATES, parse
-from bots.telegram_send import File, Method, already_done, calls, outcome
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
 from router.events import Event
 from router.state import Delivery
+
+if TYPE_CHECKING:
+    from bots.telegram_client import Client
+
+if importlib.util.find_spec("aiogram") is None:
+    raise ModuleNotFoundError("No module named 'aiogram'", name="aiogram")
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +37,11 @@ POLL = 30
 """Seconds that Telegram holds a getUpdates without news."""
 
 CONNECT_TIMEOUT = 10.0
-CALL_TIMEOUT = 60.0
-FLOOD_PATIENCE = 20.0
-"""Seconds waited inside a delivery whose first parts have left already."""
-
 WATCH_WEBHOOK = 60.0
 """Seconds between two looks at how Telegram sees our web hook."""
 
 MAX_CONNECTIONS = 40
+ALLOWED_UPDATES = ("message", "edited_message", "message_reaction", "callback_query", "my_chat_member")
 
 T = TypeVar("T")
 
@@ -128,19 +127,17 @@ class Telegram(Channel):
         self._hook_url = settings.public_url.rstrip("/") + self._hook_path
         self._secret = settings.secret_token or _derived_secret(self._token, name)
         self._http: ClientSession | None = None
-        self._bot: Bot | None = None
+        self._client: Client | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self._flooded: dict[str, float] = {}
+        self._sending_trouble = ""
 
     async def open(self) -> None:
-        """Makes the HTTP clients; no network call."""
-        # aiogram hands this to aiohttp as it is, and only so can a refused connection (nothing
-        # left) be told from a silent server (it may have).
-        timeout = ClientTimeout(total=CALL_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
-        session = AiohttpSession(api=TelegramAPIServer.from_base(self._api))
-        session.timeout = timeout  # type: ignore[assignment]
-        self._bot = Bot(self._token, session=session)
-        self._http = ClientSession(timeout=timeout)
+        """Makes the HTTP clients; no network call. aiogram builds its types while it is imported,
+        which takes a second or more: beside the event loop, and only for a desk with such a bot."""
+        module = await asyncio.to_thread(importlib.import_module, "bots.telegram_client")
+        self._client = module.Client(self._token, self._api)
+        self._http = ClientSession()
 
     async def close(self) -> None:
         """Closes them, and gives up answering button presses."""
@@ -149,13 +146,12 @@ class Telegram(Channel):
         await asyncio.gather(*self._answering, return_exceptions=True)
         if self._http is not None:
             await self._http.close()
-        if self._bot is not None:
-            await self._bot.session.close()
+        if self._client is not None:
+            await self._client.close()
 
     async def who_am_i(self) -> str:
         """The bot's name and number."""
-        me = await self._call(methods.GetMe())
-        return f"@{me.username} ({me.id})"
+        return await self._bot().who_am_i()
 
     # ---------------------------------------------------------------- receiving
 
@@ -191,7 +187,7 @@ class Telegram(Channel):
         its event id is known then."""
         backoff = Backoff(first=0.5)
         offset: int | None = None
-        await self._insist(methods.DeleteWebhook(drop_pending_updates=False))
+        await self._insist(self._bot().delete_webhook)
         while True:
             try:
                 bodies = await self._updates(offset)
@@ -216,7 +212,7 @@ class Telegram(Channel):
             request["offset"] = offset
         timeout = ClientTimeout(total=POLL + 15, sock_connect=CONNECT_TIMEOUT)
         try:
-            async with self._client().post(
+            async with self._session().post(
                 f"{self._api}/bot{self._token}/getUpdates", json=request, timeout=timeout
             ) as response:
                 page = msgspec.json.decode(await response.read(), type=_Page)
@@ -230,7 +226,7 @@ class Telegram(Channel):
 
     async def _refused_poll(self, page: _Page) -> TryLater:
         if page.error_code == 409 and "webhook" in page.description:
-            await self._insist(methods.DeleteWebhook(drop_pending_updates=False))
+            await self._insist(self._bot().delete_webhook)
             return TryLater(0, "a web hook was set for this bot by somebody else")
         if page.error_code == 409:
             return TryLater(3, "another program receives with this token")
@@ -240,31 +236,25 @@ class Telegram(Channel):
         return TryLater(wait, f"Telegram refuses: {page.error_code}")
 
     async def _keep_webhook(self) -> None:
-        await self._insist(self._set_webhook())
+        await self._insist(self._set_webhook)
         while True:
             await asyncio.sleep(WATCH_WEBHOOK)
-            info = await self._insist(methods.GetWebhookInfo())
-            if info.url != self._hook_url:
+            url, pending, error = await self._insist(self._bot().webhook_info)
+            if url != self._hook_url:
                 self._report("the web hook was changed by somebody else")
-                await self._insist(self._set_webhook())
-            elif info.pending_update_count > MAX_CONNECTIONS and info.last_error_message:
-                self._report(f"{info.pending_update_count} updates wait: {info.last_error_message}")
+                await self._insist(self._set_webhook)
+            elif pending > MAX_CONNECTIONS and error:
+                self._report(f"{pending} updates wait: {error}")
 
-    def _set_webhook(self) -> methods.SetWebhook:
-        return methods.SetWebhook(
-            url=self._hook_url,
-            secret_token=self._secret,
-            allowed_updates=list(ALLOWED_UPDATES),
-            max_connections=MAX_CONNECTIONS,
-            drop_pending_updates=False,
-        )
+    async def _set_webhook(self) -> None:
+        await self._bot().set_webhook(self._hook_url, self._secret, ALLOWED_UPDATES, MAX_CONNECTIONS)
 
-    async def _insist(self, method: methods.TelegramMethod[T]) -> T:
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Calls until it works: for calls without which nothing can be received."""
         backoff = Backoff(first=1.0, most=60.0)
         while True:
             try:
-                result = await self._call(method)
+                result = await call()
             except (TryLater, Rejected, Uncertain) as error:
                 self._report(str(error))
                 after = error.after if isinstance(error, TryLater) else 0.0
@@ -294,53 +284,27 @@ class Telegram(Channel):
 
     async def _answer(self, query_id: str) -> None:
         try:
-            await self._call(methods.AnswerCallbackQuery(callback_query_id=query_id))
+            await self._bot().answer(query_id)
         except NavbatError as error:
             logger.info("channel %s: a button press stays unanswered: %s", self.name, error)
 
     def parse(self, body: bytes) -> list[Event]:
         """One update, at most one event."""
+        from bots.telegram_parse import parse
+
         return parse(self.name, body)
 
     # ---------------------------------------------------------------- sending
 
-    async def send(self, delivery: Delivery, files: Sequence[File]) -> Sent:
+    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, bytes]]) -> Sent:
         """Carries out all calls of a delivery, in order."""
-        planned = calls(delivery, files)
-        ids: list[str] = []
-        for number, method in enumerate(planned):
-            try:
-                ids += _message_ids(await self._call_part(method, patient=number > 0))
-            except TryLater as error:
-                if number:
-                    raise Uncertain(
-                        f"only {number} of {len(planned)} parts went out: {error}", external_ids=ids
-                    ) from None
-                raise self._with_scope(delivery.chat, error) from None
-            except Uncertain as error:
-                raise Uncertain(str(error), external_ids=ids) from None
-            except Rejected as error:
-                if not number:
-                    raise
-                raise Uncertain(
-                    f"only {number} of {len(planned)} parts went out: {error}", external_ids=ids
-                ) from None
-        return Sent(external_ids=delivery.external_id.split() if delivery.action != "send" else ids)
-
-    async def _call_part(self, method: Method, *, patient: bool) -> object:
-        """One call of a delivery. Once parts have left, the rest waits out short limits here: the
-        whole must not be sent again."""
-        waited = 0.0
-        backoff = Backoff(first=1.0)
-        while True:
-            try:
-                return await self._call(method)
-            except TryLater as error:
-                wait = max(error.after, backoff.next())
-                waited += wait
-                if not patient or waited > FLOOD_PATIENCE:
-                    raise
-                await asyncio.sleep(wait)
+        try:
+            ids = await self._bot().send(delivery, files)
+        except TryLater as error:
+            raise self._with_scope(delivery.chat, error) from None
+        if self.trouble == self._sending_trouble:
+            self.trouble = ""
+        return Sent(external_ids=ids)
 
     def _with_scope(self, chat: str, error: TryLater) -> TryLater:
         """Telegram does not say whether a flood limit is the chat's or the bot's: while a second
@@ -350,32 +314,14 @@ class Telegram(Channel):
         others = any(c != chat for c in self._flooded)
         if error.after:
             self._flooded[chat] = now + error.after
+        if error.whole_channel:
+            self._sending_trouble = str(error)
+            self._report(self._sending_trouble)
         return TryLater(error.after, str(error), whole_channel=error.whole_channel or others)
-
-    async def _call(self, method: methods.TelegramMethod[T]) -> T:
-        """One Bot API call. Raises ``TryLater``, ``Rejected`` or ``Uncertain``; no exception of
-        the client gets out, because those hold addresses with the token."""
-        if self._bot is None:
-            raise RuntimeError("the channel is not open")
-        try:
-            result: T = await self._bot(method)
-        except exceptions.ClientDecodeError as error:
-            if not isinstance(error.data, dict) or not error.data.get("ok"):
-                raise outcome(error) from None
-            # It was done; only the answer holds something that these types do not know yet.
-            return error.data["result"]  # type: ignore[no-any-return]
-        except exceptions.AiogramError as error:
-            if already_done(method, error):
-                return True  # type: ignore[return-value]
-            failure = outcome(error)
-            if isinstance(failure, TryLater) and failure.whole_channel:
-                self._report(str(failure))
-            raise failure from None
-        return result
 
     async def typing(self, chat: str) -> None:
         """Shows "is typing" for some five seconds."""
-        await self._call(methods.SendChatAction(chat_id=chat, action="typing"))
+        await self._bot().typing(chat)
 
     # ---------------------------------------------------------------- attachments
 
@@ -383,15 +329,15 @@ class Telegram(Channel):
         """Streams a file. Every failure before its end means trying again later, unless Telegram
         refuses the file itself."""
         try:
-            file = await self._call(methods.GetFile(file_id=media.ref))
+            path = await self._bot().file_path(media.ref)
         except Uncertain as error:
             raise TryLater(1, str(error)) from None
-        if not file.file_path:
+        if not path:
             raise Rejected("Telegram does not give this file out")
-        url = f"{self._api}/file/bot{self._token}/{file.file_path}"
+        url = f"{self._api}/file/bot{self._token}/{path}"
         timeout = ClientTimeout(total=600, sock_connect=CONNECT_TIMEOUT, sock_read=30)
         try:
-            async with self._client().get(url, timeout=timeout) as response:
+            async with self._session().get(url, timeout=timeout) as response:
                 if response.status in (400, 403, 404, 410):
                     raise Rejected(f"Telegram does not give this file out: {response.status}")
                 if response.status != 200:
@@ -401,10 +347,15 @@ class Telegram(Channel):
         except (ClientError, TimeoutError, OSError) as error:
             raise TryLater(1, f"the download broke off: {type(error).__name__}") from None
 
-    def _client(self) -> ClientSession:
+    def _session(self) -> ClientSession:
         if self._http is None:
             raise RuntimeError("the channel is not open")
         return self._http
+
+    def _bot(self) -> Client:
+        if self._client is None:
+            raise RuntimeError("the channel is not open")
+        return self._client
 
 
 def _derived_secret(token: str, name: str) -> str:
@@ -417,14 +368,3 @@ def _update_id(body: bytes) -> int | None:
         return msgspec.json.decode(body, type=_Numbered).update_id
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def _message_ids(result: object) -> list[str]:
-    """The message ids in an answer, also in one that stayed raw."""
-    if isinstance(result, list):
-        return [one for part in result for one in _message_ids(part)]
-    if isinstance(result, Message):
-        return [str(result.message_id)]
-    if isinstance(result, dict) and "message_id" in result:
-        return [str(result["message_id"])]
-    return []

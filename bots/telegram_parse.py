@@ -2,7 +2,7 @@
 
 What concerns no operator gives no event: channel posts, group service messages (joins, pins,
 titles, calls), polls' votes, inline queries, payments, join requests, boosts, business and guest
-messages (they are not asked for either, see ``ALLOWED_UPDATES``).
+messages (most are not even asked for).
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from router.events import (
     MessageReceived,
     Reacted,
 )
-
-ALLOWED_UPDATES = ("message", "edited_message", "message_reaction", "callback_query", "my_chat_member")
 
 QUOTE_LENGTH = 200
 """Characters kept of a quoted message."""

@@ -35,6 +35,15 @@ def test_only_the_kind_asked_for_is_imported() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_settings_of_telegram_do_not_cost_its_sdk() -> None:
+    code = (
+        "import sys; from bots import registry; registry.settings_type('telegram');"
+        "print('aiogram' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "bots.telegram", raising=False)
     monkeypatch.setitem(sys.modules, "aiogram", None)
