@@ -122,7 +122,8 @@ async def test_a_failing_transport_disturbs_no_other_and_comes_back(log: Log, me
     assert bad.runs == 4
 
 
-async def test_trouble_is_reported(log: Log, media: MemoryMedia) -> None:
+async def test_trouble_is_reported(log: Log, media: MemoryMedia, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bots.supervision.REPORT_EVERY", 0.05)
     bad = Puller("bad")
     bad.failures = 1_000_000
     async with running(Receiver(log, [bad], media)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import ClassVar
 
@@ -194,6 +195,43 @@ async def test_what_was_interrupted_is_unknown_and_not_sent_again(
     assert sorted(states(events)) == [("1-d1", "unknown"), ("1-d2", "unknown"), ("1-d3", "sent")]
     assert [one.id for one in channel.attempts] == ["d3"]
     assert await log.sending("out") == set()
+
+
+HANGS = """
+import asyncio, sys
+from bots.outbox import Sender
+from router.log import Log, connect
+from tests.bots.conftest import MemoryMedia, ScriptedChannel
+
+async def main(url, desk):
+    channel = ScriptedChannel("out")
+
+    async def hang(one):
+        print(one.id, flush=True)
+        await asyncio.Event().wait()
+
+    channel.behave = hang
+    await Sender(Log(connect(url), desk), [channel], MemoryMedia()).run()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_process_killed_while_sending_leaves_unknown_behind(
+    log: Log, redis_url: str, sender: Sender, channel: ScriptedChannel
+) -> None:
+    await enqueue(log, delivery("d1"), delivery("d2"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGS, redis_url, log.desk, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert (await process.stdout.readline()).strip() == b"d1"
+    process.kill()
+    await process.communicate()
+    async with running(sender):
+        events = await logged(log, 2)
+    assert sorted(states(events)) == [("1-d1", "unknown"), ("1-d2", "sent")]
+    assert [one.id for one in channel.attempts] == ["d2"]
 
 
 async def test_with_a_key_of_its_own_an_interrupted_delivery_is_sent_again(

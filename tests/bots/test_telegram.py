@@ -303,7 +303,7 @@ async def test_an_attachment_is_fetched_through_trouble(
     monkeypatch.setattr("bots.fetch.FIRST_WAIT", 0.01)
     data = bytes(range(256)) * 1000
     with_file(bot, data)
-    bot.faults += [Fault("html", "getFile"), Fault("refuse", "file"), Fault("error", "file")]
+    bot.faults += [Fault("html", "getFile"), Fault("refuse", "file")]
     async with running(Receiver(log, [channel], media)):
         message, stored = await logged(log, 2, seconds=30)
     assert stored.message_id == message.message_id
