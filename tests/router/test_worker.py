@@ -1,0 +1,232 @@
+"""The log, the writer and the worker on a real Redis: what is durable, once, and by whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from crm.errors import LeaseLost, Unavailable
+from router import events
+from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.log import SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
+from router.state import Entry, MessageAdded, Stray
+from router.worker import Worker
+from router.writer import Writer
+from tests.conftest import RedisServer, until
+
+
+@contextlib.asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(worker.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        assert task.done()
+
+
+def message(number: int, chat: str = "ali", event_id: str = "") -> MessageReceived:
+    return MessageReceived(
+        channel="bot",
+        chat=chat,
+        event_id=event_id or f"bot:{number}",
+        message_id=str(number),
+        author=Author(name=chat),
+        text=f"text {number}",
+    )
+
+
+async def configure(log: Log) -> None:
+    rules = LineRules(members=["anna"])
+    await log.append(LinesConfigured(lines={"sales": rules}, channels={"bot": "sales"}))
+    await log.append(OperatorChanged(name="anna"))
+
+
+async def journal(log: Log) -> list[tuple[str, Entry]]:
+    return await log.read_journal("0", count=10_000)
+
+
+async def texts(log: Log) -> list[str]:
+    return [
+        t.message.text
+        for _, entry in await journal(log)
+        for t in entry.told
+        if isinstance(t, MessageAdded) and t.message.direction == "in"
+    ]
+
+
+async def test_appends_of_many_tasks_are_all_durable_and_in_order(log: Log) -> None:
+    ids = await asyncio.gather(*(log.append(message(n)) for n in range(1500)))
+    assert [id_key(i) for i in ids] == sorted(id_key(i) for i in ids)
+    assert len(await log.read_log("0", 2000, 0)) == 1500
+
+
+async def test_redelivered_events_change_nothing(log: Log) -> None:
+    await configure(log)
+    for number in (1, 2, 1, 2, 3):
+        await log.append(message(number))
+    worker = Worker(log)
+    async with working(worker):
+        await until(lambda: worker.duplicates == 2 and worker.applied == 5)
+    async with working(again := Worker(log)):
+        await log.append(message(2))
+        await until(lambda: again.duplicates == 1)
+    assert await texts(log) == ["text 1", "text 2", "text 3"]
+
+
+async def test_event_ids_are_remembered_for_at_least_a_week(log: Log) -> None:
+    lease = Lease(log, "router", "me")
+    assert await lease.acquire()
+    now = now_ms()
+    writer = Writer(log, lease)
+    await writer.guard(["a"], now)
+    await writer.commit(at=now, event_ids=["a"])
+    assert await writer.guard(["a", "b"], now + SEEN_PERIOD_MS - 1) == {"a"}
+    await writer.close()
+
+
+async def test_a_refused_command_may_come_again(log: Log) -> None:
+    await configure(log)
+    worker = Worker(log)
+    async with working(worker):
+        await log.append(events.Take(operator="anna", session="1", event_id="t"))
+        await log.append(message(1))
+        await log.append(events.Take(operator="anna", session="1", event_id="t"))
+        await until(lambda: worker.desk.sessions and worker.desk.sessions["1"].holder == "anna")
+
+
+async def test_what_is_no_event_is_kept_and_reported(log: Log) -> None:
+    await configure(log)
+    await log.redis.xadd(log.keys.log, {"e": b"\x81\xa1t\xa7Unknown"})
+    await log.append(message(1))
+    worker = Worker(log)
+    async with working(worker):
+        await until(lambda: worker.applied == 3)
+    strays = [t for _, e in await journal(log) for t in e.told if isinstance(t, Stray)]
+    assert [s.event for s in strays] == [b"\x81\xa1t\xa7Unknown"]
+
+
+async def test_a_restart_goes_on_from_what_was_committed(log: Log) -> None:
+    await configure(log)
+    await log.append(events.SetDuty(operator="anna", duty="online", event_id="d"))
+    await log.append(message(1))
+    first = Worker(log)
+    async with working(first):
+        await until(lambda: first.desk.sessions and first.desk.sessions["1"].holder == "anna")
+    await log.append(message(2))
+    second = Worker(log)
+    async with working(second):
+        await until(lambda: second.applied == 1)
+        assert second.desk.sessions["1"].timers.keys() == {"offer"}
+        assert second.desk.operators["anna"].load == 1
+    assert await texts(log) == ["text 1", "text 2"]
+
+
+async def test_one_of_two_writes_and_the_other_takes_over(log: Log) -> None:
+    await configure(log)
+    one, other = Worker(log, lease_ttl=0.4), Worker(log, lease_ttl=0.4)
+    async with working(other):
+        async with working(one):
+            for number in range(20):
+                await log.append(message(number))
+            await until(lambda: one.applied + other.applied == 22)
+            assert 0 in (one.applied, other.applied)
+        await log.append(message(20))
+        await until(lambda: one.applied + other.applied == 23)
+    assert await texts(log) == [f"text {n}" for n in range(21)]
+
+
+async def test_a_writer_that_outlived_its_lease_cannot_commit(log: Log) -> None:
+    """What a process does that was stopped between reading and committing, and woke up too late."""
+    mine, theirs = Lease(log, "router", "mine"), Lease(log, "router", "theirs")
+    assert await mine.acquire()
+    writer = Writer(log, mine)
+    await writer.guard([], now_ms())
+    await log.redis.delete(mine.key)
+    assert await theirs.acquire()
+    with pytest.raises(LeaseLost):
+        await writer.commit(at=now_ms(), cursor="9-9", entry=Entry(at=1))
+    assert await journal(log) == []
+    assert await log.redis.get(log.keys.cursor) is None
+    with pytest.raises(LeaseLost):
+        await writer.guard([], now_ms())
+    await writer.close()
+
+
+async def test_a_lease_that_ran_out_and_is_nobodys_is_no_right_to_commit(log: Log) -> None:
+    mine = Lease(log, "router", "mine", ttl=0.05)
+    assert await mine.acquire()
+    writer = Writer(log, mine)
+    await writer.guard([], now_ms())
+    await until(lambda: _gone(log, mine.key))
+    with pytest.raises(LeaseLost):
+        await writer.commit(at=now_ms(), entry=Entry(at=1))
+    await writer.close()
+
+
+async def _gone(log: Log, key: str) -> bool:
+    return not await log.redis.exists(key)
+
+
+async def test_redis_away_is_said_and_everything_goes_on_when_it_is_back(own_redis: RedisServer) -> None:
+    log = Log(connect(own_redis.url), "away")
+    await configure(log)
+    worker = Worker(log, lease_ttl=0.5)
+    async with working(worker):
+        await log.append(message(1))
+        await until(lambda: worker.applied == 3)
+        own_redis.kill()
+        with pytest.raises(Unavailable):
+            await log.append(message(2))
+        own_redis.start()
+        await until(lambda: _appends(log, message(2)))
+        await until(lambda: _has(log, ["text 1", "text 2"]))
+    await log.close()
+
+
+async def _appends(log: Log, event: events.Event) -> bool:
+    try:
+        await log.append(event)
+    except Unavailable:
+        return False
+    return True
+
+
+async def _has(log: Log, expected: list[str]) -> bool:
+    try:
+        return await texts(log) == expected
+    except Unavailable:
+        return False
+
+
+async def test_too_many_waiting_appends_are_refused(log: Log) -> None:
+    log._appender._limit = 10
+    outcomes = await asyncio.gather(*(log.append(message(n)) for n in range(20)), return_exceptions=True)
+    assert sum(isinstance(o, Unavailable) for o in outcomes) == 10
+    assert len(await log.read_log("0", 100, 0)) == 10
+
+
+async def test_trimming_stays_behind_every_reader(log: Log) -> None:
+    ids = [await log.append(message(n)) for n in range(300)]
+    await log.trim(-60_000, 0, ids[100], "0")
+    left = await log.read_log("0", 1000, 0)
+    assert left[-1][0] == ids[-1]
+    assert id_key(left[0][0]) <= id_key(ids[100])
+    assert len(left) < 300
+
+
+async def test_a_cancelled_worker_stops(log: Log) -> None:
+    """A cancellation at any moment ends the worker: no layer below may swallow it."""
+    await configure(log)
+    for number in range(40):
+        task = asyncio.create_task(Worker(log).run())
+        for step in range(number % 8):
+            await log.append(message(number * 100 + step))
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        assert task.cancelled()
+        await log.redis.delete(Lease(log, "router", "").key)
