@@ -185,7 +185,7 @@ async def _hash(password: str) -> str:
     return await _in_thread(_HASHER.hash, _normal(password))
 
 
-def _verify(kept: str, password: str) -> bool:
+def _verify(kept: str, password: bytes) -> bool:
     try:
         return _HASHER.verify(kept, password)
     except (VerificationError, InvalidHashError):

@@ -1,0 +1,224 @@
+"""What only the SQLite store promises: several processes, time limits, and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from crm.errors import Unavailable, UnsupportedQuery
+from crm.ports import Write
+from storage import sqlite_thread
+from storage.filters import compile_filter
+from storage.narrow import narrow, order_by
+from storage.sqlite import SqliteStore
+from storage.sqlite_thread import SqliteThread
+
+
+async def test_what_was_written_survives_kill_9(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, signal, sys
+from storage.sqlite import SqliteStore
+from crm.ports import Write
+async def main():
+    store = SqliteStore(sys.argv[1])
+    await store.open()
+    for n in range(20):
+        await store.write([Write.insert("messages", {"_id": str(n), "text": f"word{n}"})])
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    path = tmp_path / "store.sqlite"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, path)
+    assert await process.wait() == -9
+    store = SqliteStore(path)
+    await store.open()
+    assert await store.count("messages", {}) == 20
+    assert len(await store.search("word1", filter={})) == 11
+    await store.close()
+
+
+async def test_a_batch_is_all_or_nothing(sqlite: SqliteStore) -> None:
+    with pytest.raises(UnsupportedQuery):
+        await sqlite.write(
+            [
+                Write.insert("things", {"_id": "1", "text": "x"}),
+                Write.update("things", {"_id": "1"}, {"$inc": {"text": 1}}),
+            ]
+        )
+    assert await sqlite.count("things", {}) == 0
+    with pytest.raises(TypeError):
+        await sqlite.write(
+            [Write.insert("things", {"_id": "1"}), Write.insert("things", {"_id": "2", "x": object()})]
+        )
+    assert await sqlite.count("things", {}) == 0
+
+
+async def test_two_stores_on_one_file(tmp_path: Path) -> None:
+    stores = [SqliteStore(tmp_path / "store.sqlite") for _ in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+
+    async def work(store: SqliteStore, name: str) -> None:
+        for n in range(30):
+            await store.write(
+                [
+                    Write.insert("messages", {"_id": f"{name}{n}", "text": "hello"}),
+                    Write.upsert("counters", {"_id": "all"}, {"$inc": {"n": 1}}),
+                ]
+            )
+
+    await asyncio.gather(*(work(store, str(i)) for i, store in enumerate(stores)))
+    for store in stores:
+        assert await store.get("counters", "all") == {"_id": "all", "n": 90}
+        assert await store.count("messages", {}) == 90
+        await store.close()
+
+
+async def test_a_locked_file_is_unavailable_and_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(path, timeout=0.2)
+    await store.open()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable):
+        await store.write([Write.insert("things", {"_id": "1"})])
+    assert await store.count("things", {}) == 0
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.write([Write.insert("things", {"_id": "1"})]) == 1
+    await store.close()
+
+
+async def test_reads_do_not_wait_for_a_long_write(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await store.write([Write.insert("things", {"_id": "1"})])
+    begun, end = threading.Event(), threading.Event()
+
+    def long(db: sqlite3.Connection) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        begun.set()
+        end.wait(10)
+        db.execute("ROLLBACK")
+
+    writing = asyncio.create_task(store._writes.run(long))
+    await asyncio.to_thread(begun.wait, 10)
+    assert await store.count("things", {}) == 1
+    end.set()
+    await writing
+    await store.close()
+
+
+async def test_a_call_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
+    thread = SqliteThread(tmp_path / "x.sqlite", 0.1, read_only=True)
+    await thread.open()
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(Unavailable):
+        await thread.run(lambda db: db.execute(endless).fetchone())
+    assert await thread.run(lambda db: db.execute("SELECT 1").fetchone()[0]) == 1
+    await thread.close()
+
+
+async def test_a_call_that_nobody_waits_for_is_not_begun(tmp_path: Path) -> None:
+    thread = SqliteThread(tmp_path / "x.sqlite", 5, read_only=False)
+    await thread.open()
+    hold, done = threading.Event(), []
+    first = asyncio.create_task(thread.run(lambda _: hold.wait(10)))
+    second = asyncio.create_task(thread.run(lambda _: done.append(2)))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    hold.set()
+    assert await first
+    await thread.run(lambda _: done.append(3))
+    assert done == [3]
+    await thread.close()
+
+
+async def test_calls_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_thread, "MAX_WAITING", 3)
+    thread = SqliteThread(tmp_path / "x.sqlite", 5, read_only=False)
+    await thread.open()
+    hold = threading.Event()
+    tasks = [asyncio.create_task(thread.run(lambda _: hold.wait(10))) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="too many"):
+        await thread.run(lambda _: None)
+    hold.set()
+    assert await asyncio.gather(*tasks) == [True] * 3
+    await thread.close()
+
+
+async def test_closing_finishes_what_waits_and_ends_the_threads(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    await store.open()
+    last = asyncio.create_task(store.write([Write.insert("things", {"_id": "1"})]))
+    await asyncio.sleep(0)
+    await store.close()
+    assert await last == 1
+    with pytest.raises(Unavailable):
+        await store.count("things", {})
+    await store.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("store")]
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(Unavailable):
+        await SqliteStore(path).open()
+
+
+async def test_the_file_is_for_its_owner_only(sqlite: SqliteStore) -> None:
+    assert sqlite.path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_update_that_breaks_a_unique_index_is_left_out(sqlite: SqliteStore) -> None:
+    await sqlite.write([Write.insert("messages", {"_id": id, "source": id}) for id in ("1", "2")])
+    assert await sqlite.write([Write.update("messages", {"_id": "2"}, {"$set": {"source": "1"}})]) == 0
+    assert await sqlite.get("messages", "2") == {"_id": "2", "source": "2"}
+
+
+@pytest.mark.parametrize(
+    ("collection", "filter", "index"),
+    [
+        ("messages", {"session": "1", "seq": {"$lt": 5}}, "messages_session_seq"),
+        ("messages", {"customer": "c", "at": {"$lte": 5}}, "messages_customer_at_session_seq"),
+        ("messages", {"source": {"$in": ["a", "b"]}}, "messages_source"),
+        ("messages", {"sent_as": "a"}, "messages.sent_as_value"),
+        ("messages", {"$or": [{"source": "a"}, {"session": "b"}]}, "messages_source"),
+        ("messages", {"chat": "a", "delivery": {"$in": ["sent"]}}, "messages_chat_delivery"),
+        ("sessions", {"$and": [{"line": {"$in": ["a"]}}, {"status": "closed"}]}, "sessions_"),
+        ("decisions", {"session": "1"}, "decisions_session_at"),
+    ],
+)
+async def test_the_usual_queries_use_an_index(
+    sqlite: SqliteStore, collection: str, filter: dict[str, object], index: str
+) -> None:
+    compile_filter(filter)
+    narrowed = narrow(collection, filter)
+    sql = f"EXPLAIN QUERY PLAN SELECT doc FROM {collection}{narrowed.where}"
+
+    def plan(db: sqlite3.Connection) -> str:
+        return " | ".join(row[3] for row in db.execute(sql, narrowed.parameters))
+
+    found = await sqlite._reads.run(plan)
+    assert index in found
+    assert f"SCAN {collection}" not in found
+
+
+async def test_pages_of_a_thread_are_not_sorted(sqlite: SqliteStore) -> None:
+    order = order_by([("at", -1), ("session", -1), ("seq", -1)])
+    narrowed = narrow("messages", {"customer": "c", "at": {"$lte": 5}})
+    sql = f"EXPLAIN QUERY PLAN SELECT doc FROM messages{narrowed.where}{order}"
+
+    def plan(db: sqlite3.Connection) -> str:
+        return " | ".join(row[3] for row in db.execute(sql, narrowed.parameters))
+
+    assert "TEMP B-TREE" not in await sqlite._reads.run(plan)
