@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError
 
 from crm.errors import LeaseLost, Unavailable
 from router.events import Event, encode_event
@@ -58,8 +58,6 @@ async def reaching(what: str, seconds: float = COMMAND_TIMEOUT) -> AsyncIterator
     try:
         async with asyncio.timeout(seconds):
             yield
-    except WatchError as error:
-        raise LeaseLost("another process writes this desk now") from error
     except (RedisError, OSError, TimeoutError) as error:
         raise Unavailable(f"Redis does not answer ({what}): {type(error).__name__}") from error
 
@@ -256,14 +254,18 @@ class Log:
         return [(id, decode_delivery(fields[b"e"])) for _, id, fields in rows]
 
     async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
-        """Marks deliveries as being sent, before the first byte leaves. Raises ``LeaseLost``."""
-        pipe: Any
-        async with reaching("outbox"), self.redis.pipeline(transaction=True) as pipe:
-            await self._check(pipe, lease)
-            pipe.multi()
-            pipe.sadd(self.keys.sending(channel), *ids)
-            pipe.pexpire(lease.key, lease.ttl_ms)
-            await pipe.execute()
+        """Marks deliveries as being sent, before the first byte leaves, and renews the lease.
+        Raises ``LeaseLost``."""
+        # A script and no WATCH: the keeper of the lease renews it meanwhile, which is a change.
+        script = (
+            "if redis.call('get',KEYS[1])~=ARGV[1] then return 0 end "
+            "redis.call('pexpire',KEYS[1],ARGV[2]) redis.call('sadd',KEYS[2],unpack(ARGV,3)) return 1"
+        )
+        keys = (lease.key, self.keys.sending(channel))
+        async with reaching("outbox"):
+            ours = await self._run("EVAL", script, 2, *keys, lease.token, lease.ttl_ms, *ids)
+        if not ours:
+            raise LeaseLost("another process sends for this channel now")
 
     async def sending(self, channel: str) -> set[str]:
         """Stream ids of deliveries that were being sent when somebody stopped in the middle."""
@@ -370,12 +372,6 @@ class Log:
         """The two generations of remembered event ids at this time, the newer first."""
         generation = at // SEEN_PERIOD_MS
         return self.keys.seen(generation), self.keys.seen(generation - 1)
-
-    async def _check(self, pipe: Any, lease: Lease) -> None:
-        """Watches the lease: if it changes hands before EXEC, the transaction fails as a whole."""
-        await pipe.watch(lease.key)
-        if await pipe.get(lease.key) != lease.token.encode():
-            raise LeaseLost("another process writes this desk now")
 
     # ---------------------------------------------------------------- health and hints
 
