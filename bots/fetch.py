@@ -14,6 +14,7 @@ from crm.errors import NavbatError, Unavailable
 from crm.records import Media
 from router.events import Event, MediaStored, MessageEdited, MessageReceived
 from router.log import Log, now_ms
+from storage.media import TooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Fetcher:
                 async with self._slots:
                     key = await self._media.put(self._limited(job.media), job.media.name, job.media.mime)
                 return msgspec.structs.replace(job.media, key=key)
-            except Rejected as error:
+            except (Rejected, TooLarge) as error:
                 return msgspec.structs.replace(job.media, error=str(error))
             except TryLater as error:
                 wait = max(error.after, backoff.next())
