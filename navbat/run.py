@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,19 +170,20 @@ class Desk:
         if not self._roles & {"gateway", "receiver", "sender"}:
             return ""
         media = MediaStore(Path(self._config.data) / "media")
-        channels = await self._open_channels() if self._roles & {"receiver", "sender"} else []
+        channels = Channels(self._config if self._roles & {"receiver", "sender"} else None)
+        self._stack.push_async_callback(channels.close)
         routes: list[web.RouteDef] = []
-        starts = []
+        starts: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         if "sender" in self._roles:
             from bots.outbox import Sender
 
-            starts.append(("sender", Sender(log, channels, media).run))
+            starts.append(("sender", channels.opened_for(Sender(log, channels.all, media).run)))
         if "receiver" in self._roles:
             from bots.inbox import Receiver
 
-            receiver = Receiver(log, channels, media)
+            receiver = Receiver(log, channels.all, media)
             routes += receiver.routes()
-            starts.append(("receiver", receiver.run))
+            starts.append(("receiver", channels.opened_for(receiver.run)))
         if "gateway" in self._roles:
             from navbat.web import Files
             from router.gateway import Gateway
@@ -199,17 +200,6 @@ class Desk:
         url = await web_server.listen()
         self._stack.push_async_callback(web_server.stop_listening)
         return url
-
-    async def _open_channels(self) -> list[Channel]:
-        from bots import registry
-
-        channels = []
-        for name, settings in self._config.channels.items():
-            channel = registry.channel_type(settings.kind)(name, settings)
-            await channel.open()
-            self._stack.push_async_callback(channel.close)
-            channels.append(channel)
-        return channels
 
     async def _open_server(self, routes: list[web.RouteDef]) -> Server | None:
         """Its end comes after that of the parts behind it, so that these can still say good-bye."""
@@ -246,6 +236,37 @@ class Desk:
         gateway = f" gateway={url}" if url else ""
         roles = "" if self._whole else f" roles={','.join(r for r in ROLES if r in self._roles)}"
         print(f"ready{gateway}{roles} redis={redis} store={place.store_kind}", flush=True)
+
+
+class Channels:
+    """The configured channels. They are opened when the first part needs them, beside everything
+    else: an SDK may take seconds to import, and web hooks are accepted meanwhile."""
+
+    def __init__(self, config: Config | None) -> None:
+        from bots import registry
+
+        self.all: list[Channel] = [
+            registry.channel_type(settings.kind)(name, settings)
+            for name, settings in (config.channels if config else {}).items()
+        ]
+        self._opening = asyncio.Lock()
+        self._open: list[Channel] = []
+
+    def opened_for(self, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """``run``, once the channels are open."""
+
+        async def opened() -> None:
+            async with self._opening:
+                for channel in self.all[len(self._open) :]:
+                    await channel.open()
+                    self._open.append(channel)
+            await run()
+
+        return opened
+
+    async def close(self) -> None:
+        for channel in reversed(self._open):
+            await channel.close()
 
 
 async def announce(config: Config, log: Log, store: Store) -> None:
