@@ -165,7 +165,15 @@ def customer_of(chat: str) -> str:
     return "c" + hashlib.blake2b(chat.encode(), digest_size=8).hexdigest()
 
 
-MERGE_ORDER: dict[str, int] = {"": 0, "queued": 1, "unknown": 2, "failed": 2, "sent": 3, "delivered": 4, "read": 5}
+MERGE_ORDER: dict[str, int] = {
+    "": 0,
+    "queued": 1,
+    "unknown": 2,
+    "failed": 2,
+    "sent": 3,
+    "delivered": 4,
+    "read": 5,
+}
 """Delivery states only go up: receipts overtake each other on every channel. A resend starts
 again at ``queued`` and is the only step down."""
 

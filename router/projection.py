@@ -336,7 +336,11 @@ def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:
     yield Write.upsert(
         "customers",
         {"_id": customer.id},
-        {"$min": {"created_at": created_at}, "$setOnInsert": {"id": customer.id}},
+        {
+            "$min": {"created_at": created_at},
+            "$setOnInsert": {"id": customer.id},
+            "$addToSet": {"chats": seen.chat},
+        },
     )
     for identity in identities:
         yield Write.update("customers", {"_id": customer.id}, {"$addToSet": {"identities": identity}})

@@ -41,7 +41,8 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("holder", "opened_at")),
         Index(("chat", "opened_at")),
     ),
-    "customers": (Index(("phone",)), Index(("seen_at",))),
+    # `chats`: the keys of all chats in which this customer writes.
+    "customers": (Index(("chats",), many=True), Index(("phone",)), Index(("seen_at",))),
     "accounts": (),
     "audit": (Index(("at",)), Index(("session", "at")), Index(("operator", "at"))),
     "decisions": (Index(("session", "at")),),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crm.ports import Write
 from router import protocol
 from router.connection import QUEUE_FRAMES
 from router.log import Log
@@ -212,3 +213,32 @@ async def test_search_finds_what_this_login_may_read(desk: DeskInProcess) -> Non
     done = await anna.ask(protocol.GetThread, session="2")
     assert isinstance(done, Done)
     assert done.code == "no_right"
+
+
+async def test_who_writes_again_is_known_by_what_the_store_says(desk: DeskInProcess) -> None:
+    await desk.write("ali", "hi")
+    await until(lambda: _written(desk, 1))
+    (customer,) = await desk.store.find("customers", {"chats": "bot:ali"})
+    await desk.store.write(
+        [Write.update("customers", {"_id": customer["_id"]}, {"$set": {"name": "Mr Karimov"}})]
+    )
+    anna = await desk.login("anna")
+    await anna.ask(protocol.Close, session="1")
+    await desk.write("ali", "again")
+    await until(lambda: "2" in desk.worker.desk.sessions)
+    session = desk.worker.desk.sessions["2"]
+    assert (session.name, session.customer) == ("Mr Karimov", customer["_id"])
+
+
+async def test_an_outgoing_session_starts_with_a_known_customer_only(desk: DeskInProcess) -> None:
+    await desk.write("ali", "hi")
+    await until(lambda: _written(desk, 1))
+    anna = await desk.login("anna")
+    done = await anna.ask(protocol.Start, chat="bot:ali", line="sales", text="hello")
+    assert (done.code, done.params) == ("duplicate_chat", {"session": "1"})
+    await anna.ask(protocol.Close, session="1")
+    assert (await anna.ask(protocol.Start, chat="bot:nobody", line="sales")).code == "no_such_chat"
+    done = await anna.ask(protocol.Start, chat="bot:ali", line="sales", text="hello")
+    assert (done.code, done.session) == ("", "2")
+    session = desk.worker.desk.sessions["2"]
+    assert (session.status, session.holder) == ("answered", "anna")
