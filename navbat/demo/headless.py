@@ -129,9 +129,9 @@ async def drive(house: House, seconds: int) -> bool:
         customers = await _write_all(street, ledger, seconds)
         took = time.perf_counter() - since
         await _settle(ledger, store)
-        verdict = await _verdict(ledger, store)
-        print(_summary(ledger, verdict, customers, took), flush=True)
-        return verdict.good
+        balance = await verdict(ledger, store)
+        print(_summary(ledger, balance, customers, took), flush=True)
+        return balance.good
     finally:
         for task in work:
             task.cancel()
@@ -204,7 +204,8 @@ class Verdict(msgspec.Struct):
         return not (self.lost or self.duplicated or self.disordered)
 
 
-async def _verdict(ledger: Ledger, store: Store) -> Verdict:
+async def verdict(ledger: Ledger, store: Store) -> Verdict:
+    """What was acknowledged, shown, accepted and delivered, against what the store holds."""
     documents = await store.find(
         "messages",
         {"direction": {"$in": ["in", "out"]}},

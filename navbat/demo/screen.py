@@ -12,9 +12,12 @@ from console.link import Credentials
 from console.settings import Shelf
 
 HINT = (
-    "You are the operator “demo”, on duty beside nodira and timur. "
-    "t takes the offered conversation, then write and press Enter. "
-    "n: who waits longest · c: close · x: transfer · i: note · F1: all keys · Ctrl+Q: leave"
+    "You are “demo”, on duty with nodira and timur.\n"
+    "t  take what is offered\n"
+    "⏎  write, and again to send\n"
+    "n  go to who waits longest\n"
+    "c  close · x transfer · i note\n"
+    "F1 all keys · ^Q leave the demo"
 )
 
 

@@ -33,12 +33,12 @@ PATIENCE = (45.0, 75.0)
 class Customer:
     """One person with one story."""
 
-    def __init__(self, street: Street, number: int, story: Story, picture: Media) -> None:
+    def __init__(self, street: Street, number: int, name: str, story: Story, picture: Media) -> None:
         self.chat = f"c{number}"
+        self.name = name
         self._street = street
         self._story = story
         self._picture = picture
-        name = random.choice(NAMES[story.language])
         self._author = Author(id=self.chat, name=name, language=story.language)
         self._ids = itertools.count(1)
         self._last = ""
@@ -117,10 +117,17 @@ class Town:
             stories = _shuffled()
             for number in itertools.count(1):
                 await self._room.acquire()
-                customer = Customer(self._street, number, next(stories), self._picture)
+                story = next(stories)
+                customer = Customer(self._street, number, self._name(story), story, self._picture)
                 self._here[customer.chat] = customer
                 group.create_task(self._visit(customer), name=f"demo-{customer.chat}")
                 await asyncio.sleep(0.3 if number < FIRST else random.uniform(*ARRIVES))
+
+    def _name(self, story: Story) -> str:
+        """One that nobody has who is here now, if there is one."""
+        taken = {customer.name for customer in self._here.values()}
+        names = NAMES[story.language]
+        return random.choice([name for name in names if name not in taken] or names)
 
     async def _visit(self, customer: Customer) -> None:
         await customer.live()
