@@ -61,7 +61,7 @@ HELLO_TIMEOUT = 15.0
 SILENCE = 600.0
 """Seconds without a frame after which a connection is given up."""
 PRESENCE = 3 * HEARTBEAT
-PRESENT_EVERY = 10.0
+PRESENT_EVERY = 5.0
 FLUSH_EVERY = 0.1
 """Lists and counters go out ten times a second at most."""
 MAX_CONNECTIONS = 5000
@@ -84,8 +84,9 @@ class Gateway:
         self._logins = Logins(store)
         self._sockets: dict[Connection, asyncio.Task[None]] = {}
         self._ready = asyncio.Event()
-        self._following_since = 0.0
         self.down: list[str] = []
+        """Channels and parts that do not work now, by name."""
+        self._lag = 0
 
     def routes(self) -> Sequence[web.RouteDef]:
         return [web.get("/ws", self._serve)]
@@ -130,7 +131,6 @@ class Gateway:
                 self.down = []
                 while True:
                     entries = await self._log.read_journal(self.picture.position, 64, block_ms=1000)
-                    self._following_since = time.monotonic()
                     for id, entry in entries:
                         await self._take_up(id, entry)
             except Unavailable as error:
@@ -233,7 +233,7 @@ class Gateway:
             self.broadcast.flush()
 
     async def _beat(self) -> None:
-        """Tells the desk whose consoles answer, and how this gateway does."""
+        """Tells the desk whose consoles answer and how this gateway does; hears how the others do."""
         while True:
             try:
                 await self._present(self._alive())
@@ -243,7 +243,10 @@ class Gateway:
                     "at": now_ms(),
                 }
                 await self._log.report(f"gateway:{self._server}", msgspec.json.encode(fields), ttl=30)
+                self.down = troubled(await self._log.reports())
+                self._lag = await self._log.behind()
             except Unavailable:
+                self.down = ["redis"]
                 logger.warning("presence was not told: redis does not answer")
             await asyncio.sleep(PRESENT_EVERY)
 
@@ -383,15 +386,11 @@ class Gateway:
                 return
             connection.heard_at = now_ms()
             if isinstance(frame, Ping):
-                connection.send(Pong(at=frame.at, now=now_ms(), lag=self._lag(), down=self.down))
+                connection.send(Pong(at=frame.at, now=now_ms(), lag=self._lag, down=self.down))
             elif isinstance(frame, Typing):
                 await self._requests.typing(connection, frame)
             else:
                 await self._requests.handle(connection, frame)
-
-    def _lag(self) -> int:
-        """Milliseconds since the journal was last heard, beyond its normal waiting."""
-        return max(0, int((time.monotonic() - self._following_since - 1.2) * 1000))
 
 
 async def _receive(socket: web.WebSocketResponse) -> ClientFrame | None:
@@ -412,6 +411,18 @@ async def _bye(socket: web.WebSocketResponse, bye: Bye) -> None:
         await socket.close()
     except OSError:
         logger.info("a client went before it was told why")
+
+
+def troubled(reports: dict[str, bytes]) -> list[str]:
+    """Who says of himself that he is in trouble, and ``router`` when nobody writes the desk."""
+    found, written = set(), False
+    for name, raw in reports.items():
+        report = msgspec.json.decode(raw)
+        kind, _, part = name.partition(":")
+        if kind in ("channel", "out") and report.get("trouble"):
+            found.add(part)
+        written = written or (kind == "router" and bool(report.get("active")))
+    return sorted(found) + ([] if written else ["router"])
 
 
 def configured(fields: dict[str, bytes]) -> LinesConfigured:

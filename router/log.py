@@ -392,6 +392,14 @@ class Log:
                 }
         return found
 
+    async def behind(self) -> int:
+        """The age in ms of the oldest log entry that no commit has passed; 0 when there is none."""
+        async with reaching("lag"):
+            cursor = await self._run("GET", self.keys.cursor)
+            after = f"({cursor.decode()}" if cursor else "-"
+            found = _entries(await self._run("XRANGE", self.keys.log, after, "+", "COUNT", 1))
+        return max(0, now_ms() - id_key(found[0][0].decode())[0]) if found else 0
+
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``."""
         async with reaching("lag"):

@@ -242,3 +242,13 @@ async def test_an_outgoing_session_starts_with_a_known_customer_only(desk: DeskI
     assert (done.code, done.session) == ("", "2")
     session = desk.worker.desk.sessions["2"]
     assert (session.status, session.holder) == ("answered", "anna")
+
+
+async def test_the_heartbeat_says_what_does_not_work(desk: DeskInProcess) -> None:
+    await until(lambda: desk.gateway.down == [], 20)
+    await desk.log.report("channel:bot", b'{"trouble":"token refused"}')
+    await until(lambda: desk.gateway.down == ["bot"], 20)
+    anna = await desk.login("anna")
+    await anna.send(protocol.Ping(at=7))
+    pong = await anna.until(protocol.Pong)
+    assert (pong.at, pong.down) == (7, ["bot"])
