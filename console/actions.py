@@ -170,10 +170,3 @@ def footer(situation: Situation, count: int = 6) -> list[Action]:
     """The actions that matter most now, the heaviest first."""
     fitting = [a for a in ACTIONS if a.weight and situation.focus in a.where and a.applies(situation)]
     return sorted(fitting, key=lambda a: -a.weight)[:count]
-
-
-def bound_to(key: str, situation: Situation) -> Action | None:
-    """The action a key means here: those of the focused area first."""
-    meant = [a for a in ACTIONS if key in a.keys and a.applies(situation)]
-    meant.sort(key=lambda a: situation.focus not in a.where)
-    return meant[0] if meant else None

@@ -49,9 +49,9 @@ class Heard(Posted):
 class Console(Shell):
     """The operator's console."""
 
+    TITLE = "navbat"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    Screen { background: $background; }
     ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
     Toast { width: 50; background: $panel; }
     """

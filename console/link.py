@@ -269,7 +269,8 @@ class Link:
                 self._tell(Disconnected(reason, pause))
                 self._again.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._again.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._again.wait()
                 wait = min(wait * 2, LONGEST_WAIT)
 
     async def _attempt(self) -> tuple[str, wire.Bye | None]:
@@ -289,7 +290,8 @@ class Link:
             return type(error).__name__, None
         finally:
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
-                await asyncio.wait_for(socket.close(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await socket.close()
 
     async def _converse(self, socket: ClientWebSocketResponse) -> tuple[str, wire.Bye | None]:
         known = self.credentials
@@ -304,7 +306,8 @@ class Link:
             watch=list(self.watch),
         )
         await socket.send_bytes(wire.encode_frame(hello))
-        first = await asyncio.wait_for(self._read(socket), CONNECT_TIMEOUT)
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            first = await self._read(socket)
         if isinstance(first, wire.Bye):
             return first.code, first
         if not isinstance(first, wire.Welcome):

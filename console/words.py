@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 
+from crm.text import one_line
+
 LANGUAGES = {"en": "English", "ru": "Русский", "uz": "O‘zbekcha"}
 """Code -> the language's own name, which is the same in every language."""
 
@@ -57,7 +59,7 @@ class Words:
 
     def maybe(self, key: str, fallback: str) -> str:
         """A name that the gateway gives by a word which may be newer than this catalogue."""
-        return self._texts.get(key, fallback)
+        return self._texts.get(key) or one_line(fallback, 40)
 
     # -------------------------------------------------------------- times
 

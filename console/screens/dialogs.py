@@ -29,14 +29,14 @@ class Dialog(ModalScreen[str | None]):
         & .box {
             width: 72; max-width: 96%; height: auto; max-height: 90%; padding: 0 1;
             background: $surface; border: round $rule; border-title-color: $foreground;
-            border-title-style: bold; border-subtitle-color: $foreground 50%;
+            border-title-style: bold; border-subtitle-color: $faint;
         }
         & Input { border: none; height: 1; padding: 0 1; background: $panel; margin: 0 0 1 0; }
         & Input:focus { border: none; }
         & OptionList { border: none; height: auto; max-height: 14; background: $surface; padding: 0; }
         & OptionList:focus { border: none; }
         & .hint { color: $faint; height: auto; }
-        & .body { height: auto; max-height: 24; }
+        & .body { height: auto; max-height: 24; scrollbar-size-vertical: 1; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]

@@ -22,7 +22,7 @@ class LoginScreen(Screen[None]):
     DEFAULT_CSS = """
     LoginScreen {
         align: center middle; background: $background;
-        & Vertical { width: 52; max-width: 96%; height: auto; padding: 1 3; border: round $rule; }
+        & Vertical { width: 66; max-width: 96%; height: auto; padding: 1 3; border: round $rule; }
         & .brand { color: $primary; text-style: bold; text-align: center; }
         & .motto { color: $faint; text-align: center; margin-bottom: 1; }
         & Input { border: none; height: 1; background: $panel; margin-bottom: 1; padding: 0 1; }

@@ -11,11 +11,13 @@ from console.screens.dialogs import ShowScreen
 from console.screens.search import Found, SearchScreen
 from console.shell import shell
 from console.words import Words, hour
+from console.wrap import wrap
 from crm.records import Message
 from crm.text import clean, one_line
 from router import protocol as wire
 
 PAGE = 50
+HELP_WIDTH = 54
 JUMP_PAGE = 200
 JUMP_PAGES = 60
 """Pages loaded at most to reach a found message: twelve thousand messages."""
@@ -244,8 +246,11 @@ def help_text(words: Words) -> Text:
         for action in ACTIONS:
             if action.group == group:
                 keys = " ".join(shown_key(key) for key in action.keys) or "^P"
-                text.append(f"  {keys:<13}", "bold")
-                text.append(f"{words(f'action.{action.id}')} ")
-                text.append(f"– {words(f'help.{action.id}')}\n", "dim")
+                text.append(f"{keys:<11} ", "bold")
+                name = words(f"action.{action.id}")
+                first, *rest = wrap(f"{name} – {words(f'help.{action.id}')}", HELP_WIDTH)
+                text.append(first[: len(name)])
+                text.append(first[len(name) :] + "\n", "dim")
+                text.append("".join(f"{'':<12}{line}\n" for line in rest), "dim")
         text.append("\n")
     return text

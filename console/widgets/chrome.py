@@ -58,8 +58,8 @@ class Painted(Widget):
 def spread(
     left: list[Span], right: list[Span], width: int, fill: str = " ", style: str = "text"
 ) -> list[Span]:
-    """``left`` and ``right`` at the two ends of ``width`` cells; ``right`` goes first when there is
-    no room, then the end of ``left`` is cut."""
+    """``left`` and ``right`` at the two ends of ``width`` cells. Where there is no room for both,
+    ``right`` is left out, and then the end of ``left`` is cut."""
     used = sum(cell_len(text) for _, text in left)
     tail = sum(cell_len(text) for _, text in right)
     if used + tail + 1 > width:
@@ -101,7 +101,9 @@ class TopBar(Painted):
             ]
         if app.lag > 2_000:
             left += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(app.lag)))]
-        return spread(left, self._link(), self.size.width)
+        right = self._link()
+        room = self.size.width - sum(cell_len(text) for _, text in right) - 1
+        return spread(spread(left, [], room), right, self.size.width)
 
     def _duty(self) -> list[Span]:
         app = shell(self)

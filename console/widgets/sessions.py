@@ -206,7 +206,7 @@ class SessionList(ScrollView, can_focus=True):
     def _first(self, view: SessionView, width: int) -> list[tuple[str, str]]:
         picture = shell(self).picture
         state, time = self._time(view)
-        right = f"{KINDS.get(view.kind, view.kind[:2].upper())} "
+        right = f"{KINDS.get(view.kind, one_line(view.kind, 8)[:2].upper())} "
         clock = f"{time:>6}"
         lead = "!" if picture.is_offered(view) else ""
         pin = "^" if view.pinned else ""

@@ -91,7 +91,7 @@ class Seat:
 
     def text(self) -> str:
         """Everything on the screen, as plain text."""
-        width, height = self.app.size
+        height = self.app.size.height
         strips = self.app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in strip) for strip in strips[:height])
 
@@ -108,7 +108,11 @@ class Clock:
 
 @asynccontextmanager
 async def seated(
-    gateway: FakeGateway, *, size: tuple[int, int] = (120, 36), clock: Clock | None = None, token: str = "token-1"
+    gateway: FakeGateway,
+    *,
+    size: tuple[int, int] = (120, 36),
+    clock: Clock | None = None,
+    token: str = "token-1",
 ) -> AsyncIterator[Seat]:
     """A console signed in at the gateway, with the snapshot on screen."""
     app = Console(gateway.url, Credentials(token=token), shelf=Shelf(), zone=UTC, clock=clock or Clock())

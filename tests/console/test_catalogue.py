@@ -104,7 +104,9 @@ def test_twelve_months(language: str) -> None:
     assert len(texts(language)["day.months"].split()) == 12
 
 
-@pytest.mark.parametrize(("locale", "code"), [("ru_RU.UTF-8", "ru"), ("uz_UZ", "uz"), ("C", "en"), ("de_DE", "en")])
+@pytest.mark.parametrize(
+    ("locale", "code"), [("ru_RU.UTF-8", "ru"), ("uz_UZ", "uz"), ("C", "en"), ("de_DE", "en")]
+)
 def test_the_locale_chooses(monkeypatch: pytest.MonkeyPatch, locale: str, code: str) -> None:
     monkeypatch.setenv("LC_ALL", locale)
     assert preferred() == code

@@ -9,7 +9,17 @@ from contextlib import asynccontextmanager
 import pytest
 
 from console import link as links
-from console.link import Arrived, Beat, Connected, Credentials, Disconnected, Link, LinkEvent, Refused, normal_url
+from console.link import (
+    Arrived,
+    Beat,
+    Connected,
+    Credentials,
+    Disconnected,
+    Link,
+    LinkEvent,
+    Refused,
+    normal_url,
+)
 from console.model import Picture
 from crm.errors import NavbatError, Unavailable
 from crm.errors import Refused as Declined
@@ -47,7 +57,9 @@ class Owner:
 
 
 @asynccontextmanager
-async def linked(gateway: FakeGateway, credentials: Credentials | None = None) -> AsyncIterator[tuple[Link, Owner]]:
+async def linked(
+    gateway: FakeGateway, credentials: Credentials | None = None
+) -> AsyncIterator[tuple[Link, Owner]]:
     owner = Owner()
     link = owner.link = Link(gateway.url, credentials or Credentials(token="token-1"), owner)
     task = asyncio.create_task(link.run())
@@ -77,14 +89,15 @@ async def test_a_reconnect_resumes_without_a_gap(gateway: FakeGateway) -> None:
 
 
 async def test_a_command_without_an_answer_is_repeated_with_the_same_id(gateway: FakeGateway) -> None:
-    async with linked(gateway) as (link, owner):
+    async with linked(gateway) as (link, _owner):
         gateway.silent.add(wire.Say)
         done = link.send(wire.Say(rid=0, id="once", session="10", text="hi"))
         await gateway.expect(wire.Say)
         assert link.unsent == 1
         gateway.silent.clear()
         await gateway.cut()
-        answer = await asyncio.wait_for(done, 5)
+        async with asyncio.timeout(5):
+            answer = await done
         assert answer.message == "10-5"
         assert [frame.id for frame in frames(gateway, wire.Say)] == ["once", "once"]
         assert len(gateway.messages["10"]) == 5
@@ -97,12 +110,13 @@ async def test_commands_given_while_away_leave_in_order(gateway: FakeGateway) ->
         await owner.until(lambda: owner.count(Disconnected))
         sent = [link.send(wire.Say(rid=0, id=f"c{n}", session="10", text=str(n))) for n in range(20)]
         assert link.unsent == 20
-        await asyncio.wait_for(asyncio.gather(*sent), 5)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*sent)
         assert [frame.text for frame in frames(gateway, wire.Say)] == [str(n) for n in range(20)]
 
 
 async def test_too_many_unsent_commands_are_refused_at_once(gateway: FakeGateway) -> None:
-    async with linked(gateway) as (link, owner):
+    async with linked(gateway) as (link, _owner):
         gateway.silent.add(wire.Note)
         for n in range(links.MAX_UNSENT):
             link.send(wire.Note(rid=0, id=f"n{n}", session="10", text="x"))
@@ -152,7 +166,7 @@ async def test_the_heartbeat_measures_and_three_missed_end_it(
 
 
 async def test_reads_fail_when_the_connection_breaks(gateway: FakeGateway) -> None:
-    async with linked(gateway) as (link, owner):
+    async with linked(gateway) as (link, _owner):
         gateway.deaf = True
         read = asyncio.create_task(link.request(wire.GetThread(rid=0, session="10"), wire.Page))
         await gateway.expect(wire.GetThread)
@@ -162,7 +176,7 @@ async def test_reads_fail_when_the_connection_breaks(gateway: FakeGateway) -> No
 
 
 async def test_a_refused_read_carries_its_code(gateway: FakeGateway) -> None:
-    async with linked(gateway) as (link, owner):
+    async with linked(gateway) as (link, _owner):
         with pytest.raises(Declined) as caught:
             await link.request(wire.GetStatus(rid=0), wire.StatusReport)
         assert caught.value.code == "unavailable"

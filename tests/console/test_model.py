@@ -87,7 +87,9 @@ def test_a_stale_page_does_not_step_back() -> None:
     world = picture(session("10"))
     thread = world.thread("10")
     world.apply(wire.Changes(messages=[message("10", 2, "b", direction="out", delivery="delivered")]), NOW)
-    world.put_page("10", [message("10", 1, "a"), message("10", 2, "b", direction="out", delivery="queued")], more=True)
+    world.put_page(
+        "10", [message("10", 1, "a"), message("10", 2, "b", direction="out", delivery="queued")], more=True
+    )
     assert [(m.seq, m.delivery) for m in thread.own] == [(1, ""), (2, "delivered")]
     assert thread.more
 

@@ -45,8 +45,12 @@ def test_every_state_has_its_own_mark(state: str) -> None:
 def test_kinds() -> None:
     photo = Media(kind="photo", width=1280, height=960, size=212_000)
     assert "[photo 1280×960 212 kB]" in painted(kind="photo", media=[photo])
-    assert "[voice 0:12 31 kB]" in painted(kind="voice", media=[Media(kind="voice", duration=12, size=31_000)])
-    assert "[place 41.31110, 69.24000]" in painted(media=[Media(kind="location", latitude=41.3111, longitude=69.24)])
+    assert "[voice 0:12 31 kB]" in painted(
+        kind="voice", media=[Media(kind="voice", duration=12, size=31_000)]
+    )
+    assert "[place 41.31110, 69.24000]" in painted(
+        media=[Media(kind="location", latitude=41.3111, longitude=69.24)]
+    )
     assert "[contact Olga +998]" in painted(media=[Media(kind="contact", name="Olga", phone="+998")])
     assert "could not be fetched" in painted(media=[Media(kind="document", name="a.pdf", error="gone")])
     assert "unsupported" in painted(kind="unsupported", raw=b"{}")
@@ -70,9 +74,17 @@ def test_an_album_is_one_block() -> None:
 
 
 def test_links_carry_their_address_and_nothing_else_does() -> None:
-    spans = [span for line in message_lines(brush(), [message("10", 1, "see https://a.uz/x?y=1, ok")]) for span in line]
+    spans = [
+        span
+        for line in message_lines(brush(), [message("10", 1, "see https://a.uz/x?y=1, ok")])
+        for span in line
+    ]
     assert ("link https://a.uz/x?y=1", "https://a.uz/x?y=1") in spans
-    spans = [span for line in message_lines(brush(), [message("10", 1, "javascript:alert(1) file:///etc")]) for span in line]
+    spans = [
+        span
+        for line in message_lines(brush(), [message("10", 1, "javascript:alert(1) file:///etc")])
+        for span in line
+    ]
     assert not any(style.startswith("link") for style, _ in spans)
 
 
@@ -117,7 +129,13 @@ def test_sizes() -> None:
 
 def test_spans() -> None:
     words = Words("en")
-    assert [words.span(n * 1000) for n in (-5, 42, 725, 3600 * 3, 86_400 * 2)] == ["0:00", "0:42", "12:05", "3 h", "2 d"]
+    assert [words.span(n * 1000) for n in (-5, 42, 725, 3600 * 3, 86_400 * 2)] == [
+        "0:00",
+        "0:42",
+        "12:05",
+        "3 h",
+        "2 d",
+    ]
 
 
 def test_a_long_message_is_shown_whole() -> None:

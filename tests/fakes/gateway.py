@@ -123,7 +123,8 @@ class FakeGateway:
                 return frame
         future: asyncio.Future[wire.ClientFrame] = asyncio.get_running_loop().create_future()
         self._waiters.append((fits, future))
-        return await asyncio.wait_for(future, 5.0)
+        async with asyncio.timeout(5.0):
+            return await future
 
     def count(self, kind: type[Any]) -> int:
         return sum(isinstance(frame, kind) for frame in self.received)

@@ -1,0 +1,130 @@
+"""The linear mode: lines in, lines out, and never a control sequence."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from console.link import Credentials
+from console.plain import Plain, run_plain
+from console.settings import Shelf
+from console.words import Words
+from router import protocol as wire
+from tests.fakes.gateway import NOW, FakeGateway, message, session
+
+
+class Out(io.StringIO):
+    """A stream that says when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def flush(self) -> None:
+        self.written.set()
+
+
+class Talk:
+    """A running linear console: ``tell`` a line, ``hear`` until a text has come."""
+
+    def __init__(self, plain: Plain, out: Out, lines: asyncio.Queue[str | None]) -> None:
+        self.plain, self.out, self.lines = plain, out, lines
+
+    def tell(self, line: str) -> None:
+        self.lines.put_nowait(line + "\n")
+
+    async def hear(self, text: str) -> None:
+        async with asyncio.timeout(5):
+            while text not in self.out.getvalue():
+                self.out.written.clear()
+                await self.out.written.wait()
+
+
+@asynccontextmanager
+async def talking(gateway: FakeGateway, token: str = "token-1") -> AsyncIterator[Talk]:
+    out, lines = Out(), asyncio.Queue[str | None]()
+    plain = Plain(gateway.url, Credentials(token=token), Words("en"), out)
+    task = asyncio.create_task(plain.run(lines))
+    yield Talk(plain, out, lines)
+    lines.put_nowait(None)
+    async with asyncio.timeout(5):
+        await task
+
+
+async def test_a_day_in_lines(gateway: FakeGateway) -> None:
+    async with talking(gateway) as talk:
+        await talk.hear("Signed in as anna.")
+        await talk.hear("Offered: 12 Web visitor: Is the kettle in stock?")
+        talk.tell("list")
+        await talk.hear("10 Ali Karimov [sales] waiting for us")
+        talk.tell("say too early")
+        await talk.hear("Open a conversation first.")
+        talk.tell("take 12")
+        assert (await gateway.expect(wire.Take)).session == "12"
+        await talk.hear("Conversation 12 with Web visitor")
+        talk.tell("say 120 000")
+        await talk.hear("12 anna: 120 000 ·")
+        talk.tell("note shy")
+        assert (await gateway.expect(wire.Note)).text == "shy"
+        talk.tell("to bek")
+        assert (await gateway.expect(wire.Transfer)).to == "bek"
+        talk.tell("next")
+        await talk.hear("Conversation 10 with Ali Karimov")
+        talk.tell("pin")
+        assert (await gateway.expect(wire.Pin)).session == "10"
+        talk.tell("back lunch")
+        assert (await gateway.expect(wire.Return)).reason == "lunch"
+        talk.tell("skip 10")
+        assert (await gateway.expect(wire.Skip)).session == "10"
+        talk.tell("close")
+        assert (await gateway.expect(wire.Close)).session == "10"
+        talk.tell("duty break")
+        assert (await gateway.expect(wire.SetDuty)).duty == "break"
+        talk.tell("history")
+        talk.tell("fly")
+        await talk.hear("No such command: fly")
+        talk.tell("help")
+        await talk.hear("say TEXT")
+        await gateway.push(
+            messages=[message("11", 1, "yana")],
+            sessions=[session("11", rev=9, status="pending", holder="anna")],
+        )
+        await talk.hear("yana")
+
+
+async def test_a_refusal_is_said(gateway: FakeGateway) -> None:
+    gateway.refuse[wire.Take] = wire.Done(rid=0, code="held_by", params={"holder": "bek"})
+    async with talking(gateway) as talk:
+        await talk.hear("Signed in")
+        await talk.hear("Offered")
+        talk.tell("take 13")
+        await talk.hear("bek has it.")
+
+
+async def test_a_wrong_token_ends_with_one(gateway: FakeGateway) -> None:
+    out = Out()
+    plain = Plain(gateway.url, Credentials(token="stolen"), Words("en"), out)
+    async with asyncio.timeout(5):
+        assert await plain.run(asyncio.Queue()) == 1
+    assert "wrong" in out.getvalue()
+
+
+async def test_nothing_from_outside_controls_the_terminal(gateway: FakeGateway) -> None:
+    async with talking(gateway) as talk:
+        await talk.hear("Signed in")
+        evil = "\x1b]0;owned\x07\x1b[2J\u202eabc\x9b31m"
+        await gateway.push(
+            sessions=[session("10", rev=9, status="pending", holder="anna", name=evil)],
+            messages=[message("10", 9, evil + "END", at=NOW)],
+        )
+        await talk.hear("END")
+        assert not set(talk.out.getvalue()) & {"\x1b", "\x07", "\x9b", "\u202e"}
+
+
+def test_without_a_login_it_says_what_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_plain("", None, Shelf()) == 2
+    assert "NAVBAT_TOKEN" in capsys.readouterr().err

@@ -1,0 +1,200 @@
+"""What the main states look like, at the three sizes, with a frozen clock."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console.app import Console
+from console.link import Credentials
+from console.settings import Shelf
+from crm.records import Media
+from router import protocol as wire
+from tests.console.conftest import Clock, Seat, furnish
+from tests.fakes.gateway import NOW, FakeGateway, message
+
+SIZES = [(80, 24), (120, 36), (60, 30)]
+NAMES = ["80x24", "120x36", "60x30"]
+Look = Callable[..., bool]
+
+
+@pytest.fixture
+def far() -> Iterator[FakeGateway]:
+    """A gateway in a loop and thread of its own: the snapshot plug-in runs the app in one of its."""
+    gateway = furnish(FakeGateway())
+    gateway.messages["10"] += [
+        message("10", 5, media=[Media(kind="photo", width=1280, height=960, size=212_000)], kind="photo"),
+        message(
+            "10", 6, "120 000 so‘m", direction="out", author="anna", delivery="delivered", reply_text="narxi?"
+        ),
+        message("10", 7, "taken|operator=anna", direction="system", kind="system"),
+        message("10", 8, "yana savol", direction="out", author="anna", delivery="failed", error="blocked"),
+    ]
+    loop = asyncio.new_event_loop()
+    started, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with gateway.serve():
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(5)
+    yield gateway
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
+
+
+def look(
+    snap_compare: Look,
+    gateway: FakeGateway,
+    size: tuple[int, int],
+    does: Callable[[Seat], Awaitable[Any]],
+    **kept: Any,
+) -> None:
+    """Compares the screen after ``does`` with its picture. ``kept`` are the operator's settings."""
+    shelf = Shelf()
+    settings = shelf.load()
+    for name, value in kept.items():
+        setattr(settings, name, value)
+    shelf.save(settings)
+    app = Console(gateway.url, Credentials(token="token-1"), shelf=shelf, zone=UTC, clock=Clock())
+    app.animation_level = "none"
+
+    async def before(pilot: Pilot[int]) -> None:
+        seat = Seat(app, pilot)
+        await seat.until(
+            lambda: app.picture.lines and app.desk is not None and app.desk.ready and app.latency > 0
+        )
+        app.latency = 14.0
+        seat.desk.reply.cursor_blink = seat.desk.note.cursor_blink = False
+        await does(seat)
+        await pilot.pause()
+        seat.desk.sync_all()
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+async def opened(seat: Seat) -> None:
+    await seat.open("10")
+    await seat.until(lambda: seat.desk.card._card is not None)
+    await seat.until(lambda: not seat.app.picture.sessions["10"].unread)
+
+
+async def nothing(seat: Seat) -> None:
+    await seat.pilot.pause()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_the_lists(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    look(snap_compare, far, size, nothing)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_a_conversation(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    look(snap_compare, far, size, opened)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_writing_a_note(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    async def note(seat: Seat) -> None:
+        await opened(seat)
+        await seat.press("ctrl+n", *"ask about", "alt+enter", *"the iron")
+
+    look(snap_compare, far, size, note)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_an_offer(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    async def offer(seat: Seat) -> None:
+        await seat.open("12")
+        await seat.until(lambda: seat.desk.card._card is not None)
+        await seat.press("escape")
+
+    look(snap_compare, far, size, offer)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_a_failed_message_selected(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    async def failed(seat: Seat) -> None:
+        await opened(seat)
+        await seat.press("escape", "up")
+
+    look(snap_compare, far, size, failed)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_transfer(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    async def transfer(seat: Seat) -> None:
+        await opened(seat)
+        await seat.press("escape", "x")
+        for box in seat.app.screen.query("Input"):
+            box.cursor_blink = False  # type: ignore[attr-defined]
+
+    look(snap_compare, far, size, transfer)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_help(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    async def ask(seat: Seat) -> None:
+        await seat.press("f1")
+
+    look(snap_compare, far, size, ask)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_reconnecting_with_unsent_messages(
+    snap_compare: Look, far: FakeGateway, size: tuple[int, int]
+) -> None:
+    async def lost(seat: Seat) -> None:
+        await opened(seat)
+        assert seat.app.link is not None
+        far.silent.add(wire.Say)
+        seat.app.workers.cancel_group(seat.app, "link")
+        seat.app.link._online.clear()
+        seat.app.latency = -1.0
+        await seat.press(*"bormi?", "enter")
+        await seat.until(lambda: seat.app.unsent == 1)
+
+    look(snap_compare, far, size, lost)
+
+
+@pytest.mark.parametrize("language", ["ru", "uz"])
+def test_other_languages(snap_compare: Look, far: FakeGateway, language: str) -> None:
+    look(snap_compare, far, (120, 36), opened, language=language)
+
+
+@pytest.mark.parametrize("theme", ["navbat-light", "navbat-contrast", "navbat-safe"])
+def test_other_colours(snap_compare: Look, far: FakeGateway, theme: str) -> None:
+    look(snap_compare, far, (120, 36), opened, theme=theme)
+
+
+def test_scripts_and_widths(snap_compare: Look, far: FakeGateway) -> None:
+    far.messages["10"] = [
+        message("10", 1, "見積もりをお願いします 🙂"),
+        message("10", 2, "كم السعر؟"),
+        message("10", 3, "e\u0301 Ўзбекча ґ", at=NOW - 86_400_000 * 3),
+    ]
+    look(snap_compare, far, (120, 36), opened)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_signing_in(snap_compare: Look, size: tuple[int, int]) -> None:
+    app = Console(shelf=Shelf(), zone=UTC, clock=Clock())
+
+    async def still(pilot: Pilot[int]) -> None:
+        await pilot.pause()
+        for box in app.screen.query("Input"):
+            box.cursor_blink = False  # type: ignore[attr-defined]
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=still)
