@@ -215,10 +215,13 @@ class Requests:
             await self._hint(connection, session, "looking", on=True)
 
     async def _leave(self, connection: Connection, frame: protocol.Leave) -> None:
+        watched = frame.session in connection.watching
+        if not watched:
+            await self._readable(connection, frame.session)
         self._broadcast.unwatch(connection, frame.session)
         connection.send(Done(rid=frame.rid))
         session = self._picture.sessions.get(frame.session)
-        if session is not None:
+        if watched and session is not None:
             await self._hint(connection, session, "looking", on=False)
 
     async def _thread(self, connection: Connection, frame: protocol.GetThread) -> None:
