@@ -119,7 +119,7 @@ class Receiver:
         backoff = Backoff(most=5.0)
         names = list(self._channels)
         after: dict[str, str] = {}
-        order = {name: Reorder() for name in names}
+        order = await self._orders(backoff)
         while True:
             try:
                 waits = [wait for wait in (order[name].wait(now_ms()) for name in names) if wait]
@@ -133,16 +133,26 @@ class Receiver:
                 after[name] = entry
             for name in names:
                 if ready := order[name].take(now_ms()):
-                    await self._move(self._channels[name], ready)
+                    await self._move(self._channels[name], ready, order[name].last)
 
-    async def _move(self, channel: Channel, ready: Sequence[tuple[str, bytes]]) -> None:
+    async def _orders(self, backoff: Backoff) -> dict[str, Reorder]:
+        """Each channel's order, from where the last process left it."""
+        while True:
+            try:
+                return {name: Reorder(await self._log.last_number(name)) for name in self._channels}
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+
+    async def _move(self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None) -> None:
         """Moves bodies as events into the log, however long Redis takes to come back."""
         events = [event for _, body in ready for event in understand(channel, body)]
         jobs = jobs_for(events) if Can.FETCH in channel.can else []
         backoff = Backoff(most=5.0)
         while True:
             try:
-                return await self._log.move_parsed(channel.name, [entry for entry, _ in ready], events, jobs)
+                return await self._log.move_parsed(
+                    channel.name, [entry for entry, _ in ready], events, jobs, last
+                )
             except Unavailable:
                 await asyncio.sleep(backoff.next())
 

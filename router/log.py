@@ -18,12 +18,16 @@ from redis.exceptions import RedisError
 
 from crm.errors import LeaseLost, Unavailable
 from router.events import Event, encode_event
-from router.pipe import Pipe
+from router.pipe import Args, Pipe
 from router.state import Delivery, Entry, decode_delivery, decode_entry
 
 SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
 """Event ids are remembered for one to two of these: the longest redelivery we know is 7 days
 (WhatsApp)."""
+
+LAST_KEPT_MS = 6 * 24 * 3600 * 1000
+"""A channel's last number is forgotten after so long a silence: after a week of it Telegram goes on
+with a random one."""
 
 CONNECT_TIMEOUT = 2.0
 HINT_WAIT = 10.0
@@ -84,6 +88,9 @@ class Keys:
 
     def inbox(self, channel: str) -> str:
         return f"{self.root}in:{channel}"
+
+    def last(self, channel: str) -> str:
+        return f"{self.root}last:{channel}"
 
     def out(self, channel: str) -> str:
         return f"{self.root}out:{channel}"
@@ -186,6 +193,8 @@ class Log:
         self.desk = desk
         self.keys = Keys(desk)
         self._appender = _Appender(redis)
+        self._mover = Pipe(redis)
+        self._moving = asyncio.Lock()
 
     # ---------------------------------------------------------------- appending
 
@@ -210,21 +219,38 @@ class Log:
         return [(by_key[key], id, fields[b"e"]) for key, id, fields in rows]
 
     async def move_parsed(
-        self, channel: str, ids: Sequence[str], events: Sequence[Event], jobs: Sequence[bytes] = ()
+        self,
+        channel: str,
+        ids: Sequence[str],
+        events: Sequence[Event],
+        jobs: Sequence[bytes] = (),
+        last: int | None = None,
     ) -> None:
         """Takes raw bodies out of the inbox and puts their events into the log (and media jobs into
-        the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell."""
+        the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell. ``last``
+        is the platform's number of the newest body moved, for the next process to go on from."""
         at = now_ms()
+        commands: list[Args] = [("MULTI",)]
+        for event in events:
+            event.at = event.at or at
+            commands.append(("XADD", self.keys.log, "*", "e", encode_event(event)))
+        commands += [("XADD", self.keys.fetch(channel), "*", "e", job) for job in jobs]
+        if ids:
+            commands.append(("XDEL", self.keys.inbox(channel), *ids))
+        if last is not None:
+            commands.append(("SET", self.keys.last(channel), last, "PX", LAST_KEPT_MS))
+        commands.append(("EXEC",))
+        async with self._moving, reaching("move"):
+            replies = await self._mover.talk(commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise Unavailable(f"Redis refused a move: {type(reply).__name__}")
+
+    async def last_number(self, channel: str) -> int | None:
+        """The platform's number of the newest body that was ever moved."""
         async with reaching("move"):
-            pipe: Any = self.redis.pipeline(transaction=True)
-            for event in events:
-                event.at = event.at or at
-                pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(event))
-            for job in jobs:
-                pipe.execute_command("XADD", self.keys.fetch(channel), "*", "e", job)
-            if ids:
-                pipe.xdel(self.keys.inbox(channel), *ids)
-            await pipe.execute()
+            found = await self._run("GET", self.keys.last(channel))
+        return int(found) if found else None
 
     # ---------------------------------------------------------------- media jobs
 
@@ -432,6 +458,7 @@ class Log:
 
     async def close(self) -> None:
         await self._appender.close()
+        await self._mover.close()
         await self.redis.aclose(close_connection_pool=True)
 
     # ---------------------------------------------------------------- plumbing

@@ -230,3 +230,12 @@ async def test_a_cancelled_worker_stops(log: Log) -> None:
         await asyncio.wait([task], timeout=5)
         assert task.cancelled()
         await log.redis.delete(Lease(log, "router", "").key)
+
+
+async def test_a_channels_last_number_survives(log: Log) -> None:
+    assert await log.last_number("bot") is None
+    entry = await log.put_raw("bot", b"{}")
+    await log.move_parsed("bot", [entry], [message(1)], last=41)
+    assert await log.last_number("bot") == 41
+    assert await log.read_raw(["bot"], {}, block_ms=0) == []
+    assert len(await log.read_log("0", 10, 0)) == 1
