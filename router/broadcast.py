@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from crm.records import Message, MessageChange
 from router.connection import Connection
 from router.picture import Picture, is_waiting
@@ -22,7 +24,9 @@ class Broadcast:
         self._lines: set[str] = set()
         self._listed: dict[str, str] = {}
         """Sessions last told as waiting -> their line."""
-        self.operators_changed: set[str] = set()
+        self._operators: set[str] = set()
+        self.stirred = asyncio.Event()
+        """Set when there is something to flush."""
 
     def join(self, connection: Connection) -> None:
         self._everybody.add(connection)
@@ -123,6 +127,12 @@ class Broadcast:
         if session.id in self._listed or (is_waiting(session) and session.status != "closed"):
             self._dirty.add(session.id)
             self._lines.add(session.line)
+        if self._dirty or self._lines:
+            self.stirred.set()
+
+    def operator_changed(self, name: str) -> None:
+        self._operators.add(name)
+        self.stirred.set()
 
     def flush(self) -> None:
         """Tells the lists what has changed since the last time; consoles with the same lines share
@@ -130,7 +140,8 @@ class Broadcast:
         position = self._picture.position
         dirty, self._dirty = self._dirty, set()
         lines, self._lines = self._lines, set()
-        operators, self.operators_changed = self.operators_changed, set()
+        operators, self._operators = self._operators, set()
+        self.stirred.clear()
         if not (dirty or lines or operators):
             return
         waiting, gone = self._sort(dirty)

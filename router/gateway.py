@@ -142,7 +142,8 @@ class Gateway:
         """The picture as it is now. After an outage the journal is usually still there: then it is
         read on, and nobody needs a new snapshot."""
         oldest, newest = await self._log.journal_bounds()
-        if self._ready.is_set() and id_key(self.picture.position) >= id_key(oldest):
+        position = id_key(self.picture.position)
+        if self._ready.is_set() and id_key(oldest) <= position <= id_key(newest):
             return
         _, fields, sessions, operators = await self._log.load()
         self.picture.load(configured(fields), map(decode_session, sessions), map(decode_operator, operators))
@@ -167,7 +168,7 @@ class Gateway:
                 self._told(told)
         self.broadcast.tell(id, news, messages, changes)
         for operator in entry.operators:
-            self.broadcast.operators_changed.add(operator.name)
+            self.broadcast.operator_changed(operator.name)
             self._reaccess(operator)
         if entry.lines_changed:
             for connection in self._sockets:
@@ -229,8 +230,9 @@ class Gateway:
 
     async def _flush(self) -> None:
         while True:
-            await asyncio.sleep(FLUSH_EVERY)
+            await self.broadcast.stirred.wait()
             self.broadcast.flush()
+            await asyncio.sleep(FLUSH_EVERY)
 
     async def _beat(self) -> None:
         """Tells the desk whose consoles answer and how this gateway does; hears how the others do."""

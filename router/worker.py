@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 BATCH = 512
 WHO_TIMEOUT = 0.3
 """Seconds the store gets to say who is writing; routing goes on without it."""
+WHO_PAUSE_MS = 3_000
+"""A store that did not answer is not asked again for so long: no batch waits for it."""
 LOG_AGE_MS = 3_600_000
 JOURNAL_AGE_MS = 6 * 3_600_000
 TRIM_EVERY_MS = 60_000
@@ -46,6 +48,7 @@ class Worker:
         self._renewed = 0
         self._trimmed = 0
         self._reported = 0
+        self._ask_again = 0
 
     async def run(self) -> None:
         attempt = 0
@@ -159,13 +162,14 @@ class Worker:
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""
         chats = {e.key for e in events if isinstance(e, FromChat) and e.key not in self.desk.by_chat}
-        if not chats or self._store is None:
+        if not chats or self._store is None or now_ms() < self._ask_again:
             return {}
         try:
             async with asyncio.timeout(WHO_TIMEOUT):
                 found = await self._store.find("customers", {"chats": {"$in": sorted(chats)}})
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
+            self._ask_again = now_ms() + WHO_PAUSE_MS
             return {}
         return {
             chat: Known(doc["_id"], doc.get("name", ""), doc.get("language", ""))
