@@ -22,9 +22,10 @@ class Console:
     def __init__(
         self, url: str, token: str, *, presence: bool = True, name: str = "", password: str = ""
     ) -> None:
-        self._hello: dict[str, Any] = {
+        self.hello: dict[str, Any] = {
             "token": token, "name": name, "password": password, "presence": presence, "client": "test",
         }  # fmt: skip
+        self.token = token
         self._url = url + "/ws"
         self.messages: dict[str, Message] = {}
         self.order: list[str] = []
@@ -34,6 +35,7 @@ class Console:
         self.connections = 0
         self.resumed = 0
         self.bye: wire.Bye | None = None
+        self.down: list[str] = []
         self.reading = asyncio.Event()
         self.reading.set()
         self.online = asyncio.Event()
@@ -76,7 +78,21 @@ class Console:
         frame.rid = next(self._rids)
         self._answers[frame.rid] = future
         self._send(frame)
-        return await asyncio.wait_for(future, 15)
+        async with asyncio.timeout(15):
+            return await future
+
+    def tell(self, frame: wire.Frame) -> None:
+        """Sends a frame that has no answer."""
+        self._send(frame)
+
+    async def reconnect(self) -> None:
+        """Ends the present connection; the next one begins by itself."""
+        assert self._socket is not None
+        await self._socket.close()
+
+    def ping(self) -> None:
+        """Asks how the desk does; ``down`` has the answer when it comes."""
+        self._send(wire.Ping())
 
     def _send_command(self, frame: wire.CommandFrame) -> None:
         if self.online.is_set():
@@ -112,7 +128,7 @@ class Console:
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._seen_now = set()
-        hello = wire.Hello(**self._hello, since=self.since)
+        hello = wire.Hello(**self.hello, since=self.since)
         await socket.send_frame(wire.encode_frame(hello), aiohttp.WSMsgType.TEXT)
         beat = asyncio.create_task(self._beat(socket))
         try:
@@ -132,11 +148,7 @@ class Console:
     def _take(self, frame: wire.ServerFrame) -> None:
         match frame:
             case wire.Welcome():
-                self.connections += 1
-                self.resumed += frame.resumed
-                self.online.set()
-                for command, _ in list(self._commands.values()):
-                    self._send_command(command)
+                self._welcomed(frame)
             case wire.Snapshot():
                 self.since = frame.id
                 self.sessions.update((s.id, s) for s in frame.sessions)
@@ -145,15 +157,21 @@ class Console:
             case wire.Changes():
                 self._change(frame)
             case wire.Page() if frame.rid not in self._answers:
-                for message in frame.messages:
-                    self._add(message, fresh=False)
-                if frame.more:
-                    self._fetch(frame.messages[0].session, frame.messages[0].seq)
+                self._fetched(frame)
             case wire.Bye():
                 self.bye = frame
+            case wire.Pong():
+                self.down = frame.down
             case _:
                 self._answered(frame)
         self.news.set()
+
+    def _welcomed(self, frame: wire.Welcome) -> None:
+        self.connections += 1
+        self.resumed += frame.resumed
+        self.online.set()
+        for command, _ in list(self._commands.values()):
+            self._send_command(command)
 
     def _answered(self, frame: wire.ServerFrame) -> None:
         rid = getattr(frame, "rid", 0)
@@ -175,6 +193,12 @@ class Console:
 
     def _fetch(self, session: str, before: int) -> None:
         self._send(wire.GetThread(rid=next(self._rids), session=session, before_seq=before, limit=PAGE))
+
+    def _fetched(self, page: wire.Page) -> None:
+        for message in page.messages:
+            self._add(message, fresh=False)
+        if page.more:
+            self._fetch(page.messages[0].session, page.messages[0].seq)
 
     def _change(self, frame: wire.Changes) -> None:
         for message in frame.messages:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from router import protocol as wire
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import EVERYTHING, REDIS, ROLES, TOKEN, House, deck
@@ -23,7 +24,7 @@ REPLIES = 100
 CHATS = [str(100 + n) for n in range(20)]
 WRITER = "7"
 """The chat of the one customer who writes everything."""
-SETTLED_WITHIN = 30.0
+SETTLED_WITHIN = 60.0
 
 Plan = Sequence[tuple[float, str]]
 
@@ -38,12 +39,12 @@ class Life:
         self.console = console
         self._spread = spread
         self._chance = random.Random(seed)
-        self._answers: list[asyncio.Future[object]] = []
+        self._answers: list[asyncio.Future[wire.Done]] = []
 
     async def run(self, plan: Plan, kill: Callable[[str], Awaitable[None]]) -> None:
         for chat in CHATS:
             self.bot.message(int(chat), "hello")
-        await until(lambda: len(self.console.sessions) == len(CHATS), 15)
+        await until(lambda: len(self.console.sessions) == len(CHATS), SETTLED_WITHIN)
         lasts = sum(pause for pause, _ in plan)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write(lasts))
@@ -59,8 +60,7 @@ class Life:
     async def _reply(self, lasts: float) -> None:
         sessions = sorted(self.console.sessions)
         for number in range(REPLIES):
-            answer = self.console.say(sessions[number % len(sessions)], f"reply {number}")
-            self._answers.append(answer)  # type: ignore[arg-type]
+            self._answers.append(self.console.say(sessions[number % len(sessions)], f"reply {number}"))
             await asyncio.sleep(lasts / REPLIES)
 
     async def _strike(self, plan: Plan, kill: Callable[[str], Awaitable[None]]) -> None:
@@ -71,8 +71,9 @@ class Life:
     # ---------------------------------------------------------------- what must hold in the end
 
     async def check(self) -> None:
-        done = await asyncio.wait_for(asyncio.gather(*self._answers), SETTLED_WITHIN)
-        assert {answer.code for answer in done} == {""}  # type: ignore[attr-defined]
+        async with asyncio.timeout(SETTLED_WITHIN):
+            done = await asyncio.gather(*self._answers)
+        assert {answer.code for answer in done} == {""}
         await until(lambda: not self.bot.updates, SETTLED_WITHIN)
         await until(lambda: len(self.console.order) >= MESSAGES + len(CHATS), SETTLED_WITHIN)
         await until(self._settled, SETTLED_WITHIN)
