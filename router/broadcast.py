@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from crm.records import Message, MessageChange
 from router.connection import Connection
 from router.picture import Picture, is_waiting
 from router.protocol import Changes, encode_frame
 from router.state import Session
+
+
+class _Part(NamedTuple):
+    """What an entry says of one session; ``session`` is empty when the client only loses it."""
+
+    session: str
+    changes: Changes
 
 
 class Broadcast:
@@ -70,27 +78,28 @@ class Broadcast:
         messages: dict[str, list[Message]],
         changes: dict[str, list[MessageChange]],
     ) -> None:
-        """One journal entry: to everybody who looks at a session that it changed."""
+        """One journal entry: to everybody who looks at a session that it changed, as one frame for
+        each, because its id says that all of the entry has been sent."""
         states = {session.id: (session, old) for session, old in news}
-        for session_id in states.keys() | messages.keys() | changes.keys():
+        told: dict[Connection, list[_Part]] = {}
+        for session_id in dict.fromkeys((*states, *messages, *changes)):
             state, old = states.get(session_id, (self._picture.sessions.get(session_id), None))
             if session_id in states and state is not None:
                 self._note(state, old)
             targets = self._targets(session_id, state)
             if targets:
                 frame = Changes(
-                    id=id,
                     messages=messages.get(session_id, []),
                     changes=changes.get(session_id, []),
                     sessions=[self._picture.view(state)]
                     if state is not None and session_id in states
                     else [],
                 )
-                data = encode_frame(frame)
                 for connection in targets:
-                    connection.send_change(id, data, session_id)
+                    told.setdefault(connection, []).append(_Part(session_id, frame))
             if old is not None:
-                self._tell_former(id, old, targets)
+                self._tell_former(told, old, targets)
+        _send(id, told)
 
     def _targets(self, session_id: str, state: Session | None) -> set[Connection]:
         found = set(self._watchers.get(session_id, ()))
@@ -100,21 +109,18 @@ class Broadcast:
                     found |= self.of_operator.get(name, set())
         return found
 
-    def _tell_former(self, id: str, old: Session, still: set[Connection]) -> None:
+    def _tell_former(self, told: dict[Connection, list[_Part]], old: Session, still: set[Connection]) -> None:
         """Those to whom it belonged before, and who do not look at it any more."""
         names = {old.holder, *old.seen_by, *old.guests} - {""}
         former = {c for name in names for c in self.of_operator.get(name, ())} - still
         if not former:
             return
         now = self._picture.sessions.get(old.id)
+        gone = Changes(gone=[old.id])
+        listed = Changes(sessions=[self._picture.view(now)]) if now is not None else gone
         for connection in former:
             shown = now is not None and self._picture.concerns(connection.access, now)
-            frame = (
-                Changes(id=id, sessions=[self._picture.view(now)])
-                if now is not None and shown
-                else Changes(id=id, gone=[old.id])
-            )
-            connection.send_change(id, encode_frame(frame))
+            told.setdefault(connection, []).append(_Part("", listed if shown else gone))
 
     # ---------------------------------------------------------------- lists
 
@@ -193,3 +199,30 @@ class Broadcast:
         if frame.sessions or frame.gone or frame.lines or frame.operators:
             return encode_frame(frame)
         return None
+
+
+def _send(entry: str, told: dict[Connection, list[_Part]]) -> None:
+    """Clients that are told the same share one encoded frame."""
+    frames: dict[tuple[int, ...], bytes] = {}
+    for connection, parts in told.items():
+        now = []
+        for part in parts:
+            if connection.holds_back(part.session):
+                connection.send_change(entry, _encode(entry, [part]), part.session)
+            else:
+                now.append(part)
+        key = tuple(id(part.changes) for part in now)
+        if now and key not in frames:
+            frames[key] = _encode(entry, now)
+        if now:
+            connection.send_change(entry, frames[key])
+
+
+def _encode(entry: str, parts: list[_Part]) -> bytes:
+    frame = Changes(id=entry)
+    for part in parts:
+        frame.messages += part.changes.messages
+        frame.changes += part.changes.changes
+        frame.sessions += part.changes.sessions
+        frame.gone += part.changes.gone
+    return encode_frame(frame)

@@ -93,6 +93,9 @@ class Connection:
         """From here on changes of the session wait, until the page that they change has been sent."""
         self._held.setdefault(session, [])
 
+    def holds_back(self, session: str) -> bool:
+        return session in self._held
+
     def let_go(self, session: str) -> None:
         for id, data in self._held.pop(session, ()):
             self.send_change(id, data)

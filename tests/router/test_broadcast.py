@@ -1,0 +1,94 @@
+"""Who is told what of one journal entry, without sockets."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from crm.records import Account, Message
+from router.access import Access
+from router.broadcast import Broadcast
+from router.connection import Connection
+from router.events import LineRules, LinesConfigured
+from router.picture import Picture
+from router.protocol import Changes, decode_server
+from router.state import Entry, Session
+
+LINES = {"sales": LineRules(members=["anna", "bek"])}
+
+
+class Screen:
+    """What the broadcast sees of a connection."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.access = Access(Account(name=name), LINES)
+        self.watching: set[str] = set()
+        self.held: set[str] = set()
+        self.frames: list[Changes] = []
+
+    def holds_back(self, session: str) -> bool:
+        return session in self.held
+
+    def send_change(self, id: str, data: bytes, session: str = "") -> None:
+        frame = decode_server(data)
+        assert isinstance(frame, Changes)
+        assert frame.id == id
+        self.frames.append(frame)
+
+    def texts(self) -> list[list[str]]:
+        return [[message.text for message in frame.messages] for frame in self.frames]
+
+
+def session(id: str, holder: str, rev: int = 1) -> Session:
+    return Session(
+        id=id, chat=f"tg:{id}", channel="tg", kind="telegram", line="sales", customer=f"c{id}",
+        status="taken", holder=holder, rev=rev,
+    )  # fmt: skip
+
+
+def message(of: str, text: str) -> Message:
+    return Message(id=f"{of}-1", session=of, chat=f"tg:{of}", seq=1, direction="in", at=1, text=text)
+
+
+def broadcast_with(*screens: Screen) -> tuple[Broadcast, Picture]:
+    picture = Picture()
+    picture.configured = LinesConfigured(lines=LINES, channels={})
+    broadcast = Broadcast(picture)
+    for screen in screens:
+        broadcast.join(cast("Connection", screen))
+    return broadcast, picture
+
+
+def tell(broadcast: Broadcast, picture: Picture, id: str, sessions: list[Session], **more: Any) -> None:
+    news = picture.apply(Entry(at=1, sessions=sessions))
+    broadcast.tell(id, news, more.get("messages", {}), {})
+
+
+def test_an_entry_is_one_frame_for_each_client() -> None:
+    """Its id says that all of the entry has arrived: a client that resumes after it asks for no more."""
+    anna, bek = Screen("anna"), Screen("bek")
+    broadcast, picture = broadcast_with(anna, bek)
+    held = [session("1", "anna"), session("2", "bek"), session("3", "anna")]
+    texts = {s.id: [message(s.id, f"text {s.id}")] for s in held}
+    tell(broadcast, picture, "5-0", held, messages=texts)
+    assert anna.texts() == [["text 1", "text 3"]]
+    assert bek.texts() == [["text 2"]]
+    assert [s.id for s in anna.frames[0].sessions] == ["1", "3"]
+
+
+def test_what_a_page_is_read_for_goes_by_itself() -> None:
+    anna = Screen("anna")
+    anna.held = {"1"}
+    broadcast, picture = broadcast_with(anna)
+    held = [session("1", "anna"), session("2", "anna")]
+    tell(broadcast, picture, "5-0", held, messages={s.id: [message(s.id, s.id)] for s in held})
+    assert sorted(anna.texts()) == [["1"], ["2"]]
+
+
+def test_who_loses_one_session_and_gets_another_is_told_at_once() -> None:
+    anna, bek = Screen("anna"), Screen("bek")
+    broadcast, picture = broadcast_with(anna, bek)
+    tell(broadcast, picture, "5-0", [session("1", "anna"), session("2", "bek")])
+    tell(broadcast, picture, "6-0", [session("1", "bek", rev=2), session("2", "anna", rev=2)])
+    assert [(f.id, f.gone, [s.id for s in f.sessions]) for f in anna.frames[1:]] == [("6-0", ["1"], ["2"])]
+    assert [(f.id, f.gone, [s.id for s in f.sessions]) for f in bek.frames[1:]] == [("6-0", ["2"], ["1"])]
