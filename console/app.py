@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import ClassVar
@@ -153,9 +156,6 @@ class Console(Shell):
     async def _last_words(self) -> None:
         """A close or transfer that could still be undone leaves with us; two seconds at most."""
         if self.link is not None and self.link.unsent and self.link.online:
-            import asyncio
-            from contextlib import suppress
-
             with suppress(TimeoutError):
                 async with asyncio.timeout(2):
                     await self.link.settled()
@@ -192,9 +192,8 @@ class Console(Shell):
         if welcome.token:
             self.shelf.save_token(self.url, welcome.token)
         self.drafts = self.shelf.drafts(self.url, welcome.operator)
-        first = self.desk is None
         self._enter()
-        if self._hint and first is not None:
+        if self._hint:
             self.notify(self._hint, markup=False, timeout=20)
             self._hint = ""
         self._refresh_bar()
@@ -330,8 +329,15 @@ class Console(Shell):
         self.push_screen(PickScreen(self.words("action.palette"), choices), chosen)
 
 
+def _rare_collections() -> None:
+    """A full collection over ten thousand loaded messages stops the screen for 100 ms; little here
+    is cyclic, so it is done rarely."""
+    gc.set_threshold(50_000, 20, 1_000)
+
+
 def run_with(url: str, token: str, hint: str = "") -> int:
     """The console with a token that is not saved: what the demo opens."""
+    _rare_collections()
     return Console(url, Credentials(token=token), hint=hint).run() or 0
 
 
@@ -364,4 +370,5 @@ def main(
         from console.plain import run_plain
 
         return run_plain(url, credentials)
+    _rare_collections()
     return Console(url, credentials).run() or 0

@@ -107,8 +107,7 @@ class Verbs(Reading):
             self.lay_out()
             self.thread.focus()
         else:
-            self.thread.selected = ""
-            self.thread.refresh()
+            self.thread.select("")
             self.pane = "list"
             self.lay_out()
             self.sessions.focus()

@@ -200,8 +200,9 @@ class KeyBar(Painted):
         self._places: list[tuple[int, int, str]] = []
 
     def put(self, situation: Situation, undo: str) -> None:
-        if (situation, undo) != (self.situation, self.undo):
-            self.situation, self.undo = situation, undo
+        changed = undo != self.undo or footer(situation) != footer(self.situation)
+        self.situation, self.undo = situation, undo
+        if changed:
             self.refresh()
 
     def spans(self, y: int) -> list[Span]:

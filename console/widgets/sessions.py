@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message as Posted
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -92,7 +92,7 @@ class SessionList(ScrollView, can_focus=True):
         """The session that is shown in the thread."""
         self._rows: list[Row] = []
         self._order: list[str] = []
-        self._styles: dict[str, Style] = {}
+        self._styles: dict[tuple[str, str], Style] = {}
 
     # -------------------------------------------------------------- content
 
@@ -132,15 +132,25 @@ class SessionList(ScrollView, can_focus=True):
         if session not in self._order:
             return
         if session != self.cursor:
-            self.cursor = session
+            before, self.cursor = self.cursor, session
+            self._refresh_rows(before)
             self.post_message(self.Moved(session))
-        rows = [n for n, row in enumerate(self._rows) if row.session == session]
+        rows = self._rows_of(session)
         top = rows[0] - (1 if rows[0] and self._rows[rows[0] - 1].part == "head" else 0)
         if top < self.scroll_y:
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
         elif rows[-1] >= self.scroll_y + self.size.height:
             self.scroll_to(y=rows[-1] - self.size.height + 1, animate=False, immediate=True, force=True)
-        self.refresh()
+        self._refresh_rows(session)
+
+    def _rows_of(self, session: str) -> list[int]:
+        return [number for number, row in enumerate(self._rows) if row.session == session]
+
+    def _refresh_rows(self, session: str) -> None:
+        """Paints only the lines of one session again."""
+        rows = self._rows_of(session)
+        if rows:
+            self.refresh(Region(0, rows[0] - int(self.scroll_y), self.size.width, len(rows)))
 
     def move(self, step: int) -> None:
         if self._order:
@@ -175,33 +185,34 @@ class SessionList(ScrollView, can_focus=True):
         super().notify_style_update()
         self._styles.clear()
 
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
+    def _style(self, name: str, state: str = "") -> Style:
+        """The whole style of a span on a line under the cursor, of the open session, or neither."""
+        style = self._styles.get((name, state))
         if style is None:
-            style = self._styles[name] = self.get_component_rich_style(f"sessions--{name}", partial=True)
+            style = self.rich_style
+            for part in filter(None, (state, name)):
+                style += self.get_component_rich_style(f"sessions--{part}", partial=True)
+            self._styles[name, state] = style
         return style
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self._style("")
         row = y + int(self.scroll_y)
         if not 0 <= row < len(self._rows):
             return Strip.blank(width, base)
         item = self._rows[row]
         if item.part == "head":
-            return Strip([Segment(f" {fit(item.label, width - 1)}", base + self._style("head"))])
+            return Strip([Segment(f" {fit(item.label, width - 1)}", self._style("head"))])
         view = shell(self).picture.sessions.get(item.session)
         if view is None:
             return Strip.blank(width, base)
-        edge = " "
+        edge, state = " ", "open" if item.session == self.open else ""
         if item.session == self.cursor:
-            base += self._style("cursor" if self.has_focus else "open")
-            edge = "▌"
-        elif item.session == self.open:
-            base += self._style("open")
+            edge, state = "▌", "cursor" if self.has_focus else "open"
         spans = self._first(view, width - 1) if item.part == "first" else self._second(view, width - 1)
-        segments = [Segment(edge, base + self._style("unread"))]
-        segments += [Segment(text, base + self._style(name)) for name, text in spans]
-        return Strip(segments).adjust_cell_length(width, base)
+        segments = [Segment(edge, self._style("unread", state))]
+        segments += [Segment(text, self._style(name, state)) for name, text in spans]
+        return Strip(segments).adjust_cell_length(width, self._style("", state))
 
     def _first(self, view: SessionView, width: int) -> list[tuple[str, str]]:
         picture = shell(self).picture

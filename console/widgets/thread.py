@@ -14,7 +14,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message as Posted
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -102,7 +102,11 @@ class ThreadView(ScrollView, can_focus=True):
         self._brush: Brush | None = None
         self._language = ""
         self._day_label = ""
-        self._styles: dict[str, Style] = {}
+        self._styles: dict[tuple[str, bool], Style] = {}
+        self._strips: dict[int, Strip] = {}
+        """Painted lines; empty after anything but scrolling changed."""
+        self._places: dict[str, tuple[int, ...]] = {}
+        """Message -> its block; only of those that were selected lately."""
         self._asked = -1
         self._stick = True
         self._known = 0
@@ -122,6 +126,7 @@ class ThreadView(ScrollView, can_focus=True):
         """Paints what changed in the thread; keeps the place of who reads further up."""
         if self.thread is None or not self.size.width:
             self._blocks, self._tops = [], [0]
+            self._strips.clear()
             self.virtual_size = Size(self.size.width, 0)
             self.refresh()
             return
@@ -132,6 +137,8 @@ class ThreadView(ScrollView, can_focus=True):
         self.thread.dirty.clear()
         self._blocks = self._make_blocks(self.thread)
         self._tops = [0, *accumulate(len(block.lines) for block in self._blocks)]
+        self._strips.clear()
+        self._places.clear()
         self._count_below()
         self.virtual_size = Size(self.size.width, self._tops[-1])
         self._restore(anchor)
@@ -270,32 +277,47 @@ class ThreadView(ScrollView, can_focus=True):
         return None
 
     def select(self, message: str) -> bool:
-        """Marks a message and brings it on screen; False when it is not loaded."""
-        for index, block in enumerate(self._blocks):
-            if message in block.ids:
-                self.selected = message
-                top, bottom = self._tops[index], self._tops[index + 1]
-                if top < self.scroll_y or bottom > self.scroll_y + self.size.height:
-                    target = top if top < self.scroll_y else max(0, bottom - self.size.height)
-                    self.scroll_to(y=target, animate=False, immediate=True, force=True)
-                self.refresh()
-                return True
-        return False
+        """Marks a message and brings it on screen; False when it is not loaded. An empty one
+        marks none."""
+        before, self.selected = self.selected, message
+        self._refresh_block(before)
+        if not message:
+            return True
+        index = self._find(message)
+        if index < 0:
+            self.selected = ""
+            return False
+        top, bottom = self._tops[index], self._tops[index + 1]
+        if top < self.scroll_y or bottom > self.scroll_y + self.size.height:
+            target = top if top < self.scroll_y else max(0, bottom - self.size.height)
+            self.scroll_to(y=target, animate=False, immediate=True, force=True)
+        self._refresh_block(message)
+        return True
+
+    def _find(self, message: str) -> int:
+        """The block of a message, or -1."""
+        if message not in self._places:
+            for index, block in enumerate(self._blocks):
+                if message in block.ids:
+                    self._places[message] = (index,)
+                    break
+            else:
+                return -1
+        return self._places[message][0]
 
     def move(self, step: int) -> None:
         """Selects the next (1) or previous (-1) message."""
-        with_ids = [block.ids[-1] for block in self._blocks if block.ids]
-        if not with_ids:
-            return
-        place = next((n for n, id in enumerate(with_ids) if id == self.selected), len(with_ids))
-        if place + step < 0:
+        index = self._find(self.selected) if self.selected else len(self._blocks)
+        index += step
+        while 0 <= index < len(self._blocks) and not self._blocks[index].ids:
+            index += step
+        if index < 0:
             self.want_older()
-        if place + step >= len(with_ids):
-            self.selected = ""
+        elif index < len(self._blocks):
+            self.select(self._blocks[index].ids[-1])
+        else:
+            self.select("")
             self.scroll_end(animate=False, immediate=True, force=True)
-            self.refresh()
-            return
-        self.select(with_ids[max(0, place + step)])
 
     def on_key(self, event: events.Key) -> None:
         steps = {"up": -1, "down": 1, "k": -1, "j": 1}
@@ -318,8 +340,7 @@ class ThreadView(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         index = bisect_right(self._tops, self._row(event.y)) - 1
         if 0 <= index < len(self._blocks) and self._blocks[index].ids:
-            self.selected = self._blocks[index].ids[-1]
-            self.refresh()
+            self.select(self._blocks[index].ids[-1])
             self.post_message(self.Clicked(self.selected))
 
     def on_resize(self) -> None:
@@ -330,17 +351,23 @@ class ThreadView(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
+        self._strips.clear()
 
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
+    def _style(self, name: str, *, selected: bool) -> Style:
+        """The whole style of a span. Kept, because adding styles up costs more than all the rest."""
+        style = self._styles.get((name, selected))
         if style is None:
             word, _, link = name.partition(" ")
-            style = self.get_component_rich_style(f"thread--{word}", partial=True)
+            style = self.rich_style
+            if selected:
+                style += self.get_component_rich_style("thread--selected", partial=True)
+            if word:
+                style += self.get_component_rich_style(f"thread--{word}", partial=True)
             if link:
                 style += Style(link=link)
             if len(self._styles) > 2_000:
                 self._styles.clear()
-            self._styles[name] = style
+            self._styles[name, selected] = style
         return style
 
     def _row(self, y: int) -> int:
@@ -348,19 +375,32 @@ class ThreadView(ScrollView, can_focus=True):
         next to the composer, where one looks."""
         return y + int(self.scroll_y) - max(0, self.size.height - self._tops[-1])
 
+    def _refresh_block(self, message: str) -> None:
+        """Paints only the lines of one message again."""
+        for index in self._places.get(message, ()):
+            first = self._tops[index] - self._row(0)
+            last = self._tops[index + 1] - self._row(0)
+            for row in range(self._tops[index], self._tops[index + 1]):
+                self._strips.pop(row, None)
+            self.refresh(Region(0, first, self.size.width, last - first))
+
     def render_line(self, y: int) -> Strip:
-        base = self.rich_style
         row = self._row(y)
+        strip = self._strips.get(row)
+        if strip is None:
+            if len(self._strips) > 4_000:
+                self._strips.clear()
+            strip = self._strips[row] = self._strip(row)
+        return strip
+
+    def _strip(self, row: int) -> Strip:
         index = bisect_right(self._tops, row) - 1
         if not 0 <= index < len(self._blocks):
-            return Strip.blank(self.size.width, base)
+            return Strip.blank(self.size.width, self._style("", selected=False))
         block = self._blocks[index]
-        if self.selected and self.selected in block.ids:
-            base += self._style("selected")
-            edge = "▌"
-        else:
-            edge = " "
+        selected = bool(self.selected) and self.selected in block.ids
+        base = self._style("", selected=selected)
         spans = block.lines[row - self._tops[index]]
-        segments = [Segment(edge, base)]
-        segments += [Segment(text, base + self._style(name)) for name, text in spans]
+        segments = [Segment("▌" if selected else " ", base)]
+        segments += [Segment(text, self._style(name, selected=selected)) for name, text in spans]
         return Strip(segments).adjust_cell_length(self.size.width, base)
