@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from crm import accounts
 from crm.ports import Store
@@ -52,7 +53,8 @@ class Throttled(Exception):
 
 
 class Logins:
-    """Checks a ``Hello``. At most two passwords are hashed at a time: it is made to be slow."""
+    """Checks a ``Hello``. At most two passwords are hashed at a time: it is made to be slow. Only
+    passwords are throttled."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -62,22 +64,24 @@ class Logins:
     async def check(self, hello: Hello, address: str, now: float) -> tuple[Account, str] | None:
         """The account and the id of the token used, or nothing. Raises ``Throttled``,
         ``Unavailable``."""
+        if hello.token:
+            # Nobody guesses 256 random bits, and after a restart a whole office comes back at once.
+            return await accounts.login_token(self._store, hello.token)
         keys = ((f"{address} {hello.name}", FREE_TRIES), (address, 10 * FREE_TRIES))
-        # Counted before it is checked: many tries at once must not slip through together.
+        self._refuse_early(keys, now)
+        async with self._hashing:
+            # Counted before it is checked: many tries at once must not slip through together.
+            self._refuse_early(keys, now)
+            for key, _ in keys:
+                self._throttle.failed(key, now)
+            account = await accounts.login_password(self._store, hello.name, hello.password)
+        if account is None:
+            return None
+        for key, _ in keys:
+            self._throttle.succeeded(key)
+        return account, ""
+
+    def _refuse_early(self, keys: Sequence[tuple[str, int]], now: float) -> None:
         wait = max(self._throttle.wait(key, free, now) for key, free in keys)
         if wait > 0:
             raise Throttled(wait)
-        for key, _ in keys:
-            self._throttle.failed(key, now)
-        found = await self._find(hello)
-        if found is not None:
-            for key, _ in keys:
-                self._throttle.succeeded(key)
-        return found
-
-    async def _find(self, hello: Hello) -> tuple[Account, str] | None:
-        if hello.token:
-            return await accounts.login_token(self._store, hello.token)
-        async with self._hashing:
-            account = await accounts.login_password(self._store, hello.name, hello.password)
-        return (account, "") if account is not None else None

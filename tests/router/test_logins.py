@@ -1,0 +1,72 @@
+"""Logins: many at once are no attack, many wrong passwords are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from crm import accounts
+from router.logins import FIRST_WAIT, FREE_TRIES, LONGEST_WAIT, Logins, Throttle, Throttled
+from router.protocol import Hello
+from storage.sqlite import SqliteStore
+
+OFFICE = 120
+"""Consoles behind one address."""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_a_whole_office_comes_back_at_once_with_its_tokens(store: SqliteStore) -> None:
+    names = [f"op{n}" for n in range(OFFICE)]
+    for name in names:
+        await accounts.add_account(store, name)
+    tokens = [await accounts.new_token(store, name) for name in names]
+    logins = Logins(store)
+    found = await asyncio.gather(*(logins.check(Hello(token=t), "10.0.0.1", 0.0) for t in tokens))
+    assert [account.name for account, _ in filter(None, found)] == names
+
+
+async def test_many_tries_at_once_do_not_slip_through_together(store: SqliteStore) -> None:
+    await accounts.add_account(store, "anna", password="correct horse battery")
+    logins = Logins(store)
+    tries = [
+        logins.check(Hello(name="anna", password=f"wrong {n}"), "10.0.0.1", 0.0)
+        for n in range(4 * FREE_TRIES)
+    ]
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    assert outcomes.count(None) == FREE_TRIES
+    assert sum(isinstance(outcome, Throttled) for outcome in outcomes) == 3 * FREE_TRIES
+
+
+async def test_others_at_the_same_address_are_let_in(store: SqliteStore) -> None:
+    await accounts.add_account(store, "bek", password="correct horse battery")
+    logins = Logins(store)
+    for n in range(FREE_TRIES):
+        assert await logins.check(Hello(name="anna", password=f"wrong {n}"), "10.0.0.1", 0.0) is None
+    found = await logins.check(Hello(name="bek", password="correct horse battery"), "10.0.0.1", 0.0)
+    assert found is not None
+
+
+def test_the_wait_doubles_up_to_a_limit_and_ends_with_success() -> None:
+    throttle = Throttle()
+    for _ in range(FREE_TRIES):
+        assert throttle.wait("anna", FREE_TRIES, 0.0) == 0
+        throttle.failed("anna", 0.0)
+    assert throttle.wait("anna", FREE_TRIES, 0.0) == FIRST_WAIT
+    assert throttle.wait("anna", FREE_TRIES, FIRST_WAIT) == 0
+    throttle.failed("anna", FIRST_WAIT)
+    assert throttle.wait("anna", FREE_TRIES, FIRST_WAIT) == 2 * FIRST_WAIT
+    for _ in range(20):
+        throttle.failed("anna", FIRST_WAIT)
+    assert throttle.wait("anna", FREE_TRIES, FIRST_WAIT) == LONGEST_WAIT
+    throttle.succeeded("anna")
+    assert throttle.wait("anna", FREE_TRIES, FIRST_WAIT) == 0
