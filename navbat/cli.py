@@ -124,6 +124,8 @@ def _add_reads(commands: Any) -> None:
     which = history.add_mutually_exclusive_group(required=True)
     which.add_argument("session", nargs="?", default="", metavar="SESSION")
     which.add_argument("--customer", default="", metavar="ID", help="over all sessions of a customer")
+    why = _command(commands, "why", "navbat.commands:why", "tell why a session is where it is", json=True)
+    why.add_argument("session", metavar="SESSION")
     events = _command(commands, "events", "navbat.commands:events", "follow what happens", json=True)
     events.add_argument("--since", default="", metavar="ID", help="go on after this event")
 

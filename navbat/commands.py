@@ -119,6 +119,28 @@ async def _life(client: Client, customer: str) -> AsyncIterator[list[Message]]:
         at, id = page.messages[0].at, page.messages[0].id
 
 
+async def why(args: argparse.Namespace) -> int:
+    """``navbat why``."""
+    async with _client() as client:
+        answer = await client.ask(protocol.GetWhy(rid=client.next_rid(), session=args.session), protocol.Why)
+    assert answer.session is not None
+    view = answer.session
+    if args.json:
+        decisions = [shapes.decision(decision) for decision in answer.decisions]
+        _print_json({"session": shapes.session(view), "decisions": decisions})
+        return 0
+    until = f" until {shapes.rfc3339(view.offer_until)}" if view.offer_until else ""
+    print(f"session {view.id} of line {view.line}: {view.status} {view.holder or '-'}{until}")
+    for decision in answer.decisions:
+        dropped = ", ".join(f"{name} {reason}" for name, reason in decision.dropped.items())
+        among = ", ".join(decision.candidates) or "nobody"
+        print(
+            f"{shapes.rfc3339(decision.at)} {decision.why}: {decision.chosen or 'everybody'} among {among}"
+            + (f"; not {dropped}" if dropped else "")
+        )
+    return 0
+
+
 # ------------------------------------------------------------------ what changes something
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from crm.records import Message
-from router.protocol import Event, SessionView, StatusReport
+from router.protocol import DecisionView, Event, SessionView, StatusReport
 
 _TIMES = frozenset({"at", "arrival", "waiting_since", "oldest", "offer_until", "duty_since", "pause_until"})
 
@@ -119,3 +119,15 @@ def with_times(data: Any) -> Any:
 def _is_time(key: object, value: object) -> bool:
     named = isinstance(key, str) and (key in _TIMES or key.endswith("_at"))
     return named and isinstance(value, int) and not isinstance(value, bool)
+
+
+def decision(view: DecisionView) -> dict[str, Any]:
+    """One routing decision."""
+    return {
+        "at": rfc3339(view.at),
+        "line": view.line,
+        "why": view.why,
+        "chosen": view.chosen or None,
+        "candidates": view.candidates,
+        "dropped": view.dropped,
+    }

@@ -292,6 +292,18 @@ class AlertView(msgspec.Struct, omit_defaults=True, kw_only=True):
     params: dict[str, str] = {}
 
 
+class DecisionView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One routing decision: ``why`` is the mode or the reason, ``dropped`` maps those who might have
+    got it to what kept them out."""
+
+    at: int
+    line: str
+    why: str
+    chosen: str = ""
+    candidates: list[str] = []
+    dropped: dict[str, str] = {}
+
+
 class Welcome(Frame, kw_only=True):
     operator: str
     role: Role
@@ -369,7 +381,7 @@ class Why(Frame, kw_only=True):
 
     rid: int
     session: SessionView | None = None
-    decisions: list[dict[str, Any]] = []
+    decisions: list[DecisionView] = []
 
 
 class StatusReport(Frame, kw_only=True):

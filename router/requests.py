@@ -24,14 +24,15 @@ from router.connection import Connection
 from router.follow import plain, start_of
 from router.log import Log
 from router.picture import Picture
-from router.protocol import Done, Frame, SessionView
-from router.state import CommandDone, MessageAdded, MessageChanged, Session
+from router.protocol import DecisionView, Done, Frame, SessionView
+from router.state import CommandDone, Decided, MessageAdded, MessageChanged, Session, Told
 
 logger = logging.getLogger(__name__)
 
 COMMAND_TIMEOUT = 5.0
 PAGE_MAX = 200
 OLD_SESSIONS_MAX = 1000
+DECISIONS_MAX = 100
 
 
 class Requests:
@@ -243,30 +244,27 @@ class Requests:
 
     async def _page(self, session: str, before_seq: int, limit: int) -> tuple[list[Message], bool]:
         limit = max(1, min(limit, PAGE_MAX))
-        position = await self._log.reader("projector")
+        tail = await self._tail(session)
         found = await history.messages(self._store, session, before_seq=before_seq, limit=limit + 1)
-        tail, changes = await self._tail(position, session)
-        by_seq = {m.seq: m for m in (*found, *tail) if not before_seq or m.seq < before_seq}
-        for change in changes:
-            _change(by_seq, change)
+        added = [t.message for t in tail if isinstance(t, MessageAdded)]
+        by_seq = {m.seq: m for m in (*found, *added) if not before_seq or m.seq < before_seq}
+        for told in tail:
+            if isinstance(told, MessageChanged):
+                _change(by_seq, told.change)
         messages = [plain(by_seq[seq]) for seq in sorted(by_seq)][-(limit + 1) :]
         return messages[-limit:], len(messages) > limit
 
-    async def _tail(self, position: str, session: str) -> tuple[list[Message], list[MessageChange]]:
-        """What the journal says of a session after ``position``."""
-        messages: list[Message] = []
-        changes: list[MessageChange] = []
+    async def _tail(self, session: str) -> list[Told]:
+        """What the journal says of a session that the store has not taken up yet."""
+        position = await self._log.reader("projector")
+        told: list[Told] = []
         while True:
             entries = await self._log.read_journal(position, count=256)
             for id, entry in entries:
                 position = id
-                for told in entry.told:
-                    if isinstance(told, MessageAdded) and told.message.session == session:
-                        messages.append(told.message)
-                    elif isinstance(told, MessageChanged) and told.change.session == session:
-                        changes.append(told.change)
+                told += [t for t in entry.told if about(t) == session]
             if len(entries) < 256:
-                return messages, changes
+                return told
 
     async def _message(self, session: Session, id: str) -> Message:
         seq = id.rpartition("-")[2]
@@ -351,8 +349,19 @@ class Requests:
 
     async def _why(self, connection: Connection, frame: protocol.GetWhy) -> None:
         view = await self._readable(connection, frame.session)
-        found = await self._store.find("decisions", {"session": frame.session}, sort=[("at", 1)], limit=100)
-        connection.send(protocol.Why(rid=frame.rid, session=view, decisions=found))
+        tail = [t for t in await self._tail(frame.session) if isinstance(t, Decided)]
+        latest = await self._store.find(
+            "decisions", {"session": frame.session}, sort=[("at", -1)], limit=DECISIONS_MAX
+        )
+        kept = [msgspec.convert(d, Decided, strict=False) for d in reversed(latest)]
+        decisions = [*kept, *(d for d in tail if d not in kept)]
+        connection.send(
+            protocol.Why(
+                rid=frame.rid,
+                session=view,
+                decisions=[msgspec.convert(d, DecisionView, from_attributes=True) for d in decisions],
+            )
+        )
 
     async def _status(self, connection: Connection, frame: protocol.GetStatus) -> None:
         channels = sorted(self._picture.configured.channels)
@@ -376,6 +385,16 @@ class Requests:
         after, skip = await start_of(self._log, self._picture, frame.since)
         await connection.write(protocol.encode_frame(Done(rid=frame.rid)))
         connection.follow(self._log, self._picture, after, skip)
+
+
+def about(told: Told) -> str:
+    """The session that something told is about, or nothing."""
+    if isinstance(told, MessageAdded):
+        return told.message.session
+    if isinstance(told, MessageChanged):
+        return told.change.session
+    session: str = getattr(told, "session", "")
+    return session
 
 
 def _change(by_seq: dict[int, Message], change: MessageChange) -> None:

@@ -208,15 +208,15 @@ class Reading(DeskScreen):
         app = shell(self)
         text = Text()
         for decision in answer.decisions[-20:]:
-            text.append(hour(int(decision.get("at", 0)), app.zone) + "  ", "dim")
-            text.append(one_line(str(decision.get("why", "")), 200), "bold")
-            chosen = one_line(str(decision.get("chosen", "") or "–"), 60)
+            text.append(hour(decision.at, app.zone) + "  ", "dim")
+            text.append(one_line(decision.why, 200), "bold")
+            chosen = one_line(decision.chosen or "–", 60)
             text.append(f"\n       {app.words('why.chosen', name=chosen)}\n")
-            candidates = ", ".join(one_line(str(name), 60) for name in decision.get("candidates", []))
+            candidates = ", ".join(one_line(name, 60) for name in decision.candidates)
             if candidates:
                 text.append(f"       {app.words('why.among', names=candidates)}\n", "dim")
-            for name, reason in dict(decision.get("dropped", {})).items():
-                text.append(f"       ✗ {one_line(str(name), 60)}: {one_line(str(reason), 120)}\n", "dim")
+            for name, reason in decision.dropped.items():
+                text.append(f"       ✗ {one_line(name, 60)}: {one_line(reason, 120)}\n", "dim")
         if not answer.decisions:
             text.append(app.words("why.none"), "dim")
         self.app.push_screen(ShowScreen(app.words("why.title"), text))

@@ -329,12 +329,13 @@ class FakeGateway:
             customer = Customer(id=frame.customer, name=views[0].name if views else "", phone="+998901234567")
             return wire.Card(rid=frame.rid, customer=customer, sessions=views)
         if isinstance(frame, wire.GetWhy):
-            decision = {
-                "at": NOW,
-                "why": "even",
-                "chosen": "anna",
-                "candidates": ["anna", "bek"],
-                "dropped": {"dilnoza": "break"},
-            }
+            decision = wire.DecisionView(
+                at=NOW,
+                line="sales",
+                why="even",
+                chosen="anna",
+                candidates=["anna", "bek"],
+                dropped={"dilnoza": "break"},
+            )
             return wire.Why(rid=frame.rid, session=self.sessions.get(frame.session), decisions=[decision])
         return wire.Done(rid=frame.rid, code="unavailable" if isinstance(frame, wire.GetStatus) else "")

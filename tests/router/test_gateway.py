@@ -252,3 +252,19 @@ async def test_the_heartbeat_says_what_does_not_work(desk: DeskInProcess) -> Non
     await anna.send(protocol.Ping(at=7))
     pong = await anna.until(protocol.Pong)
     assert (pong.at, pong.down) == (7, ["bot"])
+
+
+async def test_why_tells_the_decisions_also_those_not_written_yet(desk: DeskInProcess) -> None:
+    await desk.stop("projector")
+    await desk.duty("bek")
+    await desk.write("ali", "hi")
+    bek = await desk.login("bek")
+    await until(lambda: desk.gateway.picture.sessions)
+    why = await bek.ask(protocol.GetWhy, session="1")
+    assert [(d.chosen, d.candidates, d.dropped) for d in why.decisions] == [
+        ("bek", ["bek"], {"anna": "offline"})
+    ]
+    desk.start("projector", Projector(desk.log, desk.store))
+    await until(lambda: _written(desk, 1))
+    again = await bek.ask(protocol.GetWhy, session="1")
+    assert again.decisions == why.decisions
