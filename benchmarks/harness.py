@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def running_redis() -> Iterator[str]:
         process.terminate()
         process.wait()
         shutil.rmtree(folder)
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], within: float = 60.0) -> None:
+    """Waits for what another process does, or for many frames; raises ``TimeoutError``."""
+    async with asyncio.timeout(within):
+        while True:
+            held = condition()
+            if held is True or (not isinstance(held, bool) and await held):
+                return
+            await asyncio.sleep(0.005)
 
 
 @contextmanager

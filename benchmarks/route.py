@@ -10,8 +10,9 @@ import asyncio
 import subprocess
 import sys
 import time
+from typing import Any
 
-from benchmarks.harness import Figure, figure, running, running_redis
+from benchmarks.harness import Figure, figure, running, running_redis, until
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged, Say, SetDuty
 from router.log import Log, connect
 
@@ -51,7 +52,9 @@ async def prepare(log: Log) -> None:
     """Twenty operators who hold a session of each chat."""
     names = [f"op{i}" for i in range(20)]
     rules = LineRules(members=names, answer_within=3_600_000)
-    await log.append(LinesConfigured(lines={"sales": rules}, channels={"bot": "sales"}, kinds={"bot": "loopback"}))
+    await log.append(
+        LinesConfigured(lines={"sales": rules}, channels={"bot": "sales"}, kinds={"bot": "loopback"})
+    )
     for name in names:
         await log.append(OperatorChanged(name=name, max_sessions=CHATS))
         await log.append(SetDuty(operator=name, duty="online", event_id=f"duty:{name}"))
@@ -77,7 +80,7 @@ async def produce(url: str, count: int) -> None:
 
 async def caught_up(log: Log) -> bool:
     """Whether the worker has committed up to the end of the log."""
-    last = await log.redis.xrevrange(log.keys.log, count=1)
+    last: Any = await log.redis.xrevrange(log.keys.log, count=1)
     return bool(last) and await log.redis.get(log.keys.cursor) == last[0][0]
 
 
@@ -85,17 +88,17 @@ async def _measure(url: str) -> Figure:
     log = Log(connect(url), DESK)
     with running("-m", "benchmarks.route", "worker", url):
         await prepare(log)
-        while not await caught_up(log):
-            await asyncio.sleep(0.05)
-        producer = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.route", "produce", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        await until(lambda: caught_up(log))
+        producer = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop
+            [sys.executable, "-m", "benchmarks.route", "produce", url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert producer.stdout is not None
         producer.stdout.readline()
         started = time.perf_counter()
         producer.communicate(b"go\n")
-        while not await caught_up(log):
-            await asyncio.sleep(0.005)
+        await until(lambda: caught_up(log))
         elapsed = time.perf_counter() - started
     yardstick = await raw_xadd(url, 40_960)
     await log.close()
