@@ -121,12 +121,14 @@ async def revoke(store: Store, name: str, token_id: str = "", *, by: str = "") -
     """Takes back one token, or all of them. Returns the ids. Raises ``Refused``:
     ``no_such_account``, ``no_such_token``."""
     account = await get_account(store, name)
-    ids = [token.id for token in account.tokens if token_id in ("", token.id)]
-    if token_id and not ids:
+    gone = [token for token in account.tokens if token_id in ("", token.id)]
+    if token_id and not gone:
         raise Refused("no_such_token", name=name)
-    for id in ids:
-        await _change(store, name, {"$pull": {"tokens": {"id": id}}}, by, "token_revoked", token=id)
-    return ids
+    for token in gone:
+        # With all its fields: some servers take out only what is equal.
+        change = {"$pull": {"tokens": to_document(token)}}
+        await _change(store, name, change, by, "token_revoked", token=token.id)
+    return [token.id for token in gone]
 
 
 async def login_password(store: Store, name: str, password: str) -> Account | None:

@@ -25,7 +25,7 @@ from motor.motor_asyncio import (
     AsyncIOMotorCollection,
     AsyncIOMotorDatabase,
 )
-from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from crm.errors import ConfigError, LeaseLost, Unavailable, UnsupportedQuery
 from crm.ports import Document, Filter, Sort, Update, Write
@@ -91,7 +91,7 @@ class MongoStore:
                 journal=True,
                 appname="navbat",
             )
-        except (InvalidURI, ValueError) as error:
+        except (ConfigurationError, ValueError) as error:
             raise ConfigError("mongodb: this is no usable address of a MongoDB", hint=str(error)) from error
         async with self._reaching():
             hello = await self._client.admin.command("hello")

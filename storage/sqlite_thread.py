@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -119,6 +120,21 @@ class _Call:
             self._thread.interrupt()
 
 
+def _use_wal(db: sqlite3.Connection, timeout: float) -> None:
+    """Of several processes that open a new file at once only one may switch it, and SQLite lets the
+    others wait for nothing here."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Made before SQLite makes it: what customers wrote is for the owner's eyes only. A file that is
@@ -132,7 +148,7 @@ def _connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connecti
     try:
         # Another process that writes is waited for, but not longer than the caller waits.
         db.execute(f"PRAGMA busy_timeout = {int(timeout * 900)}")
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db, timeout)
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA journal_size_limit = 67108864")
         db.execute("PRAGMA cache_size = -16384")
