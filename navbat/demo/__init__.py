@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from crm.errors import NavbatError
 
@@ -38,16 +39,26 @@ def main(*, headless: bool = False, seconds: int = 20) -> int:
 
 
 def _show() -> int:
-    """The console, on a desk that is already busy."""
+    """The console, on a desk that is already busy. What the others have to complain of is told after
+    it, not across it."""
     print("A desk is being set up in a temporary folder …", flush=True)
-    with _world(stdout=subprocess.PIPE) as (world, folder):
+    with (
+        tempfile.TemporaryFile() as complaints,
+        _world(stdout=subprocess.PIPE, stderr=complaints) as (world, folder),
+    ):
         assert world.stdout is not None
         words = world.stdout.readline().decode().split()
-        if len(words) != 3:
-            return world.wait() or 1
-        from navbat.demo.screen import show
+        status = 1
+        if len(words) == 3:
+            from navbat.demo.screen import show
 
-        return show(url=words[1], token=words[2], folder=folder)
+            status = show(url=words[1], token=words[2], folder=folder)
+        if len(words) != 3 or world.poll() is not None:
+            world.wait()
+            complaints.seek(0)
+            print(complaints.read().decode(errors="replace"), end="", file=sys.stderr)
+            status = status or 1
+        return status
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -55,13 +66,16 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _world(*arguments: str, stdout: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def _world(
+    *arguments: str, stdout: int | None = None, stderr: IO[bytes] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """The process with everything in it, and its folder; both are gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="navbat-demo-"))
     process = subprocess.Popen(
         [sys.executable, "-m", "navbat.demo.world", str(folder), *arguments],
         stdin=subprocess.PIPE,
         stdout=stdout,
+        stderr=stderr,
         start_new_session=True,
     )
     try:

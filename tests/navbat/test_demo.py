@@ -15,7 +15,7 @@ import sys
 import termios
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -29,6 +29,8 @@ from navbat.demo.house import CHANNELS
 from navbat.demo.town import png
 from storage.media import sniff
 from tests.navbat.process import ROOT, wait_for
+
+Headless = Callable[[int], subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -48,11 +50,23 @@ def environment(tmp: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(tmp), "HOME": str(tmp), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
 
 
-def headless_demo(tmp: Path, seconds: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("--headless", "--seconds", str(seconds)),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp, env=environment(tmp),
-    )  # fmt: skip
+@pytest.fixture
+def headless_demo(tmp: Path) -> Iterator[Headless]:
+    made: list[subprocess.Popen[str]] = []
+
+    def make(seconds: int) -> subprocess.Popen[str]:
+        made.append(
+            subprocess.Popen(
+                command("--headless", "--seconds", str(seconds)),
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp, env=environment(tmp),
+            )
+        )  # fmt: skip
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.kill()
+        process.communicate()
 
 
 def left_behind(tmp: Path) -> list[psutil.Process]:
@@ -89,8 +103,8 @@ def until_busy(tmp: Path) -> None:
 
 
 @pytest.mark.slow
-def test_headless_loses_nothing_and_says_so(tmp: Path) -> None:
-    process = headless_demo(tmp, 2)
+def test_headless_loses_nothing_and_says_so(tmp: Path, headless_demo: Headless) -> None:
+    process = headless_demo(2)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
     rows = dict(re.findall(r"^  (\S.*?) {2,}(\S.*)$", out, re.MULTILINE))
@@ -100,8 +114,8 @@ def test_headless_loses_nothing_and_says_so(tmp: Path) -> None:
     assert rows["write to console, p99"].endswith(" ms")
 
 
-def test_headless_lasts_a_second_at_least(tmp: Path) -> None:
-    process = headless_demo(tmp, 0)
+def test_headless_lasts_a_second_at_least(tmp: Path, headless_demo: Headless) -> None:
+    process = headless_demo(0)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "a second at least" in err
@@ -109,8 +123,8 @@ def test_headless_lasts_a_second_at_least(tmp: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_an_ended_demo_leaves_nothing(tmp: Path, number: signal.Signals) -> None:
-    process = headless_demo(tmp, 600)
+def test_an_ended_demo_leaves_nothing(tmp: Path, headless_demo: Headless, number: signal.Signals) -> None:
+    process = headless_demo(600)
     until_busy(tmp)
     process.send_signal(number)
     process.communicate(timeout=30)
@@ -118,8 +132,8 @@ def test_an_ended_demo_leaves_nothing(tmp: Path, number: signal.Signals) -> None
 
 
 @pytest.mark.slow
-def test_a_demo_without_its_world_ends_and_leaves_nothing(tmp: Path) -> None:
-    process = headless_demo(tmp, 600)
+def test_a_demo_without_its_world_ends_and_leaves_nothing(tmp: Path, headless_demo: Headless) -> None:
+    process = headless_demo(600)
     until_busy(tmp)
     part(tmp, "navbat.demo.world").kill()
     process.communicate(timeout=30)
@@ -127,8 +141,10 @@ def test_a_demo_without_its_world_ends_and_leaves_nothing(tmp: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_desk_that_dies_in_the_middle_costs_nothing_that_was_acknowledged(tmp: Path) -> None:
-    process = headless_demo(tmp, 3)
+def test_a_desk_that_dies_in_the_middle_costs_nothing_that_was_acknowledged(
+    tmp: Path, headless_demo: Headless
+) -> None:
+    process = headless_demo(3)
     until_busy(tmp)
     part(tmp, "navbat.child").kill()
     out, err = process.communicate(timeout=90)
@@ -141,21 +157,20 @@ def test_a_desk_that_dies_in_the_middle_costs_nothing_that_was_acknowledged(tmp:
 class Terminal:
     """The demo on a pseudo-terminal of 120 × 36."""
 
-    def __init__(self, tmp: Path) -> None:
+    def __init__(self, tmp: Path, **more: str) -> None:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.chdir(tmp)
-            os.execve(sys.executable, command(), environment(tmp))
+            os.execve(sys.executable, command(), environment(tmp) | more)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
         self._seen = b""
 
     def until(self, pattern: str, within: float = 30.0) -> None:
-        """Returns when what was painted since the last call has the pattern."""
+        """Returns when what was painted since the last key has the pattern."""
         deadline = time.monotonic() + within
-        while not (found := re.search(pattern.encode(), self._seen)):
+        while not re.search(pattern.encode(), self._seen):
             assert time.monotonic() < deadline, f"no {pattern!r} in {self._seen[-2000:]!r}"
             assert self._read(), f"ended without {pattern!r}: {self._seen[-2000:]!r}"
-        self._seen = self._seen[found.end() :]
 
     def _read(self) -> bool:
         """False at the end."""
@@ -170,6 +185,7 @@ class Terminal:
         return True
 
     def press(self, keys: str) -> None:
+        self._seen = b""
         os.write(self._fd, keys.encode())
 
     def ended(self) -> int:
@@ -177,14 +193,36 @@ class Terminal:
         while self._read():
             pass
         _, status = os.waitpid(self.pid, 0)
-        os.close(self._fd)
+        self.pid = 0
         return os.waitstatus_to_exitcode(status)
+
+    def clean_up(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._fd)
+
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def open_terminal(tmp: Path) -> Iterator[Open]:
+    made: list[Terminal] = []
+
+    def make(**more: str) -> Terminal:
+        made.append(Terminal(tmp, **more))
+        return made[-1]
+
+    yield make
+    for terminal in made:
+        terminal.clean_up()
 
 
 @pytest.mark.slow
-def test_a_person_takes_and_answers_within_ten_seconds_of_the_start(tmp: Path) -> None:
+def test_a_person_takes_and_answers_within_ten_seconds_of_the_start(tmp: Path, open_terminal: Open) -> None:
     since = time.monotonic()
-    terminal = Terminal(tmp)
+    terminal = open_terminal()
     terminal.until("OFFERED")
     assert time.monotonic() - since < 10
     terminal.until(r"take what is offered")
@@ -196,6 +234,25 @@ def test_a_person_takes_and_answers_within_ten_seconds_of_the_start(tmp: Path) -
     assert terminal.ended() == 0
     assert not list(tmp.glob("navbat-demo-*"))
     assert not (tmp / ".local" / "state" / "navbat").exists()
+
+
+@pytest.mark.slow
+def test_a_desk_that_cannot_start_is_told_and_leaves_nothing(tmp: Path, open_terminal: Open) -> None:
+    terminal = open_terminal(PYTHONPATH=f"{broken(tmp)}:{ROOT}")
+    terminal.until("the demo's desk did not start")
+    terminal.until("no room in the house")
+    assert terminal.ended() == 1
+    assert not list(tmp.glob("navbat-demo-*"))
+
+
+def broken(tmp: Path) -> Path:
+    """A folder of modules that keeps `navbat run` from starting."""
+    folder = tmp / "modules"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import sys\nif 'run' in sys.orig_argv: sys.exit('no room in the house')\n"
+    )
+    return folder
 
 
 # ------------------------------------------------------------------ the books
