@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 2.5
+SWITCH = 0.0005
+"""Seconds for which the projector's store thread may keep the interpreter from the router: Python's
+own 5 ms would be most of a message's way."""
 READY = b"ready\n"
 
 
@@ -139,6 +142,7 @@ async def _work_with(log: Log, store: Store, place: Place, stack: contextlib.Asy
 def main() -> None:
     """Runs the child's side."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH)
     logs.set_up()
     asyncio.run(_serve())
 

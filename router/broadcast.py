@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from crm.records import Message, MessageChange
 from router.connection import Connection
-from router.picture import Picture, is_waiting
+from router.picture import Picture, is_waiting, people
 from router.protocol import Changes, encode_frame
 from router.state import Session
 
@@ -140,29 +140,35 @@ class Broadcast:
         self._operators.add(name)
         self.stirred.set()
 
-    def flush(self) -> None:
-        """Tells the lists what has changed since the last time; consoles with the same lines share
-        one encoded frame."""
+    def flush(self) -> list[Connection]:
+        """Queues for the lists what has changed since the last time, and returns whom the caller has
+        to wake for it. Consoles with the same lines share one encoded frame."""
         position = self._picture.position
         dirty, self._dirty = self._dirty, set()
         lines, self._lines = self._lines, set()
         operators, self._operators = self._operators, set()
         self.stirred.clear()
         if not (dirty or lines or operators):
-            return
+            return []
         waiting, gone = self._sort(dirty)
+        own: dict[str, set[str]] = {}
+        for session in gone:
+            for name in people(session):
+                own.setdefault(name, set()).add(session.id)
         frames: dict[frozenset[str], bytes | None] = {}
+        told = []
         for connection in self._everybody:
-            key = connection.access.lines
-            own = {s.id for s in (*waiting, *gone) if connection.name in (s.holder, *s.seen_by, *s.guests)}
-            if own or operators:
-                data = self._frame(connection, waiting, gone, lines, operators, own)
+            name, key = connection.name, connection.access.lines
+            if name in own or name in operators:
+                data = self._frame(connection, waiting, gone, lines, operators, own.get(name, set()))
             else:
                 if key not in frames:
-                    frames[key] = self._frame(connection, waiting, gone, lines, operators, own)
+                    frames[key] = self._frame(connection, waiting, gone, lines, operators, set())
                 data = frames[key]
             if data is not None:
-                connection.send_change(position, data)
+                connection.send_change(position, data, wake=False)
+                told.append(connection)
+        return told
 
     def _sort(self, dirty: set[str]) -> tuple[list[Session], list[Session]]:
         waiting, gone = [], []

@@ -72,9 +72,10 @@ class Connection:
             return
         self._push("", encode_frame(frame))
 
-    def send_change(self, id: str, data: bytes, session: str = "") -> None:
+    def send_change(self, id: str, data: bytes, session: str = "", *, wake: bool = True) -> None:
         """Queues an encoded ``Changes`` frame of journal entry ``id``; when the queue is full all
-        queued changes are dropped, to be caught up later."""
+        queued changes are dropped, to be caught up later. Without ``wake`` it leaves with whatever
+        comes next, or at ``wake``."""
         if session in self._held:
             self._held[session].append((id, data))
             return
@@ -87,7 +88,10 @@ class Connection:
             logger.info("connection %s does not read and will catch up", self.id)
             self._wake.set()
             return
-        self._push(id, data)
+        self._push(id, data, wake=wake)
+
+    def wake(self) -> None:
+        self._wake.set()
 
     def hold_back(self, session: str) -> None:
         """From here on changes of the session wait, until the page that they change has been sent."""
@@ -100,10 +104,11 @@ class Connection:
         for id, data in self._held.pop(session, ()):
             self.send_change(id, data)
 
-    def _push(self, id: str, data: bytes) -> None:
+    def _push(self, id: str, data: bytes, *, wake: bool = True) -> None:
         self._queue.append((id, data))
         self._bytes += len(data)
-        self._wake.set()
+        if wake:
+            self._wake.set()
 
     def end(self, frame: Frame) -> None:
         """Says good-bye after what is queued."""

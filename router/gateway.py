@@ -64,6 +64,8 @@ PRESENCE = 3 * HEARTBEAT
 PRESENT_EVERY = 5.0
 FLUSH_EVERY = 0.1
 """Lists and counters go out ten times a second at most."""
+WOKEN_TOGETHER = 8
+"""Consoles whose lists are written before the gateway looks for messages again."""
 MAX_CONNECTIONS = 5000
 
 
@@ -231,7 +233,11 @@ class Gateway:
     async def _flush(self) -> None:
         while True:
             await self.broadcast.stirred.wait()
-            self.broadcast.flush()
+            for number, connection in enumerate(self.broadcast.flush()):
+                connection.wake()
+                if number % WOKEN_TOGETHER == WOKEN_TOGETHER - 1:
+                    # A message must not wait behind hundreds of lists.
+                    await asyncio.sleep(0)
             await asyncio.sleep(FLUSH_EVERY)
 
     async def _beat(self) -> None:

@@ -69,7 +69,7 @@ class Picture:
         counts[session.status] = counts.get(session.status, 0) + 1
         if is_waiting(session):
             self._waiting.setdefault(session.line, {})[session.id] = None
-        for name in _people(session):
+        for name in people(session):
             self._of_operator.setdefault(name, {})[session.id] = None
 
     def _drop(self, session: Session | None) -> None:
@@ -80,7 +80,7 @@ class Picture:
             del self._by_chat[session.chat]
         self._counts[session.line][session.status] -= 1
         self._waiting.get(session.line, {}).pop(session.id, None)
-        for name in _people(session):
+        for name in people(session):
             self._of_operator.get(name, {}).pop(session.id, None)
 
     def session_of_chat(self, chat: str) -> str:
@@ -98,7 +98,7 @@ class Picture:
         """Whether the session belongs on this login's lists: his own, or waiting in his lines."""
         if session.status == "closed":
             return False
-        if access.name in _people(session):
+        if access.name in people(session):
             return True
         return is_waiting(session) and not session.seen_by and access.may("read", session.line)
 
@@ -108,7 +108,7 @@ class Picture:
         for line in sorted(access.lines):
             waiting = [
                 s for s in map(self.sessions.__getitem__, self._waiting.get(line, ()))
-                if access.name not in _people(s) and self.concerns(access, s)
+                if access.name not in people(s) and self.concerns(access, s)
             ]  # fmt: skip
             waiting.sort(key=lambda s: (-s.priority, s.arrival, int(s.id)))
             own += waiting[:WAITING_SHOWN]
@@ -183,7 +183,7 @@ def is_waiting(session: Session) -> bool:
     return session.status == "waiting" or (session.status == "offered" and not session.holder)
 
 
-def _people(session: Session) -> tuple[str, ...]:
+def people(session: Session) -> tuple[str, ...]:
     """Operators on whose own lists the session stands."""
     if session.seen_by or session.guests:
         return tuple({session.holder, *session.seen_by, *session.guests} - {""})

@@ -34,6 +34,9 @@ BATCH = 1000
 """Told things of one write to the store, or one entry if it tells more."""
 EARLY_DAYS = 30
 """So long a change waits for its message."""
+GATHER = 0.1
+"""Seconds between two reads while there is little to read: a transaction costs more than a message,
+and pages are brought up to date from the journal anyway."""
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -79,7 +82,8 @@ class Projector:
         while True:
             if not await self._lease.renew():
                 raise LeaseLost("the lease ran out")
-            await self.step(self._block_ms)
+            if await self.step(self._block_ms) < READ:
+                await asyncio.sleep(GATHER)
 
     async def claim(self) -> None:
         """Shuts out whoever wrote before, and starts from where the store says it was."""

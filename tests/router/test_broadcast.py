@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
+
 from crm.records import Account, Message
 from router.access import Access
 from router.broadcast import Broadcast
@@ -29,7 +31,7 @@ class Screen:
     def holds_back(self, session: str) -> bool:
         return session in self.held
 
-    def send_change(self, id: str, data: bytes, session: str = "") -> None:
+    def send_change(self, id: str, data: bytes, session: str = "", *, wake: bool = True) -> None:
         frame = decode_server(data)
         assert isinstance(frame, Changes)
         assert frame.id == id
@@ -92,3 +94,19 @@ def test_who_loses_one_session_and_gets_another_is_told_at_once() -> None:
     tell(broadcast, picture, "6-0", [session("1", "bek", rev=2), session("2", "anna", rev=2)])
     assert [(f.id, f.gone, [s.id for s in f.sessions]) for f in anna.frames[1:]] == [("6-0", ["1"], ["2"])]
     assert [(f.id, f.gone, [s.id for s in f.sessions]) for f in bek.frames[1:]] == [("6-0", ["2"], ["1"])]
+
+
+def test_lists_are_told_to_all_with_one_frame_and_to_whom_they_concern_with_his_own() -> None:
+    anna, bek, vera = Screen("anna"), Screen("bek"), Screen("vera")
+    vera.access = Access(Account(name="vera"), LINES)
+    broadcast, picture = broadcast_with(anna, bek, vera)
+    waiting = msgspec.structs.replace(session("1", ""), status="waiting")
+    tell(broadcast, picture, "5-0", [waiting])
+    assert {c.name for c in broadcast.flush()} == {"anna", "bek"}
+    assert [s.id for s in bek.frames[-1].sessions] == ["1"]
+    assert vera.frames == []
+    tell(broadcast, picture, "6-0", [session("1", "anna", rev=2)])
+    broadcast.flush()
+    assert bek.frames[-1].gone == ["1"]
+    assert anna.frames[-1].gone == [], "it left the waiting ones, but it is hers now"
+    assert broadcast.flush() == []
