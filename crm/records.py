@@ -83,6 +83,8 @@ class Message(Record, kw_only=True):
     external_id: str = ""
     sent_at: int = 0
     delivery: Delivery = ""
+    notice: str = ""
+    """Which of the line's notices this is, when the desk itself wrote it."""
     error: str = ""
     edited_at: int = 0
     deleted_at: int = 0

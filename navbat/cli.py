@@ -38,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
     _add_operator(commands)
     _add_reads(commands)
     _add_actions(commands)
+    scenario = _command(
+        commands, "scenario", "navbat.scenario:main", "play stories about a line's rules", json=True
+    )
+    scenario.add_argument("files", nargs="+", metavar="FILE")
     return top
 
 

@@ -76,6 +76,13 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice and remembers lines."""
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+"""Dates stay texts: they are local to a zone that only the file's own settings name."""
+
+
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:
     result = _Mapping()
     loader.flatten_mapping(node)

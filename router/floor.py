@@ -129,12 +129,13 @@ class Floor:
         media: list[Media] | None = None,
         buttons: list[Button] | None = None,
         reply_to: str = "",
+        notice: str = "",
     ) -> Message:
         """Adds an outgoing message and puts it on its channel's outbox."""
         kind: MessageKind = media[0].kind if media else "text"
         message = self.add_message(
             session, "out", text, author=author, kind=kind, media=media or [], buttons=buttons or [],
-            reply_to=reply_to, delivery="queued",
+            reply_to=reply_to, delivery="queued", notice=notice,
         )  # fmt: skip
         self.outcome.deliveries.append(
             Delivery(
@@ -478,4 +479,4 @@ class Floor:
             return
         session.notified = True
         text = notice.get(session.language) or notice.get("") or next(iter(notice.values()))
-        self.deliver(session, text)
+        self.deliver(session, text, notice="waiting")

@@ -4,6 +4,7 @@ a lease; any number stand by. Whatever goes wrong, the next round starts from wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
@@ -46,6 +47,7 @@ class Worker:
         self.applied = 0
         self.duplicates = 0
         self._renewed = 0
+        self._committing = asyncio.Lock()
         self._trimmed = 0
         self._reported = 0
         self._ask_again = 0
@@ -87,11 +89,11 @@ class Worker:
         while True:
             await asyncio.sleep(self._ttl / 3)
             if now_ms() - self._renewed > self._ttl * 300:
-                try:
-                    if await self._lease.renew():
-                        self._renewed = now_ms()
-                except Unavailable:
-                    continue
+                # Never within a commit: that watches the lease, and a renewal is a change of it.
+                async with self._committing:
+                    with contextlib.suppress(Unavailable):
+                        if await self._lease.renew():
+                            self._renewed = now_ms()
 
     async def release(self) -> None:
         """Lets a standby take over at once; called after ``run`` was cancelled."""
@@ -103,6 +105,8 @@ class Worker:
         self.desk.restore(
             fields, [decode_session(s) for s in sessions], [decode_operator(o) for o in operators]
         )
+        if "next_session" not in fields and self._store is not None:
+            self.desk.next_session = await _first_free_session(self._store)
         self.cursor = cursor
         logger.info("router writes from %s with %d open sessions", cursor, len(sessions))
 
@@ -114,12 +118,13 @@ class Worker:
         block = longest if due is None else max(0, min(due - now, longest))
         rows = await self._log.read_log(self.cursor, BATCH, block)
         now = now_ms()
-        if rows:
-            await self._apply(writer, rows, now)
-        elif due is not None and due <= now:
-            await writer.guard((), now)
-            self.desk.advance(now)
-            await self._commit(writer, now, [])
+        async with self._committing:
+            if rows:
+                await self._apply(writer, rows, now)
+            elif due is not None and due <= now:
+                await writer.guard((), now)
+                self.desk.advance(now)
+                await self._commit(writer, now, [])
         if now - self._reported > REPORT_EVERY_MS:
             self._reported = now
             await self._report(active=True)
@@ -201,6 +206,12 @@ class Worker:
             "applied": self.applied, "duplicates": self.duplicates, "at": now_ms(),
         }  # fmt: skip
         await self._log.report(f"router:{self._lease.token[:8]}", msgspec.json.encode(fields))
+
+
+async def _first_free_session(store: Store) -> int:
+    """A session number that the store has never seen: Redis was begun anew, the history was not."""
+    latest = await store.find("sessions", {}, sort=[("opened_at", -1)], limit=20)
+    return max((int(document["_id"]) for document in latest), default=0) + 1
 
 
 def journal_entry(outcome: Outcome, now: int) -> Entry | None:
