@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from crm.errors import LeaseLost, Unavailable
+from crm.ports import Document, Write
 from router import events
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.log import SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
 from router.state import Entry, MessageAdded, Stray
 from router.worker import Worker
 from router.writer import Writer
+from storage.sqlite import SqliteStore
 from tests.conftest import RedisServer, until
 
 
@@ -168,6 +171,41 @@ async def test_a_lease_that_ran_out_and_is_nobodys_is_no_right_to_commit(log: Lo
     await writer.close()
 
 
+async def test_a_guard_without_a_commit_leaves_nothing_watched(log: Log) -> None:
+    """A timer that changes nothing is guarded and not committed; the lease is renewed after that."""
+    mine = Lease(log, "router", "mine")
+    assert await mine.acquire()
+    writer = Writer(log, mine)
+    await writer.guard([], now_ms())
+    assert await mine.renew()
+    await writer.guard([], now_ms())
+    await writer.commit(at=now_ms(), cursor="9-9")
+    assert await log.redis.get(log.keys.cursor) == b"9-9"
+    await writer.close()
+
+
+async def test_the_lease_is_not_renewed_within_a_commit(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """A commit watches the lease: a renewal in between would look like another writer."""
+
+    class SlowStore:
+        """Answers later than the lease is due to be renewed."""
+
+        async def find(self, *_: object, **__: object) -> list[Document]:
+            await asyncio.sleep(0.25)
+            return []
+
+    await configure(log)
+    async with working(Worker(log, SlowStore(), lease_ttl=0.6)):  # type: ignore[arg-type]
+        for number in range(4):
+            await log.append(message(number, chat=f"chat{number}"))
+            await until(lambda n=number: _texts_are(log, n + 1))
+    assert "lost the lease" not in caplog.text
+
+
+async def _texts_are(log: Log, count: int) -> bool:
+    return len(await texts(log)) == count
+
+
 async def _gone(log: Log, key: str) -> bool:
     return not await log.redis.exists(key)
 
@@ -239,3 +277,18 @@ async def test_a_channels_last_number_survives(log: Log) -> None:
     assert await log.last_number("bot") == 41
     assert await log.read_raw(["bot"], {}, block_ms=0) == []
     assert len(await log.read_log("0", 10, 0)) == 1
+
+
+async def test_a_redis_begun_anew_never_repeats_a_session_number(log: Log, tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "kept.sqlite")
+    await store.open()
+    await store.write(
+        [Write.insert("sessions", {"_id": str(n), "opened_at": n, "rev": 1}) for n in (9, 40, 41)]
+    )
+    await configure(log)
+    await log.append(message(1))
+    worker = Worker(log, store)
+    async with working(worker):
+        await until(lambda: worker.desk.sessions)
+        assert list(worker.desk.sessions) == ["42"]
+    await store.close()
