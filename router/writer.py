@@ -31,10 +31,11 @@ class Writer:
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
         """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
         when the desk is somebody else's, ``Unavailable``."""
-        commands: list[Args] = [("WATCH", self._lease.key), ("GET", self._lease.key)]
+        # UNWATCH: the last guard may have found nothing to commit, and what it watched has changed since.
+        commands: list[Args] = [("UNWATCH",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
         if event_ids:
             commands += [("SMISMEMBER", key, *event_ids) for key in self._log.seen_keys(at)]
-        _, owner, *flags = await self._talk(commands)
+        _, _, owner, *flags = await self._talk(commands)
         if owner != self._lease.token.encode():
             raise LeaseLost("another process writes this desk now")
         return {id for row in flags for id, flag in zip(event_ids, row, strict=True) if flag}
