@@ -95,6 +95,7 @@ def skip(floor: Floor, command: events.Skip) -> Session:
     _audit(floor, operator.name, "skip", session)
     if not session.holder:
         session.hidden_from = [*session.hidden_from, operator.name]
+        floor.pause(session)
         floor.touch(session)
         floor.stir(session.line)
     elif session.transfer_from:
@@ -283,9 +284,10 @@ def pin(floor: Floor, command: events.Pin) -> Session:
 def mark_read(floor: Floor, command: events.MarkRead) -> Session:
     """Only the holder's reading counts; a colleague who looks changes nothing."""
     session = _session(floor, command.session)
-    if session.holder == command.operator and command.seq > session.read_seq:
-        session.read_seq = command.seq
-        session.unread = max(0, min(session.unread, session.seq - command.seq))
+    seq = min(command.seq, session.seq)
+    if session.holder == command.operator and seq > session.read_seq:
+        session.read_seq = seq
+        session.unread = min(session.unread, session.seq - seq)
         floor.touch(session)
     return session
 

@@ -133,6 +133,7 @@ class Desk(Floor):
             done.code, done.params = refused.code, refused.params
             self.outcome.refused.add(event.event_id)
         else:
+            self.outcome.refused.discard(event.event_id)
             done.session = session.id if session else ""
             if isinstance(event, events.SetDuty) and event.duty == "online":
                 self._saw(event.operator, event.at)
@@ -382,7 +383,9 @@ class Desk(Floor):
             if dismissed:
                 operator.duty = "offline"
             self.touch_operator(operator)
+            before = {queue.name: list(queue.members) for queue in self.queues.values()}
             self._set_members()
+            self._see_off(before)
             if dismissed:
                 duty.dismiss(self, operator.name)
         if event.revoked:
@@ -391,7 +394,9 @@ class Desk(Floor):
     def _lines_configured(self, event: LinesConfigured) -> None:
         event.at, event.event_id = 0, ""
         if event != self.configured:
+            before = {queue.name: list(queue.members) for queue in self.queues.values()}
             self._configure(event)
+            self._see_off(before)
             self._requeue_waiting()
             self.outcome.fields.add("configured")
 
@@ -434,6 +439,16 @@ class Desk(Floor):
             queue.set_members([*queue.rules.members, *extra])
         for name in self.operators:
             self.refresh(name)
+        # Nobody ready is no news to the queue, and yet those who saw an offer may be gone.
+        self._stirred.update(name for name, queue in self.queues.items() if queue.rules.mode == "all")
+
+    def _see_off(self, before: dict[str, list[str]]) -> None:
+        """Those who are no members of a line any more leave it as if they went off duty there."""
+        for name, members in before.items():
+            if name in self.queues:
+                for member in members:
+                    if member not in self.queues[name].members:
+                        duty.leave_line(self, member, name)
 
     def _requeue_waiting(self) -> None:
         for session in self.sessions.values():

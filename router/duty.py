@@ -20,11 +20,24 @@ def change(floor: Floor, operator: OperatorState, duty: Duty, reason: str = "") 
     floor.refresh(operator.name)
     for session in floor.held_by(operator.name):
         if floor.on_duty(operator, floor.queues[session.line].rules):
-            session.return_when_written = False
+            if session.return_when_written:
+                session.return_when_written = False
+                floor.touch(session)
         elif session.status == "offered":
             end_offer(floor, session)
         elif duty == "offline" and session.status in HELD:
             _leave(floor, session, operator.name)
+
+
+def leave_line(floor: Floor, name: str, line: str) -> None:
+    """The operator is no member of the line any more. What came to him by transfer stays."""
+    for session in floor.held_by(name):
+        if session.line != line:
+            continue
+        if session.status == "offered" and not session.transfer_from:
+            floor.enqueue(session)
+        elif session.status in HELD:
+            _leave(floor, session, name)
 
 
 def _leave(floor: Floor, session: Session, operator: str) -> None:

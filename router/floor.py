@@ -268,11 +268,15 @@ class Floor:
         if operator not in session.had:
             session.had = [*session.had, operator]
         if pause:
-            session.pause_until = self.now + self.queues[session.line].rules.answer_within
-            self.arm(session, "pause", session.pause_until)
+            self.pause(session)
         else:
             self._missed_now.add(session.id)
         self.enqueue(session)
+
+    def pause(self, session: Session) -> None:
+        """No new round for the line's ``answer_within``: somebody gave it back by hand."""
+        session.pause_until = self.now + self.queues[session.line].rules.answer_within
+        self.arm(session, "pause", session.pause_until)
 
     def change_line(self, session: Session, line: str) -> None:
         """Into another line's backlog, whose rules then apply."""
@@ -389,7 +393,8 @@ class Floor:
                 return
             (_, session), name = min(heads, key=lambda head: head[0][0])
             queue = self.queues[name]
-            chosen = queue.choose(session, self.now)
+            # One that all still see was offered under the line's former rules: that offer runs on.
+            chosen = queue.choose(session, self.now) if session.status == "waiting" else None
             if chosen is None:
                 at[name] += 1
             else:
@@ -438,6 +443,10 @@ class Floor:
         ready = list(queue.ready())
         for session in list(queue.waiting()):
             seen_by = [name for name in ready if name not in session.hidden_from]
+            if ready and not seen_by and session.pause_until <= self.now:
+                # A new round: all who could take it have hidden it, and the pause after that is over.
+                session.hidden_from = []
+                seen_by = list(ready)
             if seen_by == session.seen_by and not (seen_by and session.status == "waiting"):
                 continue
             session.seen_by = seen_by

@@ -440,3 +440,86 @@ def test_changed_rules_hold_from_the_next_decision_on() -> None:
     assert world.at(59).state("a") == ("offered", "anna")
     assert world.writes("b").holder == "bek"
     assert world.at(60).state("a")[1] == "bek"
+
+
+def test_members_taken_off_a_line_leave_it_as_if_off_duty() -> None:
+    world = World("anna", "bek", on_leave="when_customer_writes")
+    world.online("anna")
+    for chat in "abc":
+        world.writes(chat)
+    world.do("anna", "Say", session="1", text="hi")
+    world.do("anna", "Take", session="2")
+    rules = LineRules(members=["bek"])
+    world.happens(events.LinesConfigured(lines={"sales": rules}, channels={CHANNEL: "sales"}))
+    assert [world.state(chat) for chat in "abc"] == [("answered", "anna"), ("waiting", ""), ("waiting", "")]
+    world.writes("a")
+    assert world.state("a") == ("waiting", "")
+
+
+def test_all_skipped_by_everybody_is_offered_again_after_the_pause() -> None:
+    world = World("anna", "bek", mode="all")
+    world.online("anna", "bek")
+    world.writes("a")
+    world.do("anna", "Skip", session="1")
+    world.at(10).do("bek", "Skip", session="1")
+    assert world.at(69).state("a") == ("waiting", "")
+    assert world.at(70).session("a").seen_by == ["anna", "bek"]
+    world.do("anna", "Skip", session="1")
+    world.do("bek", "SetDuty", duty="break")
+    assert world.at(129).state("a") == ("waiting", "")
+    assert world.at(130).session("a").seen_by == ["anna"]
+
+
+def test_all_nobody_who_was_dismissed_sees_the_offer() -> None:
+    world = World("anna", mode="all")
+    world.online("anna")
+    world.writes("a")
+    world.happens(events.OperatorChanged(name="anna", disabled=True))
+    assert (world.state("a"), world.session("a").seen_by) == (("waiting", ""), [])
+
+
+def test_an_offer_to_all_runs_on_when_the_mode_changes() -> None:
+    world = World("anna", "bek", mode="all")
+    world.online("anna", "bek")
+    world.writes("a")
+    rules = LineRules(members=["anna", "bek"], mode="even")
+    world.happens(events.LinesConfigured(lines={"sales": rules}, channels={CHANNEL: "sales"}))
+    assert (world.state("a"), world.session("a").seen_by) == (("offered", ""), ["anna", "bek"])
+    world.at(60)
+    assert (world.state("a"), world.session("a").seen_by) == (("offered", "anna"), [])
+
+
+def test_that_a_holder_is_back_is_saved() -> None:
+    world = World("anna", "bek")
+    world.online("anna")
+    world.writes("a")
+    world.do("anna", "Say", session="1", text="hi")
+    world.do("anna", "SetDuty", duty="offline")
+    before = world.session("a").rev
+    world.do("anna", "SetDuty", duty="online")
+    assert not world.session("a").return_when_written
+    assert world.session("a").rev > before
+
+
+def test_nobody_has_read_more_than_there_is() -> None:
+    world = World("anna")
+    world.online("anna")
+    world.writes("a")
+    world.do("anna", "Take", session="1")
+    world.do("anna", "MarkRead", session="1", seq=2**63)
+    assert world.session("a").read_seq == world.session("a").seq
+    world.writes("a")
+    assert world.session("a").unread == 1
+
+
+def test_a_command_that_was_refused_first_and_done_then_counts_as_done() -> None:
+    world = World("anna", "bek")
+    world.online("anna")
+    world.writes("a")
+    for command in (
+        events.Take(operator="bek", session="1", event_id="bek/1", at=world.time),
+        events.Skip(operator="anna", session="1", event_id="anna/1", at=world.time),
+        events.Take(operator="bek", session="1", event_id="bek/1", at=world.time),
+    ):
+        world.desk.apply(command)
+    assert world.desk.drain().refused == set()
