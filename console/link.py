@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import time
 import uuid
@@ -18,7 +17,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,8 +24,6 @@ import aiohttp
 import msgspec
 
 from crm.errors import NavbatError, Unavailable
-from crm.records import Media
-from crm.text import one_line
 from router import protocol as wire
 
 if TYPE_CHECKING:
@@ -220,24 +216,17 @@ class Link:
         if self.online:
             self._write(frame)
 
-    async def upload(self, path: Path) -> Media:
-        """Puts a file into the desk's media store. Raises Unavailable, or OSError for the file."""
-        if self._http is None:
-            raise Unavailable("There is no connection.")
-        headers = {"Authorization": f"Bearer {self.credentials.token}"}
+    async def http(self, within: float = REPLY_TIMEOUT) -> tuple[aiohttp.ClientSession, dict[str, str]]:
+        """The client for files, and the header that authorises it while this connection lives.
+        Raises Unavailable when there is no connection within ``within`` seconds."""
         try:
-            with await asyncio.to_thread(path.open, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                form = aiohttp.FormData(quote_fields=False)
-                form.add_field("file", file, filename=one_line(path.name))
-                async with self._http.post(f"{self.url}/media", data=form, headers=headers) as answer:
-                    if answer.status != 200:
-                        raise Unavailable(f"The desk refused the file ({answer.status}).")
-                    media = msgspec.json.decode(await answer.read(), type=Media)
-        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
-            raise Unavailable("The file could not be sent.") from None
-        media.size = media.size or size
-        return media
+            async with asyncio.timeout(within):
+                await self._online.wait()
+        except TimeoutError:
+            raise Unavailable("There is no connection.") from None
+        assert self._http is not None
+        assert self.welcome is not None
+        return self._http, {"Authorization": f"Bearer {self.welcome.ticket}"}
 
     async def settled(self) -> None:
         """Returns when no command is unsent any more."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.actions import BY_ID, Situation
+from console.files import upload
 from console.link import new_id
 from console.model import Echo
 from console.screens.dialogs import AskScreen, Choice, FileScreen, PickScreen
 from console.screens.reading import Reading
 from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
-from crm.errors import Unavailable
+from crm.errors import Refused, Unavailable
 from crm.records import Duty
 from crm.text import one_line
 from router import protocol as wire
@@ -226,7 +227,10 @@ class Verbs(Reading):
             return
         self.toast(app.words("files.sending", name=one_line(path.name, 60)))
         try:
-            media = await app.link.upload(path)
+            media = await upload(app.link, path)
+        except Refused as error:
+            self.toast(self.explain(error.code, error.params), "error")
+            return
         except (Unavailable, OSError):
             self.toast(app.words("files.failed", name=one_line(path.name, 60)), "error")
             return

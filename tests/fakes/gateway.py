@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
-from aiohttp import BodyPartReader, WSMsgType, web
+from aiohttp import WSMsgType, web
 
-from crm.records import Customer, Media, Message, MessageChange
+from crm.records import Customer, Media, Message, MessageChange, MessageKind
 from router import protocol as wire
 
 NOW = 1_772_445_600_000
@@ -68,6 +69,10 @@ class FakeGateway:
         """Commands of these types are carried out but not answered."""
         self.journal: deque[wire.Changes] = deque(maxlen=1000)
         self.uploads: list[tuple[str, bytes]] = []
+        self.files: dict[str, bytes] = {}
+        self.tickets: set[str] = set()
+        self.cut_after = 0
+        """Bytes of a download after which its connection breaks; 0 = never."""
         self.forget = False
         """The journal is gone: a reconnect gets a snapshot."""
         self.deaf = False
@@ -83,9 +88,10 @@ class FakeGateway:
 
     @asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[FakeGateway]:
-        app = web.Application()
+        app = web.Application(client_max_size=64 << 20)
         app.router.add_get("/ws", self._ws)
-        app.router.add_post("/media", self._media)
+        app.router.add_post("/media", self._upload)
+        app.router.add_get("/media/{key}", self._download)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
@@ -131,16 +137,32 @@ class FakeGateway:
 
     # -------------------------------------------------------------- the wire
 
-    async def _media(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
-            return web.Response(status=401)
-        part = await (await request.multipart()).next()
-        assert isinstance(part, BodyPartReader)
-        data = await part.read()
-        name = part.filename or ""
-        self.uploads.append((name, bytes(data)))
-        media = Media(kind="document", key=f"m{len(self.uploads)}", name=name, size=len(data))
+    def _authorise(self, request: web.Request) -> None:
+        if request.headers.get("Authorization", "") not in {f"Bearer {ticket}" for ticket in self.tickets}:
+            raise web.HTTPUnauthorized
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        self._authorise(request)
+        data = await request.read()
+        name = unquote(request.headers.get("X-File-Name", ""))
+        self.uploads.append((name, data))
+        key = f"m{len(self.uploads)}"
+        self.files[key] = data
+        kind: MessageKind = "photo" if request.content_type.startswith("image/") else "document"
+        media = Media(kind=kind, key=key, name=name, mime=request.content_type, size=len(data))
         return web.Response(body=msgspec.json.encode(media), content_type="application/json")
+
+    async def _download(self, request: web.Request) -> web.Response:
+        self._authorise(request)
+        data = self.files.get(request.match_info["key"])
+        if data is None:
+            raise web.HTTPNotFound
+        answer = web.StreamResponse(headers={"Content-Length": str(len(data))})
+        await answer.prepare(request)
+        await answer.write(data[: self.cut_after] if self.cut_after else data)
+        if self.cut_after and request.transport is not None:
+            request.transport.abort()
+        return answer
 
     async def _ws(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -171,9 +193,11 @@ class FakeGateway:
         token = "token-1" if hello.remember else ""
         missed = [change for change in self.journal if hello.since and int(change.id) > int(hello.since)]
         resumed = bool(hello.since) and not self.forget
+        ticket = f"ticket-{len(self.received)}"
+        self.tickets.add(ticket)
         welcome = wire.Welcome(
-            operator=name, role="operator", desk="shop", server="fake", now=NOW, token=token, resumed=resumed,
-            duty="online", heartbeat=self.heartbeat,
+            operator=name, role="operator", desk="shop", server="fake", now=NOW, token=token, ticket=ticket,
+            resumed=resumed, duty="online", heartbeat=self.heartbeat,
         )  # fmt: skip
         await self._send(socket, welcome)
         if resumed:
