@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections import deque
 
+import msgspec
 from aiohttp import WSMsgType, web
 
 from crm.errors import Unavailable
@@ -19,13 +20,15 @@ from router.access import Access
 from router.follow import follow, plain
 from router.log import Log, id_key, now_ms
 from router.picture import Picture
-from router.protocol import Changes, Frame, encode_frame
-from router.state import Entry, MessageAdded, MessageChanged, Session
+from router.protocol import AlertView, Changes, Frame, encode_frame
+from router.state import Alert, Entry, MessageAdded, MessageChanged, Session
 
 logger = logging.getLogger(__name__)
 
 QUEUE_FRAMES = 1000
 QUEUE_BYTES = 2 << 20
+GOODBYE_TIMEOUT = 2.0
+"""Seconds a client has to read the last words."""
 SEND_TIMEOUT = 300.0
 """Seconds a client may refuse to read before it is disconnected."""
 RELIST_MS = 1000
@@ -54,6 +57,8 @@ class Connection:
         self._queue: deque[tuple[str, bytes]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._read = asyncio.Event()
+        self._over = False
         self._replayed = (0, 0)
         self._held: dict[str, list[tuple[str, bytes]]] = {}
         self._follower: asyncio.Task[None] | None = None
@@ -67,6 +72,8 @@ class Connection:
     def send(self, frame: Frame) -> None:
         """Queues an answer; answers are never dropped (a client that asks without reading is
         disconnected)."""
+        if self.closing is not None:
+            return
         if len(self._queue) >= 2 * QUEUE_FRAMES:
             self.abort()
             return
@@ -79,16 +86,29 @@ class Connection:
         if session in self._held:
             self._held[session].append((id, data))
             return
-        if self.lagging or (self._replayed != (0, 0) and id_key(id) <= self._replayed):
+        if (
+            self.closing is not None
+            or self.lagging
+            or (self._replayed != (0, 0) and id_key(id) <= self._replayed)
+        ):
             return
         if len(self._queue) >= QUEUE_FRAMES or self._bytes + len(data) > QUEUE_BYTES:
             self.lagging = True
-            self._queue = deque(item for item in self._queue if not item[0])
-            self._bytes = sum(len(frame) for _, frame in self._queue)
+            self._drop_changes()
             logger.info("connection %s does not read and will catch up", self.id)
             self._wake.set()
             return
         self._push(id, data, wake=wake)
+
+    def _drop_changes(self) -> None:
+        self._queue = deque(item for item in self._queue if not item[0])
+        self._bytes = sum(len(frame) for _, frame in self._queue)
+
+    async def room(self) -> None:
+        """Waits while the client has too much to read: who does not read is not listened to."""
+        while self._bytes > QUEUE_BYTES and not self._over:
+            self._read.clear()
+            await self._read.wait()
 
     def wake(self) -> None:
         self._wake.set()
@@ -111,9 +131,16 @@ class Connection:
             self._wake.set()
 
     def end(self, frame: Frame) -> None:
-        """Says good-bye after what is queued."""
+        """Says good-bye after the answers that are queued; from here on nothing new is told, and a
+        client that does not read is cut off."""
+        if self.closing is not None:
+            return
         self.closing = frame
+        self.lagging = False
+        self._drop_changes()
+        self.stop()
         self._wake.set()
+        asyncio.get_running_loop().call_later(GOODBYE_TIMEOUT, self.abort)
 
     def abort(self) -> None:
         """Cuts the line."""
@@ -143,22 +170,29 @@ class Connection:
 
     async def pump(self, log: Log, picture: Picture) -> None:
         """Sends until the connection ends."""
-        while True:
-            while self._queue:
-                id, data = self._queue.popleft()
-                self._bytes -= len(data)
-                await self.write(data)
-                if id and not self._held:
-                    self.sent = id
-            if self.lagging:
-                await self._catch_up(log, picture)
-                continue
-            if self.closing is not None:
-                await self.write(encode_frame(self.closing))
-                await self.socket.close()
-                return
-            self._wake.clear()
-            await self._wake.wait()
+        try:
+            while self.closing is None:
+                await self._send_queued()
+                if self.lagging:
+                    await self._catch_up(log, picture)
+                elif self.closing is None:
+                    self._wake.clear()
+                    await self._wake.wait()
+            await self._send_queued()
+            await self.write(encode_frame(self.closing))
+            await self.socket.close()
+        finally:
+            self._over = True
+            self._read.set()
+
+    async def _send_queued(self) -> None:
+        while self._queue:
+            id, data = self._queue.popleft()
+            self._bytes -= len(data)
+            await self.write(data)
+            self._read.set()
+            if id and not self._held:
+                self.sent = id
 
     async def write(self, data: bytes) -> None:
         """Sends at once, past the queue. Raises ``TimeoutError`` when the client does not read."""
@@ -182,9 +216,12 @@ class Connection:
         after = f"{max(0, id_key(since)[0] - RELIST_MS)}-0"
         while True:
             entries = await log.read_journal(after, count=64)
+            if self.closing is not None:
+                return
             if not entries and id_key(picture.position) <= id_key(after):
                 self._replayed = id_key(after)
                 self.lagging = False
+                await self.write(encode_frame(_lists(self, picture)))
                 return
             for id, entry in entries:
                 after = id
@@ -195,12 +232,23 @@ class Connection:
                     self.sent = id
 
 
+def _lists(connection: Connection, picture: Picture) -> Changes:
+    """What the journal tells only as numbers of others: how the colleagues and the lines are now."""
+    return Changes(
+        operators=picture.colleagues(connection.access),
+        lines=[
+            picture.line_view(name)
+            for name in sorted(connection.access.lines)
+            if name in picture.configured.lines
+        ],
+    )
+
+
 def changes_for(
     connection: Connection, picture: Picture, id: str, entry: Entry, *, lists_only: bool = False
 ) -> Changes | None:
     """What one client must see of one journal entry that it missed. The entry's own states decide
     who held a session then."""
-    states = {s.id: s for s in entry.sessions}
     changed = Changes(id=id)
     for session in entry.sessions:
         current = picture.sessions.get(session.id)
@@ -211,18 +259,34 @@ def changes_for(
         else:
             changed.gone.append(session.id)
     if not lists_only:
-        for told in entry.told:
-            if isinstance(told, MessageAdded):
-                state = states.get(told.message.session)
-                if state is not None and sees(connection, state):
-                    changed.messages.append(plain(told.message))
-            elif isinstance(told, MessageChanged):
-                state = states.get(told.change.session) or picture.sessions.get(told.change.session)
-                if state is not None and sees(connection, state):
-                    changed.changes.append(told.change)
-    if changed.sessions or changed.messages or changed.changes or changed.gone:
+        _add_told(changed, connection, picture, entry)
+    if changed.alerts or changed.sessions or changed.messages or changed.changes or changed.gone:
         return changed
     return None
+
+
+def _add_told(changed: Changes, connection: Connection, picture: Picture, entry: Entry) -> None:
+    states = {s.id: s for s in entry.sessions}
+    for told in entry.told:
+        if isinstance(told, MessageAdded):
+            state = states.get(told.message.session)
+            if state is not None and sees(connection, state):
+                changed.messages.append(plain(told.message))
+        elif isinstance(told, MessageChanged):
+            state = states.get(told.change.session) or picture.sessions.get(told.change.session)
+            if state is not None and sees(connection, state):
+                changed.changes.append(told.change)
+        elif isinstance(told, Alert) and concerns(connection, told):
+            changed.alerts.append(alert_view(told))
+
+
+def concerns(connection: Connection, alert: Alert) -> bool:
+    """Whether this client is told of an alert: it is about its operator, or a line that he leads."""
+    return connection.name == alert.operator or connection.access.may("lead", alert.line)
+
+
+def alert_view(alert: Alert) -> AlertView:
+    return msgspec.convert(alert, AlertView, from_attributes=True)
 
 
 def sees(connection: Connection, session: Session) -> bool:

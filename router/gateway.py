@@ -17,7 +17,7 @@ from crm.ports import Store
 from crm.records import Account, Message, MessageChange
 from router.access import Access
 from router.broadcast import Broadcast
-from router.connection import Connection
+from router.connection import Connection, alert_view, concerns
 from router.events import LinesConfigured, Present
 from router.follow import plain
 from router.log import Log, id_key, now_ms
@@ -27,7 +27,6 @@ from router.protocol import (
     HEARTBEAT,
     MAX_FRAME,
     VERSION,
-    AlertView,
     Bye,
     Changes,
     ClientFrame,
@@ -186,10 +185,9 @@ class Gateway:
             self._revoke(told)
 
     def _alert(self, alert: Alert) -> None:
-        view = msgspec.convert(alert, AlertView, from_attributes=True)
-        frame = encode_frame(Changes(alerts=[view]))
+        frame = encode_frame(Changes(alerts=[alert_view(alert)]))
         for connection in self._sockets:
-            if connection.name == alert.operator or connection.access.may("lead", alert.line):
+            if concerns(connection, alert):
                 connection.send_change(self.picture.position, frame)
 
     def _revoke(self, told: LoginsRevoked) -> None:
@@ -361,6 +359,7 @@ class Gateway:
             connection.sent = hello.since
             connection.lagging = True
         else:
+            connection.sent = self.picture.position
             self._snapshot(connection)
 
     def _can_resume(self, since: str) -> bool:
@@ -375,11 +374,12 @@ class Gateway:
         return (now_ms() - 5 * 3_600_000, 0)
 
     def _snapshot(self, connection: Connection) -> None:
+        """The lists anew. They do not hold what was said: a client that still has to catch up does so
+        from where it was."""
         access = connection.access
-        connection.sent = self.picture.position
         connection.send(
             Snapshot(
-                id=self.picture.position,
+                id=connection.sent if connection.lagging else self.picture.position,
                 sessions=[self.picture.view(s) for s in self.picture.listed(access)],
                 operators=self.picture.colleagues(access),
                 lines=[self.picture.line_view(name) for name in sorted(access.lines)],
@@ -388,9 +388,10 @@ class Gateway:
 
     async def _listen(self, connection: Connection) -> None:
         while True:
+            await connection.room()
             async with asyncio.timeout(SILENCE):
                 frame = await _receive(connection.socket)
-            if frame is None:
+            if frame is None or connection.closing is not None:
                 return
             connection.heard_at = now_ms()
             if isinstance(frame, Ping):
@@ -408,7 +409,7 @@ async def _receive(socket: web.WebSocketResponse) -> ClientFrame | None:
         return None
     try:
         return decode_client(message.data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         await _bye(socket, Bye(code="frame", params={"error": str(error)[:200]}))
         return None
 

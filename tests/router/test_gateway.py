@@ -10,10 +10,12 @@ import pytest
 
 from crm.ports import Write
 from router import protocol
-from router.connection import QUEUE_FRAMES
+from router.connection import QUEUE_BYTES, QUEUE_FRAMES
+from router.events import Delivered, OperatorChanged
 from router.log import Log
 from router.projector import Projector
 from router.protocol import Bye, Changes, Done, Event, Page, Snapshot, Welcome
+from router.state import CommandDone
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 
@@ -120,6 +122,76 @@ async def test_who_was_away_too_long_gets_a_new_snapshot(desk: DeskInProcess) ->
         assert isinstance(await client.next(), Snapshot)
 
 
+async def test_who_resumes_hears_of_colleagues_lines_and_alerts_too(desk: DeskInProcess) -> None:
+    boss = await desk.login("boss")
+    await desk.write("first", "hi")
+    await boss.until(lambda f: isinstance(f, Changes) and any(line.waiting == 1 for line in f.lines))
+    since = boss.last_id()
+    await boss.socket.close()
+    await desk.duty("anna")
+    await desk.log.append(
+        Delivered(chat="bot:first", session="1", message="1-1", state="failed", event_id="d")
+    )
+    await until(lambda: desk.gateway.picture.operators["anna"].duty == "online")
+    await until(lambda: _log_is_read(desk))
+    again = await desk.login("boss", since=since)
+    lists = await again.until(lambda f: isinstance(f, Changes) and bool(f.operators) and bool(f.lines))
+    assert [o.duty for o in lists.operators if o.name == "anna"] == ["online"]
+    assert [(line.waiting, line.offered) for line in lists.lines if line.name == "sales"] == [(0, 1)]
+    alerts = [a.name for f in again.frames if isinstance(f, Changes) for a in f.alerts]
+    assert alerts == ["delivery_failed"]
+
+
+async def _log_is_read(desk: DeskInProcess) -> bool:
+    _, newest = await desk.log.journal_bounds()
+    return await desk.log.behind() == 0 and desk.gateway.picture.position == newest
+
+
+async def _stop_reading(desk: DeskInProcess, client: Client) -> None:
+    """Until so much waits for the client that the gateway has given up telling it."""
+    transport: asyncio.Transport = client.socket._response.connection.transport  # type: ignore[union-attr, assignment]
+    transport.pause_reading()
+    await _flood(desk, 2 * QUEUE_FRAMES)
+    await until(lambda: any(c.lagging for c in desk.gateway.connections))
+
+
+async def test_a_revoked_login_that_does_not_read_is_not_heard_and_cut_off(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    await desk.write("ali", "first")
+    await anna.until(has_message("first"))
+    await _stop_reading(desk, anna)
+    await desk.log.append(OperatorChanged(name="anna", revoked=["*"]))
+    await until(lambda: all(c.closing is not None for c in desk.gateway.connections))
+    await anna.send(protocol.Note(rid=1, id="n", session="1", text="still here"))
+    await until(lambda: not list(desk.gateway.connections), within=5.0)
+    told = [t for _, entry in await desk.log.read_journal("0", count=10_000) for t in entry.told]
+    assert not [t for t in told if isinstance(t, CommandDone) and t.event_id == "anna/n"]
+
+
+async def test_who_asks_without_reading_the_answers_is_not_listened_to(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    for _ in range(100):
+        await desk.write("ali", FILL)
+    await desk.write("ali", "last")
+    await anna.until(has_message("last"))
+    transport: asyncio.Transport = anna.socket._response.connection.transport  # type: ignore[union-attr, assignment]
+    transport.pause_reading()
+    for number in range(100):
+        await anna.send(protocol.GetThread(rid=number, session="1", limit=200))
+    (connection,) = desk.gateway.connections
+    await until(lambda: connection._bytes > QUEUE_BYTES)
+    await anna.send(protocol.Say(rid=1000, id="s", session="1", text="not yet"))
+    bek = await desk.login("bek")
+    for number in range(20):
+        assert isinstance(await bek.ask(protocol.GetThread, session="1"), Page), number
+    assert connection._bytes < QUEUE_BYTES + 101 * (len(FILL) + 1000)
+    transport.resume_reading()
+    await anna.until(lambda frame: isinstance(frame, Done) and frame.rid == 1000)
+    assert [f.rid for f in anna.frames if isinstance(f, Page)] == list(range(100))
+
+
 async def test_a_client_that_does_not_read_catches_up_with_everything_once(desk: DeskInProcess) -> None:
     await desk.duty("anna")
     lazy, busy = await desk.login("anna"), await desk.login("anna")
@@ -173,15 +245,31 @@ async def test_events_can_be_followed_and_resumed_by_id(desk: DeskInProcess) -> 
 
 async def test_presence_lasts_as_long_as_the_heartbeat(desk: DeskInProcess) -> None:
     await desk.login("anna", presence=True)
-    await until(lambda: desk.worker.desk.operators["anna"].here)
+    operators = desk.worker.desk.operators
+    await until(lambda: "anna" in operators and operators["anna"].here)
     await desk.login("bek")
     assert not desk.worker.desk.operators["bek"].here
 
 
-@pytest.mark.parametrize("frame", ['{"t":"Nothing"}', "no json", "[]", '{"t":"Say"}'])
-async def test_what_is_no_frame_is_told_and_ends_the_connection(desk: DeskInProcess, frame: str) -> None:
+NO_FRAMES: dict[str, str | bytes] = {
+    "unknown": '{"t":"Nothing"}',
+    "no json": "no json",
+    "no object": "[]",
+    "fields are missing": '{"t":"Say"}',
+    "deep": '{"t":"Ping","x":' + "[" * 100_000,
+    "no utf-8": b'{"t":"Leave","rid":1,"session":"\xff"}',
+}
+
+
+@pytest.mark.parametrize("frame", NO_FRAMES.values(), ids=NO_FRAMES.keys())
+async def test_what_is_no_frame_is_told_and_ends_the_connection(
+    desk: DeskInProcess, frame: str | bytes
+) -> None:
     client = await desk.login("anna")
-    await client.socket.send_str(frame)
+    if isinstance(frame, bytes):
+        await client.socket.send_bytes(frame)
+    else:
+        await client.socket.send_str(frame)
     bye = await client.until(Bye)
     assert bye.code == "frame"
 
