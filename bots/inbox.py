@@ -21,7 +21,7 @@ from bots.fetch import Fetcher, jobs_for
 from bots.order import Reorder
 from bots.supervision import Backoff, Health, lead, report_for_ever
 from crm.errors import NavbatError, Unavailable
-from router.events import Author, Event, MessageReceived
+from router.events import Author, Event, MessageReceived, encode_event
 from router.log import Log, now_ms
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Receiver:
                 continue
             backoff.reset()
             for name, entry, body in rows:
-                order[name].add(entry, self._channels[name].number(body), body, now_ms())
+                order[name].add(entry, number(self._channels[name], body), body, now_ms())
                 after[name] = entry
             for name in names:
                 if ready := order[name].take(now_ms()):
@@ -146,15 +146,18 @@ class Receiver:
     async def _move(self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None) -> None:
         """Moves bodies as events into the log, however long Redis takes to come back."""
         events = [event for _, body in ready for event in understand(channel, body)]
-        jobs = jobs_for(events) if Can.FETCH in channel.can else []
         backoff = Backoff(most=5.0)
         while True:
             try:
+                jobs = jobs_for(events) if Can.FETCH in channel.can else []
                 return await self._log.move_parsed(
                     channel.name, [entry for entry, _ in ready], events, jobs, last
                 )
             except Unavailable:
                 await asyncio.sleep(backoff.next())
+            except (UnicodeError, OverflowError):
+                # Rare enough not to look for it in every event: only now is each body tried alone.
+                events = [event for _, body in ready for event in writable(channel, body)]
 
 
 def understand(channel: Channel, body: bytes) -> list[Event]:
@@ -164,6 +167,29 @@ def understand(channel: Channel, body: bytes) -> list[Event]:
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a body does to the parser, it is kept
         logger.warning("channel %s: %s while parsing a body", channel.name, type(error).__name__)
         return [unsupported(channel.name, body)]
+
+
+def writable(channel: Channel, body: bytes) -> list[Event]:
+    """The same, of a body that may hold what no log entry can: half characters, endless numbers."""
+    events = understand(channel, body)
+    try:
+        for event in events:
+            encode_event(event)
+    except (UnicodeError, OverflowError) as error:
+        logger.warning(
+            "channel %s: a body holds what cannot be written: %s", channel.name, type(error).__name__
+        )
+        return [unsupported(channel.name, body)]
+    return events
+
+
+def number(channel: Channel, body: bytes) -> int | None:
+    """The body's place in the platform's order, None where it does not say; never raises."""
+    try:
+        return channel.number(body)
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a body does to the channel, it is kept
+        logger.warning("channel %s: %s while numbering a body", channel.name, type(error).__name__)
+        return None
 
 
 def unsupported(channel: str, body: bytes) -> MessageReceived:

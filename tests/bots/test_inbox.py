@@ -57,6 +57,33 @@ async def test_poison_is_kept_and_blocks_nobody(
     assert len({event.event_id for event in (before, poison, other, after)}) == 4
 
 
+class HalfCharacters(ScriptedChannel):
+    """Parses bodies into what no log entry can hold, and stumbles over their numbers."""
+
+    def parse(self, body: bytes) -> list[Event]:
+        events = super().parse(body)
+        for event in events:
+            if isinstance(event, MessageReceived) and event.text == "half":
+                event.text = "a\ud800b"
+            if isinstance(event, MessageReceived) and event.text == "endless":
+                event.media = [Media(kind="photo", size=10**30)]
+        return events
+
+    def number(self, body: bytes) -> int | None:
+        if body.endswith(b"half"):
+            raise RecursionError
+        return None
+
+
+async def test_what_no_log_entry_can_hold_is_kept_and_blocks_nobody(log: Log, media: MemoryMedia) -> None:
+    bodies = [b"c1|1|before", b"c1|2|half", b"c1|3|endless", b"c1|4|after"]
+    await ChannelInbox(log, "in").put(*bodies)
+    async with running(Receiver(log, [HalfCharacters("in")], media)):
+        events = await logged(log, 4)
+    assert [event.kind for event in events] == ["text", "unsupported", "unsupported", "text"]
+    assert [event.raw for event in events] == [b"", bodies[1], bodies[2], b""]
+
+
 async def test_the_same_body_again_has_the_same_key(
     log: Log, channel: ScriptedChannel, media: MemoryMedia
 ) -> None:
