@@ -1,0 +1,75 @@
+"""Messages a second from the journal into the store. The yardstick is the same number of rows
+inserted into a bare SQLite table in transactions of the same size."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.harness import Figure, figure, running_redis, until
+from benchmarks.route import DESK, message, prepare
+from router.log import Log, connect
+from router.projector import Projector
+from router.worker import Worker
+from storage.sqlite import SqliteStore
+
+MESSAGES = 30_000
+BATCH = 512
+
+
+def _bare(folder: Path) -> float:
+    db = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
+    db.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE m (id TEXT PRIMARY KEY, doc TEXT);"
+    )
+    started = time.perf_counter()
+    for start in range(0, MESSAGES, BATCH):
+        db.execute("BEGIN")
+        db.executemany(
+            "INSERT INTO m VALUES (?, ?)", [(str(n), "x" * 400) for n in range(start, start + BATCH)]
+        )
+        db.execute("COMMIT")
+    rate = MESSAGES / (time.perf_counter() - started)
+    db.close()
+    return rate
+
+
+async def _journal(log: Log) -> None:
+    """Lets a worker write the journal, and ends it."""
+    worker = Worker(log)
+    working = asyncio.create_task(worker.run())
+    await prepare(log)
+    for start in range(0, MESSAGES, 2000):
+        await asyncio.gather(*(log.append(message(10_000 + n, n % 2000)) for n in range(start, start + 2000)))
+    await until(lambda: _done(log))
+    working.cancel()
+    await asyncio.wait([working])
+
+
+async def _done(log: Log) -> bool:
+    return (await log.lags([]))["log"] == 0
+
+
+async def _measure(url: str, folder: Path) -> Figure:
+    log = Log(connect(url), DESK)
+    await _journal(log)
+    store = SqliteStore(folder / "desk.sqlite")
+    await store.open()
+    projector = Projector(log, store)
+    await projector.claim()
+    started = time.perf_counter()
+    while await projector.step():
+        pass
+    elapsed = time.perf_counter() - started
+    stored = await store.count("messages", {})
+    await store.close()
+    await log.close()
+    return figure("projected into SQLite", stored / elapsed, "1/s", yardstick=_bare(folder), at_least=5_000)
+
+
+def measure() -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="nb-bench-") as folder, running_redis() as url:
+        return [asyncio.run(_measure(url, Path(folder)))]
