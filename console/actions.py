@@ -29,6 +29,8 @@ class Situation:
     message: bool = False
     """A message is selected."""
     own_message: bool = False
+    file: bool = False
+    """There is a file to open: the selected message's, or the newest."""
     owed: bool = False
     """Some session of this operator has a promise that runs out."""
 
@@ -122,6 +124,7 @@ ACTIONS: tuple[Action, ...] = (
         group="writing",
         where=("reply",),
     ),
+    Action("open_file", ("o",), lambda s: s.file, 56, group="message", where=("thread",)),
     Action("versions", ("e",), lambda s: s.message, 30, group="message", where=("thread",)),
     Action("edit", ("m",), lambda s: s.own_message, 29, group="message", where=("thread",)),
     Action("quote", ("q",), lambda s: s.message and s.can_write, 28, group="message", where=("thread",)),

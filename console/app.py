@@ -258,16 +258,13 @@ class Console(Shell):
 
     # -------------------------------------------------------------- settings
 
-    def run_verb(self, id: str) -> None:
-        """An action that needs no desk, from a screen that has no verbs."""
-        getattr(self, f"do_{id}")()
-
     def _changed(self) -> None:
         self.shelf.save(self.settings)
         if self.desk is not None:
             self.desk.lay_out()
             self.desk.sync_all()
 
+    @on(LoginScreen.LanguageWanted)
     def do_language(self) -> None:
         codes = list(LANGUAGES)
         self.settings.language = codes[(codes.index(self.words.language) + 1) % len(codes)]

@@ -31,8 +31,39 @@ STALLED = 60.0
 """Seconds without a byte after which a transfer is given up."""
 CHUNK = 1 << 18
 LOOKED_AT = frozenset(
-    ".jpg .jpeg .png .gif .webp .bmp .heic .mp4 .m4v .mov .webm .mkv .avi .mp3 .ogg .oga .opus .m4a .wav"
-    " .aac .flac .pdf .txt .csv .rtf .odt .ods .odp .docx .xlsx .pptx".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".gif",
+        ".webp",
+        ".bmp",
+        ".heic",
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".webm",
+        ".mkv",
+        ".avi",
+        ".mp3",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".m4a",
+        ".wav",
+        ".aac",
+        ".flac",
+        ".pdf",
+        ".txt",
+        ".csv",
+        ".rtf",
+        ".odt",
+        ".ods",
+        ".odp",
+        ".docx",
+        ".xlsx",
+        ".pptx",
+    ]
 )
 """What may be opened. Not in it: programs, shortcuts, pages and pictures with scripts, and documents
 with macros."""
@@ -77,7 +108,9 @@ async def download(link: Link, media: Media, folder: Path) -> Path:
         path = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=folder)) / path.name
     whole = False
     try:
-        async with http.get(f"{link.url}/media/{quote(media.key, safe='')}", headers=headers, timeout=_TIMES) as answer:
+        async with http.get(
+            f"{link.url}/media/{quote(media.key, safe='')}", headers=headers, timeout=_TIMES
+        ) as answer:
             if answer.status == 404:
                 raise Refused("no_such_file")
             if answer.status != 200:
@@ -99,8 +132,9 @@ def safe_name(media: Media) -> str:
     """A file name for an attachment: no path, no control or hidden name, an ending that says what
     it is."""
     given = one_line(media.name, 2_000).replace("\\", "/").rpartition("/")[2]
-    stem, ending = os.path.splitext(given)
-    if not _ENDING.fullmatch(ending):
+    stem, dot, ending = given.rpartition(".")
+    ending = dot + ending
+    if not stem or not _ENDING.fullmatch(ending):
         stem, ending = given, ""
     stem = _STRANGE.sub("_", stem).strip(" ._-")[:80]
     ending = ending or mimetypes.guess_extension(media.mime) or _ENDINGS.get(media.kind, "")

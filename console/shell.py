@@ -39,10 +39,6 @@ class Shell(App[int]):
     retry_at: int = 0
     """When the next connection is tried (our clock, ms); 0 while connected."""
 
-    def run_verb(self, id: str) -> None:
-        """Carries out an action that needs no desk."""
-        raise NotImplementedError
-
     def clock(self) -> int:
         """This computer's time, ms UTC."""
         return epoch_ms()

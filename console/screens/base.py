@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from textual.screen import Screen
@@ -23,8 +24,18 @@ from router.protocol import SessionView
 Level = Literal["information", "warning", "error"]
 
 
+@dataclass
+class Delayed:
+    """A command that leaves when its time to be undone is over."""
+
+    command: wire.SessionCommandFrame
+    due: int
+    text: str
+
+
 class DeskScreen(Screen[None]):
-    """Parts and state. The order of classes is base < reading < verbs < main: each file one concern."""
+    """Parts and state. The order of classes is base < layout < reading < attaching < verbs < main: each
+    file one concern, each using only what is below it."""
 
     bar: TopBar
     sessions: SessionList
@@ -43,17 +54,27 @@ class DeskScreen(Screen[None]):
         self.pane = "list"
         """The pane in front where not all fit: ``list``, ``thread`` or ``card``."""
         self.writing = "reply"
-        self.files: list[Media] = []
-        """Uploaded, and sent with the next reply."""
+        self.attached: dict[str, list[Media]] = {}
+        """Session -> what was uploaded for it and goes with its next reply."""
+        self.uploading: dict[str, list[str]] = {}
+        """Session -> names of the files that are on their way to the desk."""
         self.editing = ""
         """The message whose text is being corrected in the composer."""
         self.quoting = ""
+        self.delayed: Delayed | None = None
+        self._read: dict[str, int] = {}
+        """Session -> the newest message that the desk was told was read."""
         self._widths = (0, 0, 0)
         self._writing_now: list[str] = []
 
     @property
     def view(self) -> SessionView | None:
         return shell(self).picture.sessions.get(self.session) if self.session else None
+
+    @property
+    def files(self) -> list[Media]:
+        """What goes with the next reply in the open session."""
+        return self.attached.get(self.session, [])
 
     def target(self) -> SessionView | None:
         """What a verb is about: in the list the session under the cursor, else the open one."""

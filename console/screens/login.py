@@ -45,6 +45,9 @@ class LoginScreen(Screen[None]):
         name: str
         password: str
 
+    class LanguageWanted(Posted):
+        """The operator wants the next language."""
+
     def __init__(self, trouble: str = "") -> None:
         super().__init__()
         self._trouble = trouble
@@ -77,7 +80,7 @@ class LoginScreen(Screen[None]):
         self.query_one(".hint", Static).update(words("login.hint"))
 
     def action_language(self) -> None:
-        shell(self).run_verb("language")
+        self.post_message(self.LanguageWanted())
 
     def say(self, text: str) -> None:
         """Shows what went wrong, or what is being done."""

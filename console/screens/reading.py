@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.text import Text
 
 from console.actions import ACTIONS, GROUPS, shown_key
+from console.link import new_id
 from console.model import Thread
-from console.screens.base import DeskScreen
 from console.screens.dialogs import ShowScreen
+from console.screens.layout import Layout
 from console.screens.search import Found, SearchScreen
 from console.shell import shell
 from console.words import Words, hour
@@ -23,7 +24,7 @@ JUMP_PAGES = 60
 """Pages loaded at most to reach a found message: twelve thousand messages."""
 
 
-class Reading(DeskScreen):
+class Reading(Layout):
     """What looks at the desk and changes nothing there, except that messages count as read."""
 
     def open_session(self, session: str, *, focus: bool = True) -> None:
@@ -35,7 +36,7 @@ class Reading(DeskScreen):
         if session != self.session:
             self._leave(self.session)
             self.session, self.writing = session, "reply"
-            self.files, self.editing, self.quoting = [], "", ""
+            self.editing = self.quoting = ""
             thread = app.picture.thread(session)
             self.thread.show(thread, view)
             self.reply.turn_to(session)
@@ -127,7 +128,7 @@ class Reading(DeskScreen):
         if not self.app.app_focus or not thread.loaded or thread.last_seq <= self._read.get(view.id, 0):
             return
         self._read[view.id] = thread.last_seq
-        self.command(wire.MarkRead(rid=0, id=self.new_id(), session=view.id, seq=thread.last_seq))
+        self.command(wire.MarkRead(rid=0, id=new_id(), session=view.id, seq=thread.last_seq))
 
     # -------------------------------------------------------------- the card
 
@@ -223,19 +224,6 @@ class Reading(DeskScreen):
 
     def do_help(self) -> None:
         self.app.push_screen(ShowScreen(shell(self).words("action.help"), help_text(shell(self).words)))
-
-    # -------------------------------------------------------------- filled in by the classes above this one
-
-    _read: dict[str, int]
-
-    def new_id(self) -> str:
-        raise NotImplementedError
-
-    def lay_out(self) -> None:
-        raise NotImplementedError
-
-    def refresh_keys(self) -> None:
-        raise NotImplementedError
 
 
 def help_text(words: Words) -> Text:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-from console.actions import BY_ID, Situation
-from console.files import upload
+from console.actions import BY_ID
 from console.link import new_id
 from console.model import Echo
-from console.screens.dialogs import AskScreen, Choice, FileScreen, PickScreen
-from console.screens.reading import Reading
+from console.screens.attaching import Attaching
+from console.screens.base import Delayed
+from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
-from crm.errors import Refused, Unavailable
 from crm.records import Duty
 from crm.text import one_line
 from router import protocol as wire
@@ -27,27 +24,13 @@ CONFIRM = 5_000
 DUTIES: tuple[Duty, ...] = ("online", "break", "offline")
 
 
-@dataclass
-class Delayed:
-    """A command that leaves when its time to be undone is over."""
-
-    command: wire.SessionCommandFrame
-    due: int
-    text: str
-
-
-class Verbs(Reading):
+class Verbs(Attaching):
     """The verbs. ``run_verb`` is the one way in, from keys, palette, footer and tests."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.delayed: Delayed | None = None
-        self._read: dict[str, int] = {}
         self._typing_sent = 0
         self._confirming = ("", 0)
-
-    def new_id(self) -> str:
-        return new_id()
 
     # -------------------------------------------------------------- the way in
 
@@ -130,18 +113,22 @@ class Verbs(Reading):
         if self.editing:
             self._correct(session, text)
             return
-        if not text.strip() and not self.files:
+        coming = self.uploading.get(session)
+        if coming:
+            self.reply.put_text(text)
+            self.toast(app.words("files.wait", name=coming[0]), "warning")
             return
-        frame = wire.Say(
-            rid=0, id=new_id(), session=session, text=text, media=self.files, reply_to=self.quoting
-        )
-        names = tuple(media.name for media in self.files)
+        files = self.attached.get(session, [])
+        if not text.strip() and not files:
+            return
+        frame = wire.Say(rid=0, id=new_id(), session=session, text=text, media=files, reply_to=self.quoting)
+        names = tuple(media.name for media in files)
         app.picture.echoes[frame.id] = Echo(frame.id, session, "reply", text, app.now(), names)
-        files, self.files, self.quoting = self.files, [], ""
+        self.quoting = ""
+        self.attached.pop(session, None)
 
         def refused() -> None:
-            if session == self.session:
-                self.files = files
+            self.attached[session] = [*files, *self.attached.get(session, [])]
             self._take_back(frame.id, "reply")
 
         self.command(frame, lambda done: self._said(frame.id, done), refused)
@@ -211,38 +198,6 @@ class Verbs(Reading):
         if link is not None and self._typing_sent:
             self._typing_sent = 0
             link.hint(wire.Typing(session=session, on=False))
-
-    # -------------------------------------------------------------- files
-
-    def do_attach(self) -> None:
-        self.app.push_screen(FileScreen(shell(self).words("action.attach")), self._attached)
-
-    def _attached(self, path: str | None) -> None:
-        if path is not None:
-            self.run_worker(self._upload(self.session, Path(path)), group="upload")
-
-    async def _upload(self, session: str, path: Path) -> None:
-        app = shell(self)
-        if app.link is None:
-            return
-        self.toast(app.words("files.sending", name=one_line(path.name, 60)))
-        try:
-            media = await upload(app.link, path)
-        except Refused as error:
-            self.toast(self.explain(error.code, error.params), "error")
-            return
-        except (Unavailable, OSError):
-            self.toast(app.words("files.failed", name=one_line(path.name, 60)), "error")
-            return
-        if session == self.session:
-            media.name = media.name or path.name
-            self.files = [*self.files, media]
-            self.lay_out()
-
-    def do_cancel_files(self) -> None:
-        self.files = []
-        self.quoting = ""
-        self.lay_out()
 
     # -------------------------------------------------------------- the session
 
@@ -338,12 +293,6 @@ class Verbs(Reading):
         self.flush()
         self.delayed = Delayed(command, shell(self).clock() + UNDO, text)
         self.refresh_keys()
-
-    def undo_text(self) -> str:
-        if self.delayed is None:
-            return ""
-        left = max(0, self.delayed.due - shell(self).clock())
-        return f"{self.delayed.text} ({-(-left // 1000)})"
 
     def run_due(self) -> None:
         if self.delayed is not None and self.delayed.due <= shell(self).clock():
@@ -456,6 +405,3 @@ class Verbs(Reading):
 
         title = words("shift.title", n=place + 1, of=len(views), name=name)
         self.app.push_screen(PickScreen(title, choices, typing=False), chosen)
-
-    def situation(self) -> Situation:
-        raise NotImplementedError

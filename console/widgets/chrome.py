@@ -42,15 +42,12 @@ class Painted(Widget):
     }
     """
 
-    def spans(self, y: int) -> list[Span]:
-        """The spans of line ``y``."""
-        raise NotImplementedError
-
-    def render_line(self, y: int) -> Strip:
+    def strip(self, spans: list[Span]) -> Strip:
+        """The spans as one line of the widget's width."""
         base = self.rich_style
         parts = [
             Segment(text, base + self.get_component_rich_style(f"bar--{name}", partial=True))
-            for name, text in self.spans(y)
+            for name, text in spans
         ]
         return Strip(parts).adjust_cell_length(self.size.width, base)
 
@@ -79,7 +76,10 @@ def spread(
 class TopBar(Painted):
     """The truth in one line: desk, duty, backlog, latency or what is wrong with the link."""
 
-    def spans(self, y: int) -> list[Span]:
+    def render_line(self, y: int) -> Strip:
+        return self.strip(self.spans())
+
+    def spans(self) -> list[Span]:
         app = shell(self)
         words, picture = app.words, app.picture
         left: list[Span] = [("brand", " navbat  ")]
@@ -147,7 +147,10 @@ class Rule(Painted):
             self._parts = parts
             self.refresh()
 
-    def spans(self, y: int) -> list[Span]:
+    def render_line(self, y: int) -> Strip:
+        return self.strip(self.spans())
+
+    def spans(self) -> list[Span]:
         left, middle, end = list(self._ends)
         spans: list[Span] = []
         for number, part in enumerate(self._parts):
@@ -163,6 +166,13 @@ def stretch(part: Part) -> list[Span]:
     title: list[Span] = [(part.style, f" {fit(part.title, min(cell_len(part.title), part.width - 3))} ")]
     right: list[Span] = [("faint", f" {part.right} "), ("rule", "─")] if part.right else []
     return spread(title, right, part.width, "─", "rule")
+
+
+class ReplyRule(Rule):
+    """The line above the composer, inside the middle pane: what is written, and to whom."""
+
+    def spans(self) -> list[Span]:
+        return stretch(self._parts[0]) if self._parts else []
 
 
 class Divider(Widget):
@@ -205,7 +215,10 @@ class KeyBar(Painted):
         if changed:
             self.refresh()
 
-    def spans(self, y: int) -> list[Span]:
+    def render_line(self, y: int) -> Strip:
+        return self.strip(self.spans())
+
+    def spans(self) -> list[Span]:
         words = shell(self).words
         spans: list[Span] = [("text", " ")]
         self._places = []

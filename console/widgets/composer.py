@@ -6,6 +6,7 @@ to become a reply.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,12 +39,16 @@ class Composer(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("shift+home", "cursor_line_start(True)", show=False)]
     kind: ClassVar[str] = ""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, *, id: str, posted: Callable[[str, str], Posted], sends_empty: bool) -> None:
+        """``posted`` makes the message of a session and a text; ``sends_empty``: there may be
+        something to send without a text."""
         super().__init__(
             "", id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus",
             highlight_cursor_line=False, compact=True,
         )  # fmt: skip
         self.session = ""
+        self._posted = posted
+        self._sends_empty = sends_empty
 
     def turn_to(self, session: str) -> None:
         """Puts this session's draft into the composer; the last one's is already kept."""
@@ -92,14 +97,12 @@ class Composer(TextArea):
         self.insert(clean(event.text, MAX_TEXT))
 
     def submit(self) -> None:
-        """Posts what is written and empties the composer. An empty one does nothing."""
-        raise NotImplementedError
-
-    def _empty(self) -> str:
-        text = self.text.strip("\n")
-        self.load_text("")
-        self.keep_draft()
-        return text
+        """Posts what is written and empties the composer."""
+        if self.session and (self.text.strip() or self._sends_empty):
+            text = self.text.strip("\n")
+            self.load_text("")
+            self.keep_draft()
+            self.post_message(self._posted(self.session, text))
 
 
 class ReplyComposer(Composer):
@@ -114,9 +117,8 @@ class ReplyComposer(Composer):
         session: str
         text: str
 
-    def submit(self) -> None:
-        if self.session:
-            self.post_message(self.Submitted(self.session, self._empty()))
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, posted=self.Submitted, sends_empty=True)
 
 
 class NoteComposer(Composer):
@@ -134,6 +136,5 @@ class NoteComposer(Composer):
         session: str
         text: str
 
-    def submit(self) -> None:
-        if self.session and self.text.strip():
-            self.post_message(self.Noted(self.session, self._empty()))
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, posted=self.Noted, sends_empty=False)

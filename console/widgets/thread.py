@@ -22,7 +22,7 @@ from textual.strip import Strip
 from console.model import Thread
 from console.paint import BAD, Brush, Line, echo_lines, message_lines, separator
 from console.shell import shell
-from crm.records import Message
+from crm.records import Media, Message
 from crm.text import one_line
 from router.protocol import SessionView
 
@@ -30,6 +30,9 @@ STYLES = (
     "in", "out", "note", "system", "time", "name-in", "name-out", "name-note", "mark", "media", "quote",
     "deleted", "day", "tick", "read", "failed", "unknown", "link", "typing", "selected",
 )  # fmt: skip
+
+FILELESS = ("location", "contact")
+"""Attachments that are all said in their line."""
 
 
 @dataclass(slots=True)
@@ -275,6 +278,22 @@ class ThreadView(ScrollView, can_focus=True):
             if message.delivery in BAD and message.id not in aside:
                 return message
         return None
+
+    def files(self) -> list[Media]:
+        """The files of the selected message (with those of its album), else of the newest message
+        that has any."""
+        if self.thread is None:
+            return []
+        if self.selected:
+            index = self._find(self.selected)
+            ids = self._blocks[index].ids if index >= 0 else ()
+            messages = [self.thread.by_id[id] for id in ids if id in self.thread.by_id]
+            return [media for message in messages for media in message.media if media.kind not in FILELESS]
+        for message in reversed(self.thread.own[-100:]):
+            found = [media for media in message.media if media.kind not in FILELESS]
+            if found:
+                return found
+        return []
 
     def select(self, message: str) -> bool:
         """Marks a message and brings it on screen; False when it is not loaded. An empty one

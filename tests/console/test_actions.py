@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from console.actions import ACTIONS
 from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScreen
 from console.screens.search import SearchScreen
 from console.words import LANGUAGES
-from crm.records import Version
+from crm.records import Media, Version
 from router import protocol as wire
 from tests.console.conftest import Clock, Seat, frames, seated
 from tests.fakes.gateway import NOW, FakeGateway, message
@@ -231,6 +233,44 @@ async def test_a_selected_message(gateway: FakeGateway) -> None:
         assert (edit.message, edit.text) == ("10-2", "Qaysi model?!")
         await seat.press("escape", "q", *"yes", "enter")
         assert (await gateway.expect(wire.Say)).reply_to == "10-2"
+
+
+@acts("open_file")
+async def test_a_file_is_opened_outside(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    async def look(path: Path) -> bool:
+        opened.append(path)
+        return path.suffix == ".jpg"
+
+    monkeypatch.setattr("console.screens.attaching.open_outside", look)
+    gateway.files = {"k1": b"first", "k2": b"second"}
+    pictures = [Media(kind="photo", key="k1"), Media(kind="document", key="k2", name="../list.exe")]
+    gateway.messages["10"] += [
+        message("10", 5, media=pictures, kind="photo"),
+        message("10", 6, media=[Media(kind="photo")], kind="photo"),
+        message("10", 7, media=[Media(kind="voice", error="too large")], kind="voice"),
+    ]
+    async with seated(gateway) as seat:
+        await to_thread(seat)
+        await seat.press("o")
+        await seat.until(lambda: "too large" in seat.text())
+        await seat.press("up", "up", "o")
+        await seat.until(lambda: "being fetched" in seat.text())
+        await seat.press("up", "o")
+        assert isinstance(seat.app.screen, PickScreen)
+        await seat.press("enter")
+        await seat.until(lambda: "Opened photo.jpg" in seat.text())
+        await seat.press("o", "down", "enter")
+        await seat.until(lambda: "list.exe" in seat.text())
+        assert [path.name for path in opened] == ["photo.jpg", "list.exe"]
+        assert [path.read_bytes() for path in opened] == [b"first", b"second"]
+        gateway.files.clear()
+        await seat.press("o", "enter")
+        await seat.until(lambda: "does not have this file" in seat.text())
+        folder = opened[0].parent
+        await seat.press("ctrl+q")
+    assert not folder.exists()
 
 
 @acts("search", "search_all")

@@ -152,7 +152,7 @@ class FakeGateway:
         media = Media(kind=kind, key=key, name=name, mime=request.content_type, size=len(data))
         return web.Response(body=msgspec.json.encode(media), content_type="application/json")
 
-    async def _download(self, request: web.Request) -> web.Response:
+    async def _download(self, request: web.Request) -> web.StreamResponse:
         self._authorise(request)
         data = self.files.get(request.match_info["key"])
         if data is None:

@@ -1,0 +1,108 @@
+"""Files of a conversation: attaching one by its path, and opening what somebody sent."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from console.files import download, open_outside, upload
+from console.paint import media_label
+from console.screens.dialogs import Choice, FileScreen, PickScreen
+from console.screens.reading import Reading
+from console.shell import shell
+from crm.errors import Refused, Unavailable
+from crm.records import Media
+from crm.text import one_line
+
+
+class Attaching(Reading):
+    """Uploads wait beside the composer of their session, whichever session is open meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder: Path | None = None
+        """Private, and gone with the console: customers' files do not stay on this computer."""
+
+    def on_unmount(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    # -------------------------------------------------------------- attaching
+
+    def do_attach(self) -> None:
+        self.app.push_screen(FileScreen(shell(self).words("action.attach")), self._attached)
+
+    def _attached(self, path: str | None) -> None:
+        if path is not None:
+            self.run_worker(self._upload(self.session, Path(path)), group="upload")
+
+    async def _upload(self, session: str, path: Path) -> None:
+        app, name = shell(self), one_line(path.name, 60)
+        if app.link is None:
+            return
+        waiting = self.uploading.setdefault(session, [])
+        waiting.append(name)
+        self.lay_out()
+        try:
+            media = await upload(app.link, path)
+            self.attached.setdefault(session, []).append(media)
+        except Refused as error:
+            self.toast(self.explain(error.code, error.params), "error")
+        except (Unavailable, OSError):
+            self.toast(app.words("files.failed", name=name), "error")
+        finally:
+            waiting.remove(name)
+        self.lay_out()
+
+    def do_cancel_files(self) -> None:
+        self.attached.pop(self.session, None)
+        self.quoting = ""
+        self.lay_out()
+
+    # -------------------------------------------------------------- opening
+
+    def do_open_file(self) -> None:
+        """Opens what the selected message (or the newest one with a file) brought; asks which when
+        there are several."""
+        files = self.thread.files()
+        words = shell(self).words
+        if len(files) == 1:
+            self._open_file(files[0])
+            return
+        choices = [Choice(str(n), media_label(words, media)) for n, media in enumerate(files)]
+
+        def picked(number: str | None) -> None:
+            if number is not None:
+                self._open_file(files[int(number)])
+
+        self.app.push_screen(PickScreen(words("action.open_file"), choices, typing=False), picked)
+
+    def _open_file(self, media: Media) -> None:
+        words = shell(self).words
+        if media.error:
+            self.toast(words("opening.error", reason=one_line(media.error, 120)), "warning")
+        elif not media.key:
+            self.toast(words("opening.coming"))
+        else:
+            self.run_worker(self._show_file(media), group="open_file")
+
+    async def _show_file(self, media: Media) -> None:
+        app = shell(self)
+        if app.link is None:
+            return
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="navbat-"))
+        try:
+            path = await download(app.link, media, self._folder)
+        except Refused as error:
+            self.toast(self.explain(error.code, error.params), "warning")
+        except (Unavailable, OSError):
+            self.toast(app.words("opening.failed"), "error")
+        else:
+            if app.is_web:
+                app.deliver_binary(path)
+            elif await open_outside(path):
+                self.toast(app.words("opening.opened", name=path.name))
+            else:
+                self.notify(app.words("opening.saved", path=str(path)), markup=False, timeout=15)
