@@ -1,7 +1,8 @@
-"""The second process of a desk: router and projector, so that two cores are used.
+"""The router and the projector of a desk, each in a process of its own: neither waits for the other's
+turn at the interpreter, nor for that of the edges.
 
-Its parent starts it, tells it by a line on stdin where the data is, and starts it again when it ends.
-The child ends when stdin does: so it never outlives its parent.
+Their parent starts a child, tells it by a line on stdin where the data is, and starts it again when it
+ends. The child ends when stdin does: so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -26,16 +28,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 2.5
-SWITCH = 0.0005
-"""Seconds for which the projector's store thread may keep the interpreter from the router: Python's
-own 5 ms would be most of a message's way."""
+BESIDE_THE_WAY = {"projector": 10}
+"""Niceness of parts that no message waits for, where the cores are fewer than the parts."""
 READY = b"ready\n"
 
 
 class Child:
-    """The parent's side."""
+    """The parent's side. ``part`` is ``router`` or ``projector``."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, part: str) -> None:
+        self.part = part
         self._place = place
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
@@ -51,12 +53,12 @@ class Child:
             if loop.time() - since > 60:
                 backoff.reset()
             self.restarts += 1
-            logger.error("the router's process ended with status %d and is started again", status)
+            logger.error("the %s's process ended with status %d and is started again", self.part, status)
             await asyncio.sleep(backoff.next())
 
     async def _run_once(self) -> int:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "navbat.child",
+            sys.executable, "-m", "navbat.child", self.part,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -81,13 +83,13 @@ class Child:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await process.wait()
         except TimeoutError:
-            logger.error("the router's process did not stop in time")
+            logger.error("the %s's process did not stop in time", self.part)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
 
     async def until_ready(self) -> None:
-        """Returns when router and projector have run once."""
+        """Returns when the part has run once."""
         await self._ready.wait()
 
     @property
@@ -96,13 +98,13 @@ class Child:
         return self._process.pid if self._process else 0
 
 
-async def _serve() -> None:
+async def _serve(part: str) -> None:
     """The child's side: works until stdin ends."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     place = msgspec.json.decode(await reader.readline(), type=Place)
-    working = asyncio.create_task(_work(place), name="work")
+    working = asyncio.create_task(_work(place, part), name="work")
     parent = asyncio.create_task(reader.read(), name="parent")
     loop.add_signal_handler(signal.SIGTERM, working.cancel)
     await asyncio.wait({working, parent}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,26 +114,29 @@ async def _serve() -> None:
         await working
 
 
-async def _work(place: Place) -> None:
+async def _work(place: Place, part: str) -> None:
     log, store = make_log(place), make_store(place)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
         await store.open()
         stack.push_async_callback(store.close)
-        await _work_with(log, store, place, stack)
+        await _work_with(log, store, place, part, stack)
 
 
-async def _work_with(log: Log, store: Store, place: Place, stack: contextlib.AsyncExitStack) -> None:
+async def _work_with(
+    log: Log, store: Store, place: Place, part: str, stack: contextlib.AsyncExitStack
+) -> None:
     from navbat import parts
     from router.log import now_ms
 
+    runs = {
+        "router": lambda: parts.run_router(log, store, place),
+        "projector": lambda: parts.run_projector(log, store),
+    }
     supervisor = parts.Supervisor()
     started_at = now_ms()
-    tasks = [
-        supervisor.start("router", lambda: parts.run_router(log, store, place)),
-        supervisor.start("projector", lambda: parts.run_projector(log, store)),
-    ]
-    report = parts.report(log, "router", lambda: parts.process_report(started_at, supervisor.parts))
+    tasks = [supervisor.start(part, runs[part])]
+    report = parts.report(log, part, lambda: parts.process_report(started_at, supervisor.parts))
     tasks.append(asyncio.create_task(report, name="report"))
     stack.push_async_callback(parts.cancel, *tasks)
     sys.stdout.buffer.write(READY)
@@ -142,9 +147,9 @@ async def _work_with(log: Log, store: Store, place: Place, stack: contextlib.Asy
 def main() -> None:
     """Runs the child's side."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.setswitchinterval(SWITCH)
+    os.nice(BESIDE_THE_WAY.get(sys.argv[1], 0))
     logs.set_up()
-    asyncio.run(_serve())
+    asyncio.run(_serve(sys.argv[1]))
 
 
 if __name__ == "__main__":

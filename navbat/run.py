@@ -104,7 +104,7 @@ class Desk:
         self._supervisor = parts.Supervisor()
         self._tasks: list[asyncio.Task[None]] = []
         self._redis: EmbeddedRedis | None = None
-        self._child: Child | None = None
+        self._children: list[Child] = []
 
     async def serve(self) -> None:
         """Starts everything, says so on stdout, and works until cancelled. Raises ``NavbatError``
@@ -118,21 +118,23 @@ class Desk:
             if self._roles & {"router", "receiver"}:
                 await announce(self._config, log, store)
             if self._whole:
-                self._child = Child(place)
-                self._own(asyncio.create_task(self._child.run(), name="child"))
+                for part in ("router", "projector"):
+                    child = Child(place, part)
+                    self._children.append(child)
+                    self._own(asyncio.create_task(child.run(), name=f"{part} process"))
             else:
                 self._start_core(log, store, place)
             url = await self._start_edges(log, store)
             self._start_report(log, place)
-            if self._child is not None:
-                await self._child.until_ready()
+            for child in self._children:
+                await child.until_ready()
             self._say_ready(url, place)
             await parts.until_one_ends(self._tasks)
 
     def cut(self) -> None:
         """Ends the processes that this one started, at once: nothing acknowledged is lost by it."""
-        pids = (self._child.pid if self._child else 0, self._redis.pid if self._redis else 0)
-        for pid in pids:
+        pids = [child.pid for child in self._children]
+        for pid in (*pids, self._redis.pid if self._redis else 0):
             if pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -222,8 +224,10 @@ class Desk:
             report.redis = "external" if self._config.redis else "embedded"
             report.redis_restarts = self._redis.restarts if self._redis else 0
             report.store = place.store_kind
-            if self._child is not None and self._child.restarts:
-                report.parts = {**report.parts, "router process": parts.Part(restarts=self._child.restarts)}
+            for child in self._children:
+                if child.restarts:
+                    again = parts.Part(restarts=child.restarts)
+                    report.parts = {**report.parts, f"{child.part} process": again}
             return report
 
         name = (
