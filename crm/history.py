@@ -7,6 +7,7 @@ the caller's question: ``lines`` are those a login may read, ``None`` means no l
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -14,6 +15,8 @@ import msgspec
 
 from crm.ports import Document, Filter, Store
 from crm.records import Customer, Message, to_document
+
+_SEQ = re.compile(r"[0-9]{1,15}")
 
 PAGE = 50
 """Messages of a page, unless told otherwise."""
@@ -136,7 +139,7 @@ def _in_lines(lines: Collection[str] | None) -> dict[str, Any]:
 def _before(at: int, id: str) -> Filter:
     """Earlier than a message in the order of (at, session, seq)."""
     session, _, seq = id.rpartition("-")
-    if not session or not seq.isdecimal():
+    if not session or not _SEQ.fullmatch(seq):
         return {"at": {"$lt": at}}
     return {
         "at": {"$lte": at},

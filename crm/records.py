@@ -7,7 +7,7 @@ All times are integers, milliseconds since the epoch, UTC. All structs are encod
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -26,6 +26,10 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Base of everything that is stored or sent."""
 
 
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""A number from outside: not larger than every store can keep."""
+
+
 class Media(Record, kw_only=True):
     """One attachment. ``ref`` is the channel's own handle, ``key`` ours in the media store
     (empty until the file has been fetched). ``size`` in bytes, ``duration`` in seconds."""
@@ -35,10 +39,10 @@ class Media(Record, kw_only=True):
     key: str = ""
     name: str = ""
     mime: str = ""
-    size: int = 0
-    width: int = 0
-    height: int = 0
-    duration: int = 0
+    size: Whole = 0
+    width: Whole = 0
+    height: Whole = 0
+    duration: Whole = 0
     latitude: float = 0.0
     longitude: float = 0.0
     phone: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,8 @@ from router.state import (
     Session,
     Told,
 )  # fmt: skip
+
+_EVENT = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?(:[0-9]{1,9})?")
 
 
 async def follow(
@@ -54,16 +57,15 @@ async def start_of(log: Log, picture: Picture, since: str) -> tuple[str, int]:
     if not since:
         return picture.position, 0
     entry, _, number = since.partition(":")
-    oldest, _ = await log.journal_bounds()
-    try:
-        if id_key(entry) < id_key(oldest):
-            raise Refused("gone", since=since)
-        ms, n = id_key(entry)
-        skip = int(number or 0)
-    except ValueError as error:
-        raise Refused("no_such_event", since=since) from error
+    oldest, newest = await log.journal_bounds()
+    if not _EVENT.fullmatch(since) or id_key(entry) > id_key(newest):
+        raise Refused("no_such_event", since=since[:100])
+    if id_key(entry) < id_key(oldest):
+        raise Refused("gone", since=since)
+    ms, n = id_key(entry)
+    skip = int(number or 0)
     before = f"{ms}-{n - 1}" if n else f"{ms - 1}-{2**63}"
-    return (before, skip) if skip else (entry, 0)
+    return (before, skip) if skip else (f"{ms}-{n}", 0)
 
 
 def _events(picture: Picture, access: Access, id: str, entry: Entry) -> Iterator[Event]:

@@ -67,7 +67,8 @@ class Logins:
         if hello.token:
             # Nobody guesses 256 random bits, and after a restart a whole office comes back at once.
             return await accounts.login_token(self._store, hello.token)
-        keys = ((f"{address} {hello.name}", FREE_TRIES), (address, 10 * FREE_TRIES))
+        # No account's name is as long: what is remembered of a failure stays small.
+        keys = ((f"{address} {hello.name[:64]}", FREE_TRIES), (address, 10 * FREE_TRIES))
         self._refuse_early(keys, now)
         async with self._hashing:
             # Counted before it is checked: many tries at once must not slip through together.

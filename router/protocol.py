@@ -16,7 +16,7 @@ fields may be added; unknown frames are ignored by the client.
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 import msgspec
 
@@ -29,6 +29,12 @@ MAX_FRAME = 1 << 20
 """Bytes of a client's frame at most."""
 MAX_TEXT = 64_000
 """Characters of one message an operator may send; longer is refused, never cut."""
+MAX_LINE = 1_000
+"""The same of a reason, a result or a name."""
+
+Number = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""As large as every client and store can count."""
+CommandId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Frame(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
@@ -36,11 +42,11 @@ class Frame(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_fiel
 
 
 class Request(Frame, kw_only=True):
-    rid: int
+    rid: Number
 
 
 class CommandFrame(Request, kw_only=True):
-    id: str
+    id: CommandId
     """Chosen by the client, unique: the same command twice is done once."""
 
 
@@ -69,7 +75,7 @@ class Hello(Frame, kw_only=True):
 
 
 class Ping(Frame, kw_only=True):
-    at: int = 0
+    at: Number = 0
 
 
 class Say(SessionCommandFrame, kw_only=True):
@@ -119,7 +125,7 @@ class EditMessage(SessionCommandFrame, kw_only=True):
 
 
 class MarkRead(SessionCommandFrame, kw_only=True):
-    seq: int
+    seq: Number
 
 
 class SetDuty(CommandFrame, kw_only=True):
@@ -138,7 +144,7 @@ class Open(Request, kw_only=True):
     """The client looks at a session from now on: answered by ``Page``, its changes come at once."""
 
     session: str
-    limit: int = 50
+    limit: Number = 50
 
 
 class Leave(Request, kw_only=True):
@@ -151,24 +157,24 @@ class GetThread(Request, kw_only=True):
     """Older messages of a session: those with ``seq`` < ``before_seq`` (0 = from the end)."""
 
     session: str
-    before_seq: int = 0
-    limit: int = 50
+    before_seq: Number = 0
+    limit: Number = 50
 
 
 class GetHistory(Request, kw_only=True):
     """A customer's messages over all sessions and channels, before (``before_at``, ``before_id``)."""
 
     customer: str
-    before_at: int = 0
+    before_at: Number = 0
     before_id: str = ""
-    limit: int = 50
+    limit: Number = 50
 
 
 class Search(Request, kw_only=True):
     text: str
     session: str = ""
     customer: str = ""
-    limit: int = 50
+    limit: Number = 50
 
 
 class GetSessions(Request, kw_only=True):
@@ -178,7 +184,7 @@ class GetSessions(Request, kw_only=True):
     status: str = ""
     holder: str = ""
     customer: str = ""
-    limit: int = 200
+    limit: Number = 200
 
 
 class GetCard(Request, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 COMMAND_TIMEOUT = 5.0
 PAGE_MAX = 200
 OLD_SESSIONS_MAX = 1000
+_SEQ = re.compile(r"[0-9]{1,15}")
 DECISIONS_MAX = 100
 
 
@@ -79,7 +81,9 @@ class Requests:
                 await self._log.append(event)
                 return await future
         finally:
-            self._pending.pop(event.event_id, None)
+            # The same command may have come again by a new connection, which waits for its own answer.
+            if self._pending.get(event.event_id) is future:
+                del self._pending[event.event_id]
 
     def done(self, told: CommandDone) -> None:
         """The desk has answered a command."""
@@ -99,7 +103,7 @@ class Requests:
             return await self._start(connection, frame, common)
         assert isinstance(frame, protocol.SessionCommandFrame)
         session = self._open_session(connection, frame.session, NEEDED[type(frame)])
-        _check_text(getattr(frame, "text", ""))
+        _check_lengths(frame)
         if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
             return await self._about_message(frame, session, common)
         fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name not in ("rid", "id")}
@@ -149,7 +153,7 @@ class Requests:
     ) -> events.Command:
         if not connection.access.may("work", frame.line):
             raise Refused("no_right", right="work")
-        _check_text(frame.text)
+        _check_lengths(frame)
         channel, _, chat = frame.chat.partition(":")
         found = await self._store.find("customers", {"chats": frame.chat}, limit=1)
         if not found:
@@ -268,7 +272,7 @@ class Requests:
 
     async def _message(self, session: Session, id: str) -> Message:
         seq = id.rpartition("-")[2]
-        if not id.startswith(f"{session.id}-") or not seq.isdigit():
+        if not id.startswith(f"{session.id}-") or not _SEQ.fullmatch(seq):
             raise Refused("no_such_message")
         messages, _ = await self._page(session.id, int(seq) + 1, 1)
         if not messages or messages[-1].id != id:
@@ -405,6 +409,16 @@ def _change(by_seq: dict[int, Message], change: MessageChange) -> None:
             apply_change(message, change)
 
 
-def _check_text(text: str) -> None:
-    if len(text) > protocol.MAX_TEXT:
-        raise Refused("too_long", limit=str(protocol.MAX_TEXT))
+def _check_lengths(frame: protocol.CommandFrame) -> None:
+    """Longer texts are refused, never cut."""
+    for name in frame.__struct_fields__:
+        value = getattr(frame, name)
+        limit = protocol.MAX_TEXT if name in ("text", "comment") else protocol.MAX_LINE
+        if isinstance(value, str) and len(value) > limit:
+            raise Refused("too_long", limit=str(limit))
+    for media in getattr(frame, "media", ()):
+        if (
+            max(map(len, (media.ref, media.key, media.name, media.mime, media.phone, media.error)))
+            > protocol.MAX_LINE
+        ):
+            raise Refused("too_long", limit=str(protocol.MAX_LINE))
