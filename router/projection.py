@@ -68,6 +68,7 @@ class Memory:
     def __init__(self) -> None:
         self.early: dict[str, list[Early]] = {}
         self.places: dict[str, Place] = {}
+        self.revs: dict[str, int] = {}
         self._waiting = 0
 
     def keep(self, key: str, early: Early) -> list[Early]:
@@ -89,11 +90,13 @@ class Memory:
         """The chats for which a read mark waits."""
         return {e.change.chat for waiting in self.early.values() for e in waiting if e.change.up_to}
 
-    def remember(self, session: str, place: Place) -> None:
+    def remember(self, session: str, place: Place, rev: int) -> None:
         self.places.pop(session, None)
         self.places[session] = place
+        self.revs[session] = rev
         if len(self.places) > self.MAX_SESSIONS:
-            del self.places[next(iter(self.places))]
+            oldest = next(iter(self.places))
+            del self.places[oldest], self.revs[oldest]
 
 
 class _Row:
@@ -143,7 +146,8 @@ class Batch:
     # ---------------------------------------------------------------- what the store knows
 
     async def load(self) -> None:
-        """Reads the messages and sessions that the batch touches."""
+        """Reads the messages and sessions that the batch touches; leaves out sessions of which the
+        store has a newer state."""
         added = [t.message for _, t in self._told if isinstance(t, MessageAdded)]
         changes = [t.change for _, t in self._told if isinstance(t, MessageChanged)]
         await self._load_places({m.session for m in added} | self._sessions.keys())
@@ -164,12 +168,15 @@ class Batch:
         for keys in _pieces(unknown):
             for document in await self._store.find("sessions", {"_id": {"$in": keys}}):
                 place = Place(document["customer"], document["line"], document["channel"])
-                self._memory.remember(document["_id"], place)
-        for session in self._sessions.values():
+                self._memory.remember(document["_id"], place, document["rev"])
+        for session in list(self._sessions.values()):
+            if self._memory.revs.get(session.id, 0) > session.rev:
+                del self._sessions[session.id]
+                continue
             place = Place(session.customer, session.line, session.channel)
             if self._memory.places.get(session.id, place) != place:
                 self._moved.append(session.id)
-            self._memory.remember(session.id, place)
+            self._memory.remember(session.id, place, session.rev)
 
     async def _load_rows(self, field: str, keys: set[str]) -> None:
         for piece in _pieces(keys):
@@ -320,11 +327,18 @@ def _record(collection: str, at: str, told: msgspec.Struct) -> Write:
     return Write.insert(collection, document)
 
 
+_SESSION_DEFAULTS: dict[str, Any] = {
+    field.name: msgspec.to_builtins(
+        field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+    )
+    for field in msgspec.structs.fields(Session)
+    if not field.required
+}
+
+
 def _session_write(session: Session) -> Write:
-    """Puts the session there unless a newer one is: then the insert meets its ``_id`` and is left
-    out. All fields are written, so that none keeps an older value."""
-    document = {name: msgspec.to_builtins(getattr(session, name)) for name in session.__struct_fields__}
-    return Write.upsert("sessions", {"_id": session.id, "rev": {"$lte": session.rev}}, {"$set": document})
+    """All fields are written, so that none keeps an older value."""
+    return Write.replace("sessions", {**_SESSION_DEFAULTS, **msgspec.to_builtins(session), "_id": session.id})
 
 
 def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:

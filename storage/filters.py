@@ -6,6 +6,7 @@ Both stores check with it, so what one refuses the other refuses too.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,7 @@ def operators(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {"$eq": value}
 
 
+@functools.lru_cache(maxsize=4096)
 def split_path(field: str) -> tuple[str, ...]:
     """The parts of a dotted field. Each is a plain name, which also makes it safe inside SQL;
     positions in arrays are not part of the subset."""

@@ -9,6 +9,7 @@ returned for survives a power cut.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -180,28 +181,38 @@ def _apply(db: sqlite3.Connection, run: tuple[str, str], writes: list[Write]) ->
         return db.executemany(
             f"INSERT OR IGNORE INTO {_table(collection)}(id, doc) VALUES(?, ?)", rows
         ).rowcount
+    if kind == "replace":
+        return _replace_all(db, collection, writes)
     one = _ONE[kind]
-    return sum(_unless_taken(db, collection, write, one) for write in writes)
+    return sum(_unless_taken(functools.partial(one, db, collection, write)) for write in writes)
 
 
-def _unless_taken(
-    db: sqlite3.Connection,
-    collection: str,
-    write: Write,
-    apply: Callable[[sqlite3.Connection, str, Write], int],
-) -> int:
+def _unless_taken(apply: Callable[[], int]) -> int:
     try:
-        return apply(db, collection, write)
+        return apply()
     except sqlite3.IntegrityError:
         return 0  # a unique index refuses: the write is left out, as the port says
 
 
-def _replace(db: sqlite3.Connection, collection: str, write: Write) -> int:
+def _replace_all(db: sqlite3.Connection, collection: str, writes: list[Write]) -> int:
     sql = (
         f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)"
         " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc WHERE doc IS NOT excluded.doc"
     )
-    return db.execute(sql, (write.filter["_id"], encode(write.document or {}))).rowcount
+    rows = [(write.filter["_id"], encode(write.document or {})) for write in writes]
+    db.execute("SAVEPOINT replacing")
+    try:
+        count = db.executemany(sql, rows).rowcount
+    except sqlite3.IntegrityError:
+        # A unique index refuses one of them: the others are written one by one.
+        db.execute("ROLLBACK TO replacing")
+        count = sum(_unless_taken(functools.partial(_execute, db, sql, row)) for row in rows)
+    db.execute("RELEASE replacing")
+    return count
+
+
+def _execute(db: sqlite3.Connection, sql: str, row: tuple[str, str]) -> int:
+    return db.execute(sql, row).rowcount
 
 
 def _update(db: sqlite3.Connection, collection: str, write: Write) -> int:
@@ -234,7 +245,6 @@ def _delete(db: sqlite3.Connection, collection: str, write: Write) -> int:
 
 
 _ONE: dict[str, Callable[[sqlite3.Connection, str, Write], int]] = {
-    "replace": _replace,
     "update": lambda db, collection, write: max(0, _update(db, collection, write)),
     "upsert": _upsert,
     "delete": _delete,

@@ -14,6 +14,9 @@ from storage.filters import compile_filter, conditions, same, split_path
 
 OPERATORS = ("$set", "$unset", "$setOnInsert", "$inc", "$max", "$min", "$push", "$addToSet", "$pull")
 
+_WHOLE = ("$set", "$unset", "$setOnInsert")
+_PLAIN = (str, int, float, type(None))
+
 _MISSING = object()
 
 
@@ -28,6 +31,8 @@ def check_update(change: Update) -> None:
                 raise UnsupportedQuery("a document's _id never changes")
             paths.append(split_path(field))
             _check_operand(operator, value)
+    if len(change) == 1 and all(len(path) == 1 for path in paths):
+        return
     paths.sort()
     for one, other in itertools.pairwise(paths):
         if other[: len(one)] == one:
@@ -55,13 +60,15 @@ def inserted(filter: Filter, change: Update) -> Document:
 def updated(document: Document, change: Update, *, inserting: bool = False) -> Document:
     """A changed copy of the document. Raises ``UnsupportedQuery`` where the change does not fit
     what is there (``$inc`` of text, ``$push`` into a number)."""
-    result = copy.deepcopy(document)
+    # Setting whole fields shares nothing with what was there before but what it leaves alone.
+    shallow = all(op in _WHOLE and not any("." in field for field in fields) for op, fields in change.items())
+    result = dict(document) if shallow else copy.deepcopy(document)
     for operator, fields in change.items():
         if operator == "$setOnInsert" and not inserting:
             continue
         apply = _APPLY[operator]
         for field, value in fields.items():
-            apply(result, split_path(field), copy.deepcopy(value))
+            apply(result, split_path(field), value if isinstance(value, _PLAIN) else copy.deepcopy(value))
     return result
 
 
