@@ -26,11 +26,10 @@ SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
 (WhatsApp)."""
 
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
-"""A channel's last number is forgotten after so long a silence: after a week of it Telegram goes on
-with a random one."""
-
+"""A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
+CONNECTIONS = 1000
+"""Of one process at most. Each channel has two that only wait: for deliveries, for files to fetch."""
 CONNECT_TIMEOUT = 2.0
-HINT_WAIT = 10.0
 COMMAND_TIMEOUT = 5.0
 
 
@@ -45,7 +44,7 @@ def connect(url: str) -> Redis:
     task for each command. ``reaching`` holds every conversation to its time instead."""
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=64,
+        max_connections=CONNECTIONS,
         timeout=COMMAND_TIMEOUT,
         socket_timeout=None,
         socket_connect_timeout=CONNECT_TIMEOUT,

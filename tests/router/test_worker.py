@@ -257,6 +257,21 @@ async def test_trimming_stays_behind_every_reader(log: Log) -> None:
     assert len(left) < 300
 
 
+async def test_a_hundred_channels_that_wait_hold_nobody_up(log: Log) -> None:
+    waiting = [asyncio.create_task(log.read_deliveries(f"c{n}", block_ms=4000)) for n in range(100)]
+    await until(lambda: _waiting(log, 100))
+    async with asyncio.timeout(1):
+        assert await Lease(log, "router", "mine").acquire()
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+
+async def _waiting(log: Log, count: int) -> bool:
+    async with asyncio.timeout(1):
+        return int((await log.redis.info("clients"))["blocked_clients"]) >= count
+
+
 async def test_a_cancelled_worker_stops(log: Log) -> None:
     """A cancellation at any moment ends the worker: no layer below may swallow it."""
     await configure(log)
