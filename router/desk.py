@@ -393,6 +393,8 @@ class Desk(Floor):
 
     def _lines_configured(self, event: LinesConfigured) -> None:
         event.at, event.event_id = 0, ""
+        # Without a line nobody could have what is open: the last ones stay until there are others.
+        event.lines = event.lines or self.configured.lines
         if event != self.configured:
             before = {queue.name: list(queue.members) for queue in self.queues.values()}
             self._configure(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router import events
+from router.desk import Desk
 from router.events import LineRules
 from tests.desk.world import CHANNEL, World
 
@@ -523,3 +524,15 @@ def test_a_command_that_was_refused_first_and_done_then_counts_as_done() -> None
     ):
         world.desk.apply(command)
     assert world.desk.drain().refused == set()
+
+
+def test_a_desk_whose_last_line_was_taken_away_can_be_restored() -> None:
+    world = World("anna")
+    world.online("anna")
+    world.writes("a")
+    world.happens(events.LinesConfigured(lines={}, channels={}))
+    desk = world.desk
+    fields = {name: desk.field(name) for name in ("next_session", "stamp", "seen", "configured")}
+    restored = Desk()
+    restored.restore(fields, list(desk.sessions.values()), list(desk.operators.values()))
+    assert restored.sessions["1"].holder == "anna"
