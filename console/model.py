@@ -76,6 +76,8 @@ class Thread:
         """There are earlier sessions of this customer to load."""
         self.dirty: set[str] = set()
         """Messages that changed since they were last painted."""
+        self.shape = 0
+        """Counts every change but messages added at the end."""
 
     @property
     def first_seq(self) -> int:
@@ -97,6 +99,7 @@ class Thread:
             self.own.append(message)
         else:
             insort(self.own, message, key=lambda m: m.seq)
+            self.shape += 1
         return True
 
     def put_page(self, messages: Iterable[Message], more: bool) -> None:
@@ -124,12 +127,14 @@ class Thread:
                 self.by_id[message.id] = message
                 self.older.append(message)
         self.older.sort(key=order_of)
+        self.shape += 1
         self.more_older = more
 
     def forget_own(self) -> None:
         for message in self.own:
             del self.by_id[message.id]
         self.own.clear()
+        self.shape += 1
 
 
 def order_of(message: Message) -> tuple[int, int, int]:
@@ -325,8 +330,8 @@ class Picture:
     def put_page(self, session: str, messages: list[Message], more: bool) -> None:
         thread = self.thread(session)
         thread.put_page(messages, more)
-        for message in thread.own:
-            self._catch_up(message)
+        for message in messages:
+            self._catch_up(thread.by_id[message.id])
 
     def echoes_of(self, session: str) -> list[Echo]:
         return [echo for echo in self.echoes.values() if echo.session == session]
@@ -386,6 +391,10 @@ class Picture:
             return 0
         line = self.lines.get(view.line)
         return view.waiting_since + (line.answer_within if line is not None else 0)
+
+    def owes(self) -> bool:
+        """Whether ``next_up`` has an answer."""
+        return any(self.promise(v) for v in self.sessions.values() if self.is_mine(v) or self.is_offered(v))
 
     def next_up(self) -> SessionView | None:
         """The session of this operator whose promise runs out first."""

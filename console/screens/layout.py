@@ -193,7 +193,7 @@ class Layout(DeskScreen):
             own_message=message is not None
             and message.direction == "out"
             and message.author == app.picture.operator,
-            owed=app.picture.next_up() is not None,
+            owed=app.picture.owes(),
         )
 
     def refresh_keys(self) -> None:

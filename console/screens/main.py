@@ -129,7 +129,7 @@ class MainScreen(Verbs):
 
     def tick(self) -> None:
         """Once a second: countdowns, ages, and hints that have run out."""
-        self.sessions.refresh()
+        self.sessions.repaint()
         self.bar.refresh()
         if self.view is not None:
             if self.thread.at_bottom and self._writers_changed():

@@ -41,7 +41,7 @@ class Reading(Layout):
             self.thread.show(thread, view)
             self.reply.turn_to(session)
             self.note.turn_to(session)
-            self.sessions.open = session
+            self.sessions.put_open(session)
             self.sessions.put_cursor(session)
             self.card.put(view, None)
             if app.link is not None:

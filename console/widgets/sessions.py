@@ -92,6 +92,12 @@ class SessionList(ScrollView, can_focus=True):
         """The session that is shown in the thread."""
         self._rows: list[Row] = []
         self._order: list[str] = []
+        self._place: dict[str, int] = {}
+        """Session -> its place in the order."""
+        self._row_of: dict[str, int] = {}
+        """Session -> its first line."""
+        self._strips: dict[int, Strip] = {}
+        """Painted lines; empty after anything but scrolling changed."""
         self._styles: dict[tuple[str, str], Style] = {}
 
     # -------------------------------------------------------------- content
@@ -99,8 +105,8 @@ class SessionList(ScrollView, can_focus=True):
     def sync(self) -> None:
         """Reads the picture again."""
         picture, words = shell(self).picture, shell(self).words
-        place = self._order.index(self.cursor) if self.cursor in self._order else 0
-        self._rows, self._order = [], []
+        place = self._place.get(self.cursor, 0)
+        self._rows, self._order, self._place, self._row_of = [], [], {}, {}
         self._section("", picture.mine(), two=True)
         if not self._rows:
             self._rows.append(Row("head", label=words("list.none")))
@@ -110,10 +116,15 @@ class SessionList(ScrollView, can_focus=True):
             known = picture.lines.get(line)
             count = max(known.waiting if known is not None else 0, len(views))
             self._section(words("list.waiting", line=one_line(line, 20), n=count), views, two=False)
-        if self.cursor not in self._order:
+        if self.cursor not in self._place:
             self.cursor = self._order[min(place, len(self._order) - 1)] if self._order else ""
             self.post_message(self.Moved(self.cursor))
         self.virtual_size = Size(self.size.width, len(self._rows))
+        self.repaint()
+
+    def repaint(self) -> None:
+        """Paints every line again: time has passed, or the picture changed."""
+        self._strips.clear()
         self.refresh()
 
     def _section(self, label: str, views: list[SessionView], *, two: bool) -> None:
@@ -122,39 +133,54 @@ class SessionList(ScrollView, can_focus=True):
         if label:
             self._rows.append(Row("head", label=label))
         for view in views:
+            self._place[view.id] = len(self._order)
             self._order.append(view.id)
+            self._row_of[view.id] = len(self._rows)
             self._rows.append(Row("first", view.id))
             if two:
                 self._rows.append(Row("second", view.id))
 
+    def put_open(self, session: str) -> None:
+        """Marks the session that is shown in the thread."""
+        before, self.open = self.open, session
+        self._refresh_rows(before)
+        self._refresh_rows(session)
+
     def put_cursor(self, session: str) -> None:
         """Moves the cursor to a session of the list and brings it on screen."""
-        if session not in self._order:
+        if session not in self._place:
             return
         if session != self.cursor:
             before, self.cursor = self.cursor, session
             self._refresh_rows(before)
             self.post_message(self.Moved(session))
         rows = self._rows_of(session)
-        top = rows[0] - (1 if rows[0] and self._rows[rows[0] - 1].part == "head" else 0)
+        top = rows.start - (1 if rows.start and self._rows[rows.start - 1].part == "head" else 0)
         if top < self.scroll_y:
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
-        elif rows[-1] >= self.scroll_y + self.size.height:
-            self.scroll_to(y=rows[-1] - self.size.height + 1, animate=False, immediate=True, force=True)
+        elif rows.stop > self.scroll_y + self.size.height:
+            self.scroll_to(y=rows.stop - self.size.height, animate=False, immediate=True, force=True)
         self._refresh_rows(session)
 
-    def _rows_of(self, session: str) -> list[int]:
-        return [number for number, row in enumerate(self._rows) if row.session == session]
+    def _rows_of(self, session: str) -> range:
+        """The lines of a session; none when it is not in the list."""
+        first = self._row_of.get(session, -1)
+        if first < 0:
+            return range(0)
+        two = first + 1 < len(self._rows) and self._rows[first + 1].part == "second"
+        return range(first, first + (2 if two else 1))
 
     def _refresh_rows(self, session: str) -> None:
         """Paints only the lines of one session again."""
         rows = self._rows_of(session)
+        for row in rows:
+            self._strips.pop(row, None)
         if rows:
-            self.refresh(Region(0, rows[0] - int(self.scroll_y), self.size.width, len(rows)))
+            self.refresh(Region(0, rows.start - int(self.scroll_y), self.size.width, len(rows)))
 
     def move(self, step: int) -> None:
         if self._order:
-            place = self._order.index(self.cursor) if self.cursor in self._order else 0
+            place = self._place.get(self.cursor, 0)
             self.put_cursor(self._order[max(0, min(len(self._order) - 1, place + step))])
 
     # -------------------------------------------------------------- input
@@ -179,11 +205,18 @@ class SessionList(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self.sync()
 
+    def on_focus(self) -> None:
+        self._refresh_rows(self.cursor)
+
+    def on_blur(self) -> None:
+        self._refresh_rows(self.cursor)
+
     # -------------------------------------------------------------- painting
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
+        self._strips.clear()
 
     def _style(self, name: str, state: str = "") -> Style:
         """The whole style of a span on a line under the cursor, of the open session, or neither."""
@@ -196,8 +229,14 @@ class SessionList(ScrollView, can_focus=True):
         return style
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self._style("")
         row = y + int(self.scroll_y)
+        strip = self._strips.get(row)
+        if strip is None:
+            strip = self._strips[row] = self._strip(row)
+        return strip
+
+    def _strip(self, row: int) -> Strip:
+        width, base = self.size.width, self._style("")
         if not 0 <= row < len(self._rows):
             return Strip.blank(width, base)
         item = self._rows[row]

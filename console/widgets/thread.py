@@ -1,14 +1,11 @@
-"""The conversation: a virtual list of painted blocks, so that its cost is what is on screen.
+"""The conversation: a virtual list of blocks, so that painting costs what is on screen.
 
-Each message (or album) is laid out once for a width and kept as lines; scrolling only picks lines.
-Ten thousand messages cost memory for their lines and one addition each when something changes.
+Scrolling only picks lines; a line that was painted stays painted until something else changes.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate, groupby
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -19,8 +16,9 @@ from textual.message import Message as Posted
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from console.blocks import Blocks
 from console.model import Thread
-from console.paint import BAD, Brush, Line, echo_lines, message_lines, separator
+from console.paint import BAD, Brush
 from console.shell import shell
 from crm.records import Media, Message
 from crm.text import one_line
@@ -33,14 +31,6 @@ STYLES = (
 
 FILELESS = ("location", "contact")
 """Attachments that are all said in their line."""
-
-
-@dataclass(slots=True)
-class Block:
-    """Lines that belong together. ``ids`` are the messages in it; none for separators."""
-
-    ids: tuple[str, ...]
-    lines: list[Line]
 
 
 class ThreadView(ScrollView, can_focus=True):
@@ -98,18 +88,10 @@ class ThreadView(ScrollView, can_focus=True):
         self.selected = ""
         self.below = 0
         """New messages that came while the operator was reading further up."""
-        self._blocks: list[Block] = []
-        self._tops: list[int] = [0]
-        self._cache: dict[tuple[str, ...], Block] = {}
-        self._key_of: dict[str, tuple[str, ...]] = {}
-        self._brush: Brush | None = None
-        self._language = ""
-        self._day_label = ""
+        self._laid = Blocks()
         self._styles: dict[tuple[str, bool], Style] = {}
         self._strips: dict[int, Strip] = {}
         """Painted lines; empty after anything but scrolling changed."""
-        self._places: dict[str, tuple[int, ...]] = {}
-        """Message -> its block; only of those that were selected lately."""
         self._asked = -1
         self._stick = True
         self._known = 0
@@ -120,7 +102,7 @@ class ThreadView(ScrollView, can_focus=True):
         """Turns to another thread, at its newest message."""
         self.thread, self.view = thread, view
         self.selected, self.below, self._asked, self._known = "", 0, -1, 0
-        self._cache.clear()
+        self._laid.clear()
         self._stick = True
         self.sync()
         self.scroll_end(animate=False, immediate=True, force=True)
@@ -128,29 +110,25 @@ class ThreadView(ScrollView, can_focus=True):
     def sync(self) -> None:
         """Paints what changed in the thread; keeps the place of who reads further up."""
         if self.thread is None or not self.size.width:
-            self._blocks, self._tops = [], [0]
+            self._laid.clear()
             self._strips.clear()
             self.virtual_size = Size(self.size.width, 0)
             self.refresh()
             return
         anchor = self._anchor()
-        self._renew_brush()
-        for id in self.thread.dirty:
-            self._cache.pop(self._key_of.get(id, ()), None)
-        self.thread.dirty.clear()
-        self._blocks = self._make_blocks(self.thread)
-        self._tops = [0, *accumulate(len(block.lines) for block in self._blocks)]
+        picture, now = shell(self).picture, shell(self).now()
+        echoes, writers = picture.echoes_of(self.thread.session), picture.writers(self.thread.session, now)
+        self._laid.update(self._brush(), self.thread, echoes, writers, now)
         self._strips.clear()
-        self._places.clear()
         self._count_below()
-        self.virtual_size = Size(self.size.width, self._tops[-1])
+        self.virtual_size = Size(self.size.width, self._laid.height)
         self._restore(anchor)
         self.refresh()
 
-    def _renew_brush(self) -> None:
+    def _brush(self) -> Brush:
         app, view = shell(self), self.view
         customer = one_line(view.name, 60) if view is not None and view.name else app.words("thread.customer")
-        brush = Brush(
+        return Brush(
             app.words,
             app.zone,
             max(20, self.size.width - 2),
@@ -158,51 +136,6 @@ class ThreadView(ScrollView, can_focus=True):
             customer,
             frozenset(app.settings.discarded),
         )
-        if brush != self._brush or self._language_changed(brush):
-            self._cache.clear()
-            self._brush = brush
-
-    def _language_changed(self, brush: Brush) -> bool:
-        language = brush.words.language
-        changed = language != self._language
-        self._language = language
-        return changed
-
-    def _make_blocks(self, thread: Thread) -> list[Block]:
-        brush, app = self._brush, shell(self)
-        assert brush is not None
-        blocks: list[Block] = []
-        day, session, now = None, "", app.now()
-        for _, group in groupby(thread.messages(), key=lambda m: m.album or m.id):
-            messages = list(group)
-            first = messages[0]
-            today = first.at // 900_000  # a quarter of an hour: every zone's midnight is a multiple
-            if today != day:
-                label = app.words.day(first.at, now, brush.zone)
-                if day is None or label != self._day_label:
-                    blocks.append(Block((), separator(label, brush.width)))
-                self._day_label, day = label, today
-            if first.session != session and session:
-                blocks.append(
-                    Block((), separator(app.words("thread.session", id=first.session), brush.width))
-                )
-            session = first.session
-            blocks.append(self._block(brush, messages))
-        echoes = app.picture.echoes_of(thread.session)
-        blocks.extend(Block((), echo_lines(brush, echo)) for echo in echoes)
-        writers = app.picture.writers(thread.session, now)
-        for who in writers:
-            name = one_line(who) if who else brush.customer
-            blocks.append(Block((), [[("typing", " " * 9 + app.words("thread.typing", name=name))]]))
-        return blocks
-
-    def _block(self, brush: Brush, messages: list[Message]) -> Block:
-        key = tuple(m.id for m in messages)
-        block = self._cache.get(key)
-        if block is None:
-            block = self._cache[key] = Block(key, message_lines(brush, messages))
-            self._key_of.update(dict.fromkeys(key, key))
-        return block
 
     def _count_below(self) -> None:
         assert self.thread is not None
@@ -214,29 +147,26 @@ class ThreadView(ScrollView, can_focus=True):
 
     # -------------------------------------------------------------- the place
 
-    def _anchor(self) -> tuple[tuple[str, ...], int] | None:
+    def _anchor(self) -> tuple[str, int] | None:
         """The first message on screen and how far it is scrolled out; None at the bottom."""
-        if self._stick or not self._blocks:
+        blocks = self._laid.blocks
+        if self._stick or not blocks:
             return None
         y = int(self.scroll_y)
-        index = min(len(self._blocks) - 1, max(0, bisect_right(self._tops, y) - 1))
-        while index < len(self._blocks) - 1 and not self._blocks[index].ids:
-            index += 1
-        return self._blocks[index].ids, y - self._tops[index]
+        for index in range(max(0, self._laid.at(y)), len(blocks)):
+            if blocks[index].ids:
+                return blocks[index].ids[0], y - self._laid.tops[index]
+        return None
 
-    def _restore(self, anchor: tuple[tuple[str, ...], int] | None) -> None:
-        if anchor is None:
-            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
-            return
-        ids, offset = anchor
-        for index, block in enumerate(self._blocks):
-            if block.ids == ids:
-                self.scroll_to(y=self._tops[index] + offset, animate=False, immediate=True, force=True)
-                return
+    def _restore(self, anchor: tuple[str, int] | None) -> None:
+        """Scrolls to where the anchor is now, or to the end."""
+        index = self._laid.find(anchor[0]) if anchor is not None else -1
+        y = self._laid.tops[index] + anchor[1] if anchor is not None and index >= 0 else self.max_scroll_y
+        self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        if self.thread is None or not self._blocks:
+        if self.thread is None or not self._laid.blocks:
             return
         self._stick = new_value >= self.max_scroll_y - 1
         if self._stick:
@@ -285,8 +215,8 @@ class ThreadView(ScrollView, can_focus=True):
         if self.thread is None:
             return []
         if self.selected:
-            index = self._find(self.selected)
-            ids = self._blocks[index].ids if index >= 0 else ()
+            index = self._laid.find(self.selected)
+            ids = self._laid.blocks[index].ids if index >= 0 else ()
             messages = [self.thread.by_id[id] for id in ids if id in self.thread.by_id]
             return [media for message in messages for media in message.media if media.kind not in FILELESS]
         for message in reversed(self.thread.own[-100:]):
@@ -302,38 +232,27 @@ class ThreadView(ScrollView, can_focus=True):
         self._refresh_block(before)
         if not message:
             return True
-        index = self._find(message)
+        index = self._laid.find(message)
         if index < 0:
             self.selected = ""
             return False
-        top, bottom = self._tops[index], self._tops[index + 1]
+        top, bottom = self._laid.tops[index], self._laid.tops[index + 1]
         if top < self.scroll_y or bottom > self.scroll_y + self.size.height:
             target = top if top < self.scroll_y else max(0, bottom - self.size.height)
             self.scroll_to(y=target, animate=False, immediate=True, force=True)
         self._refresh_block(message)
         return True
 
-    def _find(self, message: str) -> int:
-        """The block of a message, or -1."""
-        if message not in self._places:
-            for index, block in enumerate(self._blocks):
-                if message in block.ids:
-                    self._places[message] = (index,)
-                    break
-            else:
-                return -1
-        return self._places[message][0]
-
     def move(self, step: int) -> None:
         """Selects the next (1) or previous (-1) message."""
-        index = self._find(self.selected) if self.selected else len(self._blocks)
+        index = self._laid.find(self.selected) if self.selected else len(self._laid.blocks)
         index += step
-        while 0 <= index < len(self._blocks) and not self._blocks[index].ids:
+        while 0 <= index < len(self._laid.blocks) and not self._laid.blocks[index].ids:
             index += step
         if index < 0:
             self.want_older()
-        elif index < len(self._blocks):
-            self.select(self._blocks[index].ids[-1])
+        elif index < len(self._laid.blocks):
+            self.select(self._laid.blocks[index].ids[-1])
         else:
             self.select("")
             self.scroll_end(animate=False, immediate=True, force=True)
@@ -357,9 +276,9 @@ class ThreadView(ScrollView, can_focus=True):
         event.prevent_default()
 
     def on_click(self, event: events.Click) -> None:
-        index = bisect_right(self._tops, self._row(event.y)) - 1
-        if 0 <= index < len(self._blocks) and self._blocks[index].ids:
-            self.select(self._blocks[index].ids[-1])
+        index = self._laid.at(self._row(event.y))
+        if 0 <= index < len(self._laid.blocks) and self._laid.blocks[index].ids:
+            self.select(self._laid.blocks[index].ids[-1])
             self.post_message(self.Clicked(self.selected))
 
     def on_resize(self) -> None:
@@ -392,16 +311,17 @@ class ThreadView(ScrollView, can_focus=True):
     def _row(self, y: int) -> int:
         """The line of the thread at row ``y`` of the screen; a short thread stands at the bottom,
         next to the composer, where one looks."""
-        return y + int(self.scroll_y) - max(0, self.size.height - self._tops[-1])
+        return y + int(self.scroll_y) - max(0, self.size.height - self._laid.tops[-1])
 
     def _refresh_block(self, message: str) -> None:
         """Paints only the lines of one message again."""
-        for index in self._places.get(message, ()):
-            first = self._tops[index] - self._row(0)
-            last = self._tops[index + 1] - self._row(0)
-            for row in range(self._tops[index], self._tops[index + 1]):
-                self._strips.pop(row, None)
-            self.refresh(Region(0, first, self.size.width, last - first))
+        index = self._laid.find(message)
+        if index < 0:
+            return
+        top, bottom = self._laid.tops[index], self._laid.tops[index + 1]
+        for row in range(top, bottom):
+            self._strips.pop(row, None)
+        self.refresh(Region(0, top - self._row(0), self.size.width, bottom - top))
 
     def render_line(self, y: int) -> Strip:
         row = self._row(y)
@@ -413,13 +333,13 @@ class ThreadView(ScrollView, can_focus=True):
         return strip
 
     def _strip(self, row: int) -> Strip:
-        index = bisect_right(self._tops, row) - 1
-        if not 0 <= index < len(self._blocks):
+        index = self._laid.at(row)
+        if not 0 <= index < len(self._laid.blocks):
             return Strip.blank(self.size.width, self._style("", selected=False))
-        block = self._blocks[index]
+        block = self._laid.blocks[index]
         selected = bool(self.selected) and self.selected in block.ids
         base = self._style("", selected=selected)
-        spans = block.lines[row - self._tops[index]]
+        spans = block.lines[row - self._laid.tops[index]]
         segments = [Segment("▌" if selected else " ", base)]
         segments += [Segment(text, self._style(name, selected=selected)) for name, text in spans]
         return Strip(segments).adjust_cell_length(self.size.width, base)
