@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from textual.screen import Screen
+from textual.timer import Timer
 
 from console.model import HELD
 from console.shell import shell
@@ -64,6 +65,9 @@ class DeskScreen(Screen[None]):
         self.delayed: Delayed | None = None
         self._read: dict[str, int] = {}
         """Session -> the newest message that the desk was told was read."""
+        self._card_timer: Timer | None = None
+        self._statuses: dict[str, str] = {}
+        """Session -> its status when the card was asked for last."""
         self._widths = (0, 0, 0)
         self._writing_now: list[str] = []
 

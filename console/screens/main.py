@@ -121,11 +121,22 @@ class MainScreen(Verbs):
             self._compose_for()
             self.frame()
             self.mark_read()
-            if self.session in what.sessions:
-                self.card.paint()
+        self._touched_card(what)
         if self.session in what.threads and not shell(self).picture.thread(self.session).loaded:
             self.load_thread()
         self.refresh_keys()
+
+    def _touched_card(self, what: Touched) -> None:
+        """The card follows the picture at once; what only the desk knows is asked for later."""
+        sessions, view = shell(self).picture.sessions, self.view
+        if view is None or not what.sessions:
+            return
+        self.card.paint()
+        touched = (sessions.get(id) for id in what.sessions)
+        now = {v.id: v.status for v in touched if v is not None and v.customer == view.customer}
+        if not now.items() <= self._statuses.items():
+            self._statuses |= now
+            self.renew_card()
 
     def tick(self) -> None:
         """Once a second: countdowns, ages, and hints that have run out."""

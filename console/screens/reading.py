@@ -18,6 +18,8 @@ from crm.text import clean, one_line
 from router import protocol as wire
 
 PAGE = 50
+RENEW_CARD = 1.5
+"""Seconds after which a change of the customer's sessions is looked up."""
 HELP_WIDTH = 54
 JUMP_PAGE = 200
 JUMP_PAGES = 60
@@ -43,7 +45,7 @@ class Reading(Layout):
             self.note.turn_to(session)
             self.sessions.put_open(session)
             self.sessions.put_cursor(session)
-            self.card.put(view, None)
+            self.card.put(session, None)
             if app.link is not None:
                 app.link.watch = [session]
             self.load_thread()
@@ -140,7 +142,16 @@ class Reading(Layout):
     async def _load_card(self, session: str, customer: str) -> None:
         card = await self.ask(wire.GetCard(rid=0, customer=customer), wire.Card)
         if isinstance(card, wire.Card) and session == self.session:
-            self.card.put(self.view, card)
+            self.card.put(session, card)
+
+    def renew_card(self) -> None:
+        """Asks for the card again a moment after something changed: once for a burst."""
+        if self._card_timer is None:
+            self._card_timer = self.set_timer(RENEW_CARD, self._renew_card)
+
+    def _renew_card(self) -> None:
+        self._card_timer = None
+        self.load_card(self.session)
 
     # -------------------------------------------------------------- finding
 

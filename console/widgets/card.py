@@ -8,7 +8,7 @@ from textual.widgets import Static
 from console.shell import shell
 from console.words import local
 from crm.text import one_line
-from router.protocol import Card, SessionView
+from router.protocol import Card
 
 
 class CardView(Static, can_focus=True):
@@ -20,20 +20,26 @@ class CardView(Static, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__("", id=id, markup=False)
-        self._card: Card | None = None
-        self._view: SessionView | None = None
+        self.card: Card | None = None
+        """What the desk told of the customer; None while it is being fetched."""
+        self._session = ""
+        self._shown = Text()
 
-    def put(self, view: SessionView | None, card: Card | None) -> None:
-        """Shows a session's customer; ``card`` None while it is being fetched."""
-        self._view, self._card = view, card
+    def put(self, session: str, card: Card | None) -> None:
+        """Shows a session's customer."""
+        self._session, self.card = session, card
         self.paint()
 
     def paint(self) -> None:
-        """Paints again: the language or the picture changed."""
-        self.update(self._text())
+        """Paints what the picture says now, when that differs from what is shown."""
+        text = self._text()
+        if text != self._shown:
+            self._shown = text
+            self.update(text)
 
     def _text(self) -> Text:
-        words, view, card = shell(self).words, self._view, self._card
+        words, card = shell(self).words, self.card
+        view = shell(self).picture.sessions.get(self._session)
         text = Text(overflow="fold", no_wrap=False)
         if view is None:
             return text

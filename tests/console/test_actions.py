@@ -15,7 +15,7 @@ from console.words import LANGUAGES
 from crm.records import Media, Version
 from router import protocol as wire
 from tests.console.conftest import Clock, Seat, frames, seated
-from tests.fakes.gateway import NOW, FakeGateway, message
+from tests.fakes.gateway import NOW, FakeGateway, message, session
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 TESTED: set[str] = set()
@@ -358,6 +358,26 @@ async def test_signing_out_forgets_the_token(gateway: FakeGateway) -> None:
         assert seat.app.shelf.token(seat.app.url) == ""
         await seat.press("ctrl+q")
     assert seat.app.return_value == 0
+
+
+async def test_the_card_follows_what_happens(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.screens.reading.RENEW_CARD", 0.01)
+    async with seated(gateway) as seat:
+        await seat.open("12")
+        await seat.until(lambda: "offered · anna" in seat.text())
+        await gateway.change("12", status="taken", holder="anna")
+        await seat.until(lambda: "taken · anna" in seat.text())
+        assert "offered · anna" not in seat.text()
+        await gateway.push(sessions=[session("15", customer="c12", status="closed")])
+        await seat.until(lambda: "Conversations: 2" in seat.text())
+
+
+async def test_the_load_is_shown_with_its_limit(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        assert "online 1 " in seat.text()
+        me = wire.OperatorView(name="anna", duty="online", load=3, max_sessions=5)
+        await gateway.push(operators=[me])
+        await seat.until(lambda: "online 3/5" in seat.text())
 
 
 async def test_a_refusal_gives_the_text_back_and_says_why(gateway: FakeGateway) -> None:

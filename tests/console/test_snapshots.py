@@ -86,7 +86,7 @@ def look(
 
 async def opened(seat: Seat) -> None:
     await seat.open("10")
-    await seat.until(lambda: seat.desk.card._card is not None)
+    await seat.until(lambda: seat.desk.card.card is not None)
     await seat.until(lambda: not seat.app.picture.sessions["10"].unread)
 
 
@@ -117,7 +117,7 @@ def test_writing_a_note(snap_compare: Look, far: FakeGateway, size: tuple[int, i
 def test_an_offer(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
     async def offer(seat: Seat) -> None:
         await seat.open("12")
-        await seat.until(lambda: seat.desk.card._card is not None)
+        await seat.until(lambda: seat.desk.card.card is not None)
         await seat.press("escape")
 
     look(snap_compare, far, size, offer)
