@@ -25,7 +25,7 @@ def _spent(desk: RunningDesk) -> float:
 
 def _bare(code: str) -> tuple[float, float]:
     """(seconds, MiB) of a Python process that runs ``code``."""
-    script = f"{code}\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    script = f"{code}\nimport psutil; print(psutil.Process().memory_info().rss / {MIB})"
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     return time.perf_counter() - started, float(done.stdout)
