@@ -97,7 +97,7 @@ class Broadcast:
                 )
                 for connection in targets:
                     told.setdefault(connection, []).append(_Part(session_id, frame))
-            if old is not None:
+            if old is not None and (state is None or people(old) != people(state)):
                 self._tell_former(told, old, targets)
         _send(id, told)
 
