@@ -21,6 +21,7 @@ from bots.base import Can, Channel, MediaFiles, Rejected, Sent, TryLater, Uncert
 from bots.fallback import degrade
 from bots.rates import Bucket
 from bots.supervision import Backoff
+from crm import records
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
 from router.events import Author, ChatMoved, ChatReachable, Delivered, Event
@@ -358,7 +359,7 @@ class Lane:
 
 
 def _outcome(
-    delivery: Delivery, state: str, *, external_ids: Sequence[str] = (), error: str = ""
+    delivery: Delivery, state: records.Delivery, *, external_ids: Sequence[str] = (), error: str = ""
 ) -> Delivered:
     return Delivered(
         event_id=f"out:{delivery.id}:{state}",

@@ -262,8 +262,8 @@ class Channels:
         async def opened() -> None:
             async with self._opening:
                 for channel in self.all[len(self._open) :]:
-                    await channel.open()
                     self._open.append(channel)
+                    await _open(channel)
             await run()
 
         return opened
@@ -271,6 +271,15 @@ class Channels:
     async def close(self) -> None:
         for channel in reversed(self._open):
             await channel.close()
+
+
+async def _open(channel: Channel) -> None:
+    """One channel that cannot be opened is in trouble; the others work."""
+    try:
+        await channel.open()
+    except Exception as error:
+        channel.trouble = f"cannot be opened: {type(error).__name__}"
+        logger.exception("channel %s cannot be opened", channel.name)
 
 
 async def announce(config: Config, log: Log, store: Store) -> None:

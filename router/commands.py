@@ -210,6 +210,10 @@ def resend(floor: Floor, command: events.Resend) -> Session:
         raise Refused("held_by", holder=session.holder)
     if not session.can_write:
         raise Refused("cannot_write")
+    if command.message in session.resending:
+        raise Refused("not_failed")
+    session.resending = [*session.resending, command.message]
+    floor.touch(session)
     floor.outcome.deliveries.append(
         Delivery(
             id=f"{command.message}:{command.event_id}",

@@ -46,17 +46,27 @@ class Desk(Floor):
         self.seen: dict[str, int] = {}
         """Operator -> the last heartbeat of one of his consoles."""
         self.configured = LinesConfigured(lines={}, channels={})
+        self.resumed_at = 0
+        """When this desk was taken up after an interruption: what fell due before fires once, then,
+        and not as often as it would have in between."""
 
     # ---------------------------------------------------------------- saved state
 
     def restore(
-        self, fields: dict[str, bytes], sessions: Sequence[Session], operators: Sequence[OperatorState]
+        self,
+        fields: dict[str, bytes],
+        sessions: Sequence[Session],
+        operators: Sequence[OperatorState],
+        resumed_at: int = 0,
     ) -> None:
-        """Takes up the state that was last committed."""
+        """Takes up the state that was last committed. Consoles that answered then get their whole
+        ``presence_timeout`` from ``resumed_at`` on: nobody could be heard in between."""
+        self.resumed_at = resumed_at
         decode = msgspec.msgpack.decode
         self.next_session = decode(fields["next_session"]) if "next_session" in fields else 1
         self.stamp = decode(fields["stamp"]) if "stamp" in fields else 0
         self.seen = decode(fields["seen"], type=dict[str, int]) if "seen" in fields else {}
+        self.seen = {name: max(at, resumed_at) for name, at in self.seen.items()}
         for operator in operators:
             operator.load = 0
             self.operators[operator.name] = operator
@@ -91,6 +101,10 @@ class Desk(Floor):
 
     def advance(self, now: int) -> None:
         """Lets every timer due at or before ``now`` fire, in due order."""
+        if now < self.resumed_at:
+            self.now = max(self.now, now)
+            return
+        self.now = max(self.now, self.resumed_at)
         while fired := self.timers.pop_due(now):
             due, owner, kind = fired
             self.now = max(self.now, due)
@@ -322,7 +336,6 @@ class Desk(Floor):
     # ---------------------------------------------------------------- what the outbox says
 
     def _delivered(self, event: events.Delivered) -> None:
-        state: Any = event.state
         self.tell(
             MessageChanged(
                 change=MessageChange(
@@ -330,13 +343,16 @@ class Desk(Floor):
                     chat=event.chat,
                     session=event.session,
                     id=event.message,
-                    delivery=state,
+                    delivery=event.state,
                     set_external_id=event.external_id,
                     error=one_line(event.error, 200),
                 )
             )
         )
         session = self.sessions.get(event.session)
+        if session is not None and event.message in session.resending:
+            session.resending = [id for id in session.resending if id != event.message]
+            self.touch(session)
         if session is not None and event.state in ("failed", "unknown"):
             self.alert(f"delivery_{event.state}", session, session.holder, message=event.message)
 

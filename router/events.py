@@ -12,7 +12,7 @@ from typing import Union
 
 import msgspec
 
-from crm.records import Button, Duty, Media, MessageKind, Role
+from crm.records import Button, Delivery, Duty, Media, MessageKind, Role
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
@@ -123,13 +123,12 @@ class MediaStored(FromChat, kw_only=True):
 
 
 class Delivered(Event, kw_only=True):
-    """The outcome of a delivery, or a later receipt for it. ``message`` is our message id.
-    ``state``: sent | delivered | read | failed | unknown."""
+    """The outcome of a delivery, or a later receipt for it. ``message`` is our message id."""
 
     chat: str
     session: str
     message: str
-    state: str
+    state: Delivery
     external_id: str = ""
     error: str = ""
 

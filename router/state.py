@@ -75,6 +75,8 @@ class Session(Saved, kw_only=True):
     """Its holder left: the session returns to the queue with the customer's next message."""
     renewed: bool = False
     """An offer of it has been renewed once: the supervisors were told."""
+    resending: list[str] = []
+    """Messages that somebody sends once more and whose outcome is not known yet."""
     timers: dict[str, tuple[int, int]] = {}
     """Kind of timer -> (due, order in which it was armed)."""
 

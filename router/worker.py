@@ -103,7 +103,10 @@ class Worker:
         cursor, fields, sessions, operators = await self._log.load()
         self.desk = Desk()
         self.desk.restore(
-            fields, [decode_session(s) for s in sessions], [decode_operator(o) for o in operators]
+            fields,
+            [decode_session(s) for s in sessions],
+            [decode_operator(o) for o in operators],
+            resumed_at=now_ms(),
         )
         if "next_session" not in fields and self._store is not None:
             self.desk.next_session = await _first_free_session(self._store)

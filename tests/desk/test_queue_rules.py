@@ -7,7 +7,7 @@ import pytest
 from router import events
 from router.desk import Desk
 from router.events import LineRules
-from tests.desk.world import CHANNEL, World
+from tests.desk.world import CHANNEL, START, World, saved
 
 
 def test_even_gives_to_the_one_given_longest_ago_ties_by_line_order() -> None:
@@ -536,3 +536,38 @@ def test_a_desk_whose_last_line_was_taken_away_can_be_restored() -> None:
     restored = Desk()
     restored.restore(fields, list(desk.sessions.values()), list(desk.operators.values()))
     assert restored.sessions["1"].holder == "anna"
+
+
+def test_after_a_long_interruption_what_is_late_fires_once() -> None:
+    world = World("anna", check_duty=False)
+    world.writes("a")
+    late = 3 * 24 * 3600
+    stopped = world.desk
+    world.desk = saved(stopped, resumed_at=START + late * 1000)
+    world.told.clear()
+    world.at(late + 1)
+    assert world.messages("system") == ["missed|operator=anna"]
+    assert world.session("a").offer_until == START + (late + 60) * 1000
+
+
+def test_who_was_there_before_an_interruption_has_his_whole_presence_after_it() -> None:
+    world = World("anna")
+    world.do("anna", "SetDuty", duty="online")
+    world.keep_alive("anna")
+    world.desk = saved(world.desk, resumed_at=START + 600_000)
+    assert world.at(644).desk.operators["anna"].duty == "online"
+    assert world.at(645).desk.operators["anna"].duty == "offline"
+
+
+def test_of_two_who_send_a_failed_message_again_one_does() -> None:
+    world = World("anna")
+    world.online("anna")
+    world.writes("a")
+    world.do("anna", "Say", session="1", text="hi")
+    failed = events.Delivered(chat="bot:a", session="1", message="1-3", state="failed")
+    world.happens(failed)
+    assert world.do("anna", "Resend", session="1", message="1-3", text="hi") == ""
+    assert world.do("anna", "Resend", session="1", message="1-3", text="hi") == "not_failed"
+    world.happens(failed)
+    assert world.do("anna", "Resend", session="1", message="1-3", text="hi") == ""
+    assert world.sent == ["hi", "hi", "hi"]

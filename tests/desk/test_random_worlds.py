@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from router import capacity
 from router.desk import Desk
 from router.events import LineRules
-from router.state import decode_operator, decode_session, encode
-from tests.desk.world import World
+from tests.desk.world import World, saved
 
 OPERATORS = ("anna", "bek", "vali")
 CHATS = "abcdef"
@@ -92,19 +91,6 @@ def check_conserving(desk: Desk, queue: Any) -> None:
         for session in queue.waiting():
             assert ready <= set(session.had), f"{session.id} waits though {ready} are eligible"
             assert session.pause_until > desk.now
-
-
-def saved(desk: Desk) -> Desk:
-    """A desk as another process would load it now."""
-    other = Desk()
-    fields = {name: desk.field(name) for name in ("next_session", "stamp", "seen", "configured")}
-    other.restore(
-        fields,
-        [decode_session(encode(s)) for s in desk.sessions.values()],
-        [decode_operator(encode(o)) for o in desk.operators.values()],
-    )
-    other.now = desk.now
-    return other
 
 
 def picture(desk: Desk) -> Any:

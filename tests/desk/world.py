@@ -7,7 +7,17 @@ from typing import Any
 from router import events
 from router.desk import Desk
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.state import Alert, CommandDone, Decided, MessageAdded, MessageChanged, Session
+from router.state import (
+    Alert,
+    CommandDone,
+    Decided,
+    MessageAdded,
+    MessageChanged,
+    Session,
+    decode_operator,
+    decode_session,
+    encode,
+)
 
 START = 1_000_000
 CHANNEL = "bot"
@@ -105,3 +115,17 @@ class World:
 
     def changes(self) -> list[Any]:
         return [t.change for t in self.told if isinstance(t, MessageChanged)]
+
+
+def saved(desk: Desk, resumed_at: int = 0) -> Desk:
+    """A desk as another process would load it now."""
+    other = Desk()
+    fields = {name: desk.field(name) for name in ("next_session", "stamp", "seen", "configured")}
+    other.restore(
+        fields,
+        [decode_session(encode(s)) for s in desk.sessions.values()],
+        [decode_operator(encode(o)) for o in desk.operators.values()],
+        resumed_at,
+    )
+    other.now = desk.now
+    return other
