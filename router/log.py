@@ -15,6 +15,7 @@ from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as SilentRedis
 
 from crm.errors import LeaseLost, Unavailable
 from router.events import Event, encode_event
@@ -164,6 +165,9 @@ class _Appender:
                 async with reaching("append"):
                     ids = await self._pipe.talk([("XADD", key, "*", "e", data) for key, data, _ in batch])
             except BaseException as error:
+                if _took_long(error):
+                    # They wait for the same Redis: one after the other they would wait for minutes.
+                    batch, self._waiting = [*batch, *self._waiting], []
                 _fail(batch, error)
                 if not isinstance(error, Unavailable):
                     raise
@@ -175,6 +179,10 @@ class _Appender:
                     future.set_exception(Unavailable(f"Redis refused an append: {type(id).__name__}"))
                 else:
                     future.set_result(id.decode())
+
+
+def _took_long(error: BaseException) -> bool:
+    return isinstance(error.__cause__, (TimeoutError, SilentRedis))
 
 
 def _fail(batch: Iterable[tuple[str, bytes, asyncio.Future[str]]], error: BaseException) -> None:

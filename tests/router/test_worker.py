@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Write
 from router import events
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.log import SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
+from router.log import COMMAND_TIMEOUT, SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
 from router.state import Entry, MessageAdded, Stray
 from router.worker import Worker
 from router.writer import Writer
@@ -239,6 +241,27 @@ async def _has(log: Log, expected: list[str]) -> bool:
         return await texts(log) == expected
     except Unavailable:
         return False
+
+
+@pytest.mark.slow
+async def test_who_waits_behind_a_silent_redis_is_refused_with_the_first(own_redis: RedisServer) -> None:
+    """A web hook is answered within the time of one command, however many wait."""
+    log = Log(connect(own_redis.url), "silent")
+    await log.append(message(0))
+    assert own_redis.process is not None
+    own_redis.process.send_signal(signal.SIGSTOP)
+    try:
+        first = asyncio.create_task(log.append(message(1)))
+        await until(lambda: log._appender._task is not None and not log._appender._waiting)
+        started = time.monotonic()
+        outcomes = await asyncio.gather(
+            first, *(log.append(message(n)) for n in range(2, 2000)), return_exceptions=True
+        )
+        assert time.monotonic() - started < 1.5 * COMMAND_TIMEOUT
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    finally:
+        own_redis.process.send_signal(signal.SIGCONT)
+        await log.close()
 
 
 async def test_too_many_waiting_appends_are_refused(log: Log) -> None:
