@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as SilentRedis
 
 from crm.errors import LeaseLost, Unavailable
+from router.append import Appender
 from router.events import Event, encode_event
-from router.pipe import Args, Pipe
+from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching
 from router.state import Delivery, Entry, decode_delivery, decode_entry
 
 SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
@@ -31,7 +29,6 @@ LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 CONNECTIONS = 1000
 """Of one process at most. Each channel has two that only wait: for deliveries, for files to fetch."""
 CONNECT_TIMEOUT = 2.0
-COMMAND_TIMEOUT = 5.0
 
 
 def now_ms() -> int:
@@ -53,17 +50,6 @@ def connect(url: str) -> Redis:
         protocol=2,
     )
     return Redis(connection_pool=pool)
-
-
-@asynccontextmanager
-async def reaching(what: str, seconds: float = COMMAND_TIMEOUT) -> AsyncIterator[None]:
-    """Turns everything that can go wrong on the way to Redis, and not answering within ``seconds``,
-    into ``Unavailable``."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise Unavailable(f"Redis does not answer ({what}): {type(error).__name__}") from error
 
 
 class Keys:
@@ -134,64 +120,6 @@ class Lease:
             await self._redis.eval(script, 1, self.key, self.token)
 
 
-class _Appender:
-    """Groups concurrent appends into one round trip, and so into one fsync. Bounded: more than
-    ``limit`` waiting appends are refused with ``Unavailable``, which the edge passes on."""
-
-    def __init__(self, redis: Redis, limit: int = 20_000) -> None:
-        self._pipe = Pipe(redis)
-        self._limit = limit
-        self._waiting: list[tuple[str, bytes, asyncio.Future[str]]] = []
-        self._task: asyncio.Task[None] | None = None
-
-    async def add(self, key: str, payload: bytes) -> str:
-        if len(self._waiting) >= self._limit:
-            raise Unavailable("too many messages wait for Redis")
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, payload, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._flush(), name="log-append")
-        return await future
-
-    async def close(self) -> None:
-        if self._task is not None:
-            await asyncio.wait([self._task])
-        await self._pipe.close()
-
-    async def _flush(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:512], self._waiting[512:]
-            try:
-                async with reaching("append"):
-                    ids = await self._pipe.talk([("XADD", key, "*", "e", data) for key, data, _ in batch])
-            except BaseException as error:
-                if _took_long(error):
-                    # They wait for the same Redis: one after the other they would wait for minutes.
-                    batch, self._waiting = [*batch, *self._waiting], []
-                _fail(batch, error)
-                if not isinstance(error, Unavailable):
-                    raise
-                continue
-            for (_, _, future), id in zip(batch, ids, strict=True):
-                if future.done():
-                    continue
-                if isinstance(id, Exception):
-                    future.set_exception(Unavailable(f"Redis refused an append: {type(id).__name__}"))
-                else:
-                    future.set_result(id.decode())
-
-
-def _took_long(error: BaseException) -> bool:
-    return isinstance(error.__cause__, (TimeoutError, SilentRedis))
-
-
-def _fail(batch: Iterable[tuple[str, bytes, asyncio.Future[str]]], error: BaseException) -> None:
-    reason = error if isinstance(error, Unavailable) else Unavailable("stopped before Redis answered")
-    for _, _, future in batch:
-        if not future.done():
-            future.set_exception(reason)
-
-
 class Log:
     """One desk's log, journal, states and streams, for every process role."""
 
@@ -199,7 +127,7 @@ class Log:
         self.redis = redis
         self.desk = desk
         self.keys = Keys(desk)
-        self._appender = _Appender(redis)
+        self._appender = Appender(redis)
         self._mover = Pipe(redis)
         self._moving = asyncio.Lock()
 

@@ -1,4 +1,4 @@
-"""One Redis connection on which many commands make one round trip.
+"""Talking to Redis: for how long, and one connection on which many commands make one round trip.
 
 Packed in C and without a task or timeout per command: on the way of every message this is several
 times faster than the client's own pipeline. Not for concurrent use.
@@ -6,15 +6,33 @@ times faster than the client's own pipeline. Not for concurrent use.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
+
+from crm.errors import Unavailable
+
+COMMAND_TIMEOUT = 5.0
+"""Seconds that Redis may take to answer."""
 
 Args = tuple[str | int | float | bytes | memoryview, ...]
+
+
+@asynccontextmanager
+async def reaching(what: str, seconds: float = COMMAND_TIMEOUT) -> AsyncIterator[None]:
+    """Turns everything that can go wrong on the way to Redis, and not answering within ``seconds``,
+    into ``Unavailable``."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise Unavailable(f"Redis does not answer ({what}): {type(error).__name__}") from error
 
 
 class Pipe:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from crm.errors import LeaseLost, Unavailable
-from router.log import SEEN_PERIOD_MS, Lease, Log, reaching
-from router.pipe import Args, Pipe
+from router.log import SEEN_PERIOD_MS, Lease, Log
+from router.pipe import Args, Pipe, reaching
 from router.state import Delivery, Entry, Saved, encode
 
 

@@ -15,7 +15,8 @@ from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Write
 from router import events
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.log import COMMAND_TIMEOUT, SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
+from router.log import SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
+from router.pipe import COMMAND_TIMEOUT
 from router.state import Entry, MessageAdded, Stray
 from router.worker import Worker
 from router.writer import Writer
