@@ -188,14 +188,15 @@ def test_status(running: Desk) -> None:
 
     def complete() -> dict[str, Any] | None:
         status: dict[str, Any] = boss.json("status")
-        return status if {"desk", "router"} <= set(status["processes"]) else None
+        return status if {"desk", "router", "projector"} <= set(status["processes"]) else None
 
     status = wait_for(complete)
     assert (status["desk"], status["redis"], status["store"]) == ("shop", "embedded", "sqlite")
     assert status["log_lag"] == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+", status["version"])
     assert set(status["processes"]["desk"]["parts"]) == {"gateway", "receiver", "sender"}
-    assert set(status["processes"]["router"]["parts"]) == {"router", "projector"}
+    assert set(status["processes"]["router"]["parts"]) == {"router"}
+    assert set(status["processes"]["projector"]["parts"]) == {"projector"}
     assert set(status["channels"]) == {"lo"}
     text = boss.command("status").stdout
     for part in ("gateway", "receiver", "sender", "router", "projector"):

@@ -61,7 +61,10 @@ class Client:
         return [m for f in self.frames if isinstance(f, protocol.Changes) for m in f.messages]
 
     def last_id(self) -> str:
-        return next(f.id for f in reversed(self.frames) if getattr(f, "id", "") and not hasattr(f, "rid"))
+        newest: str = next(
+            f.id for f in reversed(self.frames) if getattr(f, "id", "") and not hasattr(f, "rid")
+        )
+        return newest
 
 
 class DeskInProcess:
