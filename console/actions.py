@@ -31,6 +31,7 @@ class Situation:
     own_message: bool = False
     file: bool = False
     """There is a file to open: the selected message's, or the newest."""
+    off_duty: bool = False
     owed: bool = False
     """Some session of this operator has a promise that runs out."""
 
@@ -55,6 +56,10 @@ def _failed(s: Situation) -> bool:
     return s.failed
 
 
+def _never(_: Situation) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Action:
     """One thing to do. ``weight`` orders the footer: the six heaviest that apply are shown.
@@ -68,6 +73,8 @@ class Action:
     group: str = "desk"
     where: tuple[str, ...] = ("list", "thread", "reply", "note")
     """Focus areas for whose footer it is meant."""
+    urgent: Callable[[Situation], bool] = _never
+    """When it comes first in the footer, whatever its weight."""
 
 
 LISTS = ("list", "thread")
@@ -132,7 +139,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("search", ("slash",), _session, 45, group="moving", where=LISTS),
     Action("search_all", ("ctrl+f",), _always, 12, anywhere=True, group="moving", where=LISTS),
     Action("card", ("v",), _session, 25, group="moving", where=LISTS),
-    Action("duty", ("f2",), _always, 30, anywhere=True),
+    Action("duty", ("f2",), _always, 30, anywhere=True, urgent=lambda s: s.off_duty),
     Action("hide_list", ("left_square_bracket",), _always, group="screen"),
     Action("hide_card", ("right_square_bracket",), _always, group="screen"),
     Action("language", ("f3",), _always, anywhere=True, group="screen"),
@@ -172,4 +179,4 @@ def shown_key(key: str) -> str:
 def footer(situation: Situation, count: int = 6) -> list[Action]:
     """The actions that matter most now, the heaviest first."""
     fitting = [a for a in ACTIONS if a.weight and situation.focus in a.where and a.applies(situation)]
-    return sorted(fitting, key=lambda a: -a.weight)[:count]
+    return sorted(fitting, key=lambda a: (not a.urgent(situation), -a.weight))[:count]

@@ -56,7 +56,7 @@ class Console(Shell):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     ToastRack { dock: top; align: right top; margin: 1 1 0 0; }
-    Toast { width: 50; background: $panel; }
+    Toast { width: 50; padding: 0 1; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
 
@@ -76,6 +76,7 @@ class Console(Shell):
         self.words = Words(self.settings.language)
         self.picture = Picture()
         self.drafts = self.shelf.drafts("", "")
+        self._drafts_of = ("", "")
         self.zone = zone
         self.url = url or self.settings.server
         self._credentials = credentials
@@ -191,7 +192,9 @@ class Console(Shell):
         self.shelf.save(self.settings)
         if welcome.token:
             self.shelf.save_token(self.url, welcome.token)
-        self.drafts = self.shelf.drafts(self.url, welcome.operator)
+        if (self.url, welcome.operator) != self._drafts_of:
+            self._drafts_of = (self.url, welcome.operator)
+            self.drafts = self.shelf.drafts(*self._drafts_of)
         self._enter()
         if self._hint:
             self.notify(self._hint, markup=False, timeout=20)

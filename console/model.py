@@ -396,9 +396,9 @@ class Picture:
         """Whether ``next_up`` has an answer."""
         return any(self.promise(v) for v in self.sessions.values() if self.is_mine(v) or self.is_offered(v))
 
-    def next_up(self) -> SessionView | None:
-        """The session of this operator whose promise runs out first."""
-        owed = [view for view in [*self.offered(), *self.mine()] if self.promise(view)]
+    def next_up(self, but: str = "") -> SessionView | None:
+        """The session of this operator whose promise runs out first, leaving one out."""
+        owed = [v for v in [*self.offered(), *self.mine()] if v.id != but and self.promise(v)]
         return min(owed, key=lambda v: (self.promise(v), int(v.id)), default=None)
 
     def backlog(self, now: int) -> tuple[int, int, int]:

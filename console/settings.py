@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+log = logging.getLogger(__name__)
 
 SERVICE = "navbat"
 
@@ -73,9 +76,13 @@ class Shelf:
             return Settings()
 
     def save(self, settings: Settings) -> None:
-        """Raises OSError when the folder is not writable."""
+        """Keeps the preferences where the folder can be written to."""
         settings.discarded = settings.discarded[-500:]
-        write_private(self.folder / "console.json", msgspec.json.format(msgspec.json.encode(settings)))
+        kept = msgspec.json.format(msgspec.json.encode(settings))
+        try:
+            write_private(self.folder / "console.json", kept)
+        except OSError as error:
+            log.warning("the settings are not saved: %s", error.strerror)
 
     # -------------------------------------------------------------- tokens
 
@@ -99,7 +106,10 @@ class Shelf:
         kept = ring is not None and token and _ask(ring, "set_password", SERVICE, server, token) is not False
         if token and not kept:
             tokens[server] = token
-        write_private(self.folder / "tokens.json", msgspec.json.encode(tokens))
+        try:
+            write_private(self.folder / "tokens.json", msgspec.json.encode(tokens))
+        except OSError as error:
+            log.warning("the token is not saved: %s", error.strerror)
 
     def _tokens(self) -> dict[str, str]:
         try:
@@ -114,7 +124,9 @@ class Shelf:
 
 
 class Drafts:
-    """Unsent texts by session and kind (``reply`` or ``note``), kept across restarts."""
+    """Unsent texts by session and kind (``reply`` or ``note``), kept across restarts. What was sent
+    and not confirmed is kept too, under its command's id: a console that ended before the desk
+    answered finds it in the composer again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,6 +136,22 @@ class Drafts:
             self._texts = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
         except (OSError, msgspec.MsgspecError):
             self._texts = {}
+        self._recover()
+
+    def _recover(self) -> None:
+        """Puts what was never confirmed before the draft of its composer."""
+        for key in [key for key in self._texts if key.count("/") == 2]:
+            session, kind, _ = key.split("/")
+            text, later = self._texts.pop(key), self.get(session, kind)
+            self.set(session, kind, text + ("\n" + later if later else ""))
+            self._dirty = True
+
+    def sent(self, session: str, kind: str, command: str, text: str) -> None:
+        """Keeps a text until ``confirmed``."""
+        self.set(session, f"{kind}/{command}", text)
+
+    def confirmed(self, session: str, kind: str, command: str) -> None:
+        self.set(session, f"{kind}/{command}", "")
 
     def get(self, session: str, kind: str) -> str:
         return self._texts.get(f"{session}/{kind}", "")
@@ -139,11 +167,16 @@ class Drafts:
             self._texts.pop(key, None)
         self._dirty = True
 
-    def save(self) -> None:
-        """Writes what changed. Raises OSError when the folder is not writable."""
+    def save(self) -> bool:
+        """Writes what changed; False when the folder cannot be written to."""
         if self._dirty:
-            write_private(self._path, msgspec.json.encode(self._texts))
+            try:
+                write_private(self._path, msgspec.json.encode(self._texts))
+            except OSError as error:
+                log.warning("drafts are not saved: %s", error.strerror)
+                return False
             self._dirty = False
+        return True
 
 
 def _short(*parts: str) -> str:

@@ -70,6 +70,7 @@ class DeskScreen(Screen[None]):
         """Session -> its status when the card was asked for last."""
         self._widths = (0, 0, 0)
         self._writing_now: list[str] = []
+        self._told_unsaved = False
 
     @property
     def view(self) -> SessionView | None:
@@ -165,6 +166,12 @@ class DeskScreen(Screen[None]):
         except Unavailable:
             self.toast(shell(self).words("refused.unavailable"), "warning")
         return None
+
+    def save_drafts(self) -> None:
+        """Writes drafts to the disk; says once when that is impossible."""
+        if not shell(self).drafts.save() and not self._told_unsaved:
+            self._told_unsaved = True
+            self.toast(shell(self).words("drafts.unsaved"), "error")
 
     def held(self) -> list[SessionView]:
         """The sessions this operator holds, in list order."""

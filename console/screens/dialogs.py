@@ -88,7 +88,8 @@ def _matched(query: str, label: str) -> list[int]:
 
 
 class PickScreen(Dialog):
-    """Pick one: type to narrow the list, Enter takes the marked one."""
+    """Pick one: type to narrow the list, Enter takes the marked one. Without ``typing`` the choices
+    are numbered, and a digit takes one at once."""
 
     def __init__(self, title: str, choices: Sequence[Choice], *, typing: bool = True) -> None:
         super().__init__(title)
@@ -106,11 +107,17 @@ class PickScreen(Dialog):
 
     def _options(self, query: str) -> list[Option]:
         if not query:
-            return [Option(prompt(choice), id=choice.id) for choice in self._choices]
+            return [
+                Option(self._numbered(n, choice), id=choice.id) for n, choice in enumerate(self._choices, 1)
+            ]
         matcher = Matcher(query)
         scored = [(matcher.match(choice.label), choice) for choice in self._choices]
         fitting = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])
         return [Option(prompt(choice, matcher), id=choice.id) for _, choice in fitting]
+
+    def _numbered(self, number: int, choice: Choice) -> Text:
+        text = prompt(choice)
+        return text if self._typing or number > 9 else Text(f"{number} ", "dim") + text
 
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:
@@ -131,6 +138,9 @@ class PickScreen(Dialog):
         options = self.query_one(OptionList)
         if self._typing and event.key in ("up", "down"):
             (options.action_cursor_up if event.key == "up" else options.action_cursor_down)()
+            event.stop()
+        elif not self._typing and event.key in "123456789"[: len(self._choices)]:
+            self.dismiss(self._choices[int(event.key) - 1].id)
             event.stop()
 
 

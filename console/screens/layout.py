@@ -11,7 +11,6 @@ from console.screens.base import DeskScreen
 from console.shell import shell
 from console.widgets.chrome import Divider, Part, ReplyRule, Rule
 from console.widgets.composer import Composer
-from console.widgets.sessions import KINDS
 from console.wrap import fit
 from crm.text import one_line
 
@@ -86,7 +85,9 @@ class Layout(DeskScreen):
         files.display = bool(labels) and not noting
         files.update("  ".join(labels))
         if view is None:
-            self.query_one("#blank", Static).update(words("main.blank"))
+            off = shell(self).picture.me.duty == "offline"
+            text = words("main.off_duty") + "\n" + words("main.blank") if off else words("main.blank")
+            self.query_one("#blank", Static).update(text)
 
     def frame(self) -> None:
         """Writes the titles into the rules and joins the borders."""
@@ -122,7 +123,7 @@ class Layout(DeskScreen):
         view, app = self.view, shell(self)
         if view is None:
             return "", ""
-        kind = app.words.maybe(f"channel.{view.kind}", KINDS.get(view.kind, view.kind))
+        kind = app.words.maybe(f"channel.{view.kind}", view.kind.capitalize())
         title = f"{one_line(view.name or view.chat, 60)} · {one_line(kind, 20)} · {one_line(view.line, 30)}"
         return title, self._promise_text()
 
@@ -193,6 +194,7 @@ class Layout(DeskScreen):
             own_message=message is not None
             and message.direction == "out"
             and message.author == app.picture.operator,
+            off_duty=bool(app.picture.operator) and app.picture.me.duty == "offline",
             owed=app.picture.owes(),
         )
 

@@ -115,6 +115,8 @@ class MainScreen(Verbs):
         if what.lists or what.sessions:
             self.sessions.sync()
             self.bar.refresh()
+            if self.view is None:
+                self._compose_for()
         if self.session and (self.session in what.sessions or self.session in what.threads):
             self.thread.view = self.view
             self.thread.sync()
@@ -148,6 +150,7 @@ class MainScreen(Verbs):
             self.frame()
         self.run_due()
         self.refresh_keys()
+        self.save_drafts()
 
     def _writers_changed(self) -> bool:
         now_writing = shell(self).picture.writers(self.session, shell(self).now())

@@ -21,6 +21,7 @@ PAGE = 50
 RENEW_CARD = 1.5
 """Seconds after which a change of the customer's sessions is looked up."""
 HELP_WIDTH = 54
+"""Cells of the explanations at most."""
 JUMP_PAGE = 200
 JUMP_PAGES = 60
 """Pages loaded at most to reach a found message: twelve thousand messages."""
@@ -59,7 +60,7 @@ class Reading(Layout):
 
     def _leave(self, session: str) -> None:
         app = shell(self)
-        app.drafts.save()
+        self.save_drafts()
         if session and app.link is not None and app.link.online:
             self.run_worker(self.ask(wire.Leave(rid=0, session=session), wire.Done), group="leave")
 
@@ -234,10 +235,12 @@ class Reading(Layout):
         self.app.push_screen(ShowScreen(app.words("why.title"), text))
 
     def do_help(self) -> None:
-        self.app.push_screen(ShowScreen(shell(self).words("action.help"), help_text(shell(self).words)))
+        words = shell(self).words
+        width = min(HELP_WIDTH, self.app.size.width - 22)
+        self.app.push_screen(ShowScreen(words("action.help"), help_text(words, width)))
 
 
-def help_text(words: Words) -> Text:
+def help_text(words: Words, width: int = HELP_WIDTH) -> Text:
     """Every action by group, with its keys and what it does."""
     text = Text()
     for group in GROUPS:
@@ -247,7 +250,7 @@ def help_text(words: Words) -> Text:
                 keys = " ".join(shown_key(key) for key in action.keys) or "^P"
                 text.append(f"{keys:<11} ", "bold")
                 name = words(f"action.{action.id}")
-                first, *rest = wrap(f"{name} – {words(f'help.{action.id}')}", HELP_WIDTH)
+                first, *rest = wrap(f"{name} – {words(f'help.{action.id}')}", width)
                 text.append(first[: len(name)])
                 text.append(first[len(name) :] + "\n", "dim")
                 text.append("".join(f"{'':<12}{line}\n" for line in rest), "dim")

@@ -95,7 +95,7 @@ class Verbs(Attaching):
             self.pane = "list"
             self.lay_out()
             self.sessions.focus()
-        shell(self).drafts.save()
+        self.save_drafts()
 
     def do_send(self) -> None:
         (self.note if self.writing == "note" else self.reply).submit()
@@ -124,6 +124,7 @@ class Verbs(Attaching):
         frame = wire.Say(rid=0, id=new_id(), session=session, text=text, media=files, reply_to=self.quoting)
         names = tuple(media.name for media in files)
         app.picture.echoes[frame.id] = Echo(frame.id, session, "reply", text, app.now(), names)
+        app.drafts.sent(session, "reply", frame.id, text)
         self.quoting = ""
         self.attached.pop(session, None)
 
@@ -131,7 +132,7 @@ class Verbs(Attaching):
             self.attached[session] = [*files, *self.attached.get(session, [])]
             self._take_back(frame.id, "reply")
 
-        self.command(frame, lambda done: self._said(frame.id, done), refused)
+        self.command(frame, lambda done: self._said(frame, "reply", done), refused)
         self._stop_typing(session)
         self._wrote()
 
@@ -139,8 +140,9 @@ class Verbs(Attaching):
         app = shell(self)
         frame = wire.Note(rid=0, id=new_id(), session=session, text=text)
         app.picture.echoes[frame.id] = Echo(frame.id, session, "note", text, app.now())
+        app.drafts.sent(session, "note", frame.id, text)
         self.command(
-            frame, lambda done: self._said(frame.id, done), lambda: self._take_back(frame.id, "note")
+            frame, lambda done: self._said(frame, "note", done), lambda: self._take_back(frame.id, "note")
         )
         self._stop_typing(session)
         self._wrote()
@@ -150,9 +152,10 @@ class Verbs(Attaching):
         self.thread.scroll_end(animate=False, immediate=True, force=True)
         self.lay_out()
 
-    def _said(self, echo: str, done: wire.Done) -> None:
+    def _said(self, frame: wire.SessionCommandFrame, kind: str, done: wire.Done) -> None:
         """The desk has it. The echo stays until the message itself arrives."""
-        picture = shell(self).picture
+        picture, echo = shell(self).picture, frame.id
+        shell(self).drafts.confirmed(frame.session, kind, echo)
         known = picture.echoes.get(echo)
         if known is None:
             return
@@ -168,6 +171,7 @@ class Verbs(Attaching):
         known = app.picture.echoes.pop(echo, None)
         if known is None:
             return
+        app.drafts.confirmed(known.session, kind, echo)
         later = app.drafts.get(known.session, kind)
         app.drafts.set(known.session, kind, known.text + ("\n" + later if later else ""))
         if known.session == self.session:
@@ -278,7 +282,8 @@ class Verbs(Attaching):
     def do_next(self) -> None:
         """Goes to what is owed first, and says what and until when."""
         app = shell(self)
-        view = app.picture.next_up()
+        leaving = self.delayed.command.session if self.delayed is not None else ""
+        view = app.picture.next_up(leaving)
         if view is None:
             return
         left = app.picture.promise(view) - app.now()
@@ -382,8 +387,9 @@ class Verbs(Attaching):
 
     def _walk(self, views: list[SessionView], place: int) -> None:
         """The end of a shift: each open session is kept, returned, handed over or closed; Escape
-        anywhere stays on duty."""
+        anywhere stays on duty. What is kept is pinned, for the desk takes back the rest."""
         if place >= len(views):
+            self.flush()  # a close or transfer that still counts down must reach the desk first
             self.set_duty("offline")
             return
         view, words = views[place], shell(self).words
@@ -396,7 +402,9 @@ class Verbs(Attaching):
             if what == "transfer":
                 self._transfer(view, lambda: self._walk(views, place + 1))
                 return
-            if what == "give_back":
+            if what == "keep" and not view.pinned:
+                self.command(wire.Pin(rid=0, id=new_id(), session=view.id))
+            elif what == "give_back":
                 reason = words("shift.reason")
                 self.command(wire.Return(rid=0, id=new_id(), session=view.id, reason=reason))
             elif what == "close":

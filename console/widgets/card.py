@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from console.shell import shell
+from console.widgets.sessions import KINDS
 from console.words import local
 from crm.text import one_line
 from router.protocol import Card
@@ -71,7 +72,8 @@ class CardView(Static, can_focus=True):
         for known in card.sessions[:12]:
             session = current.get(known.id, known)
             state = words.maybe(f"status.{session.status}", session.status)
-            text.append(f"{self._day(session.opened_at)}  {one_line(session.kind, 12)}  {state}\n", "dim")
+            kind = KINDS.get(session.kind, one_line(session.kind, 8)[:2].upper())
+            text.append(f"{self._day(session.opened_at)} {kind} {state}\n", "dim")
         return text
 
     def _day(self, at: int) -> str:

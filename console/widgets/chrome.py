@@ -80,17 +80,30 @@ class TopBar(Painted):
         return self.strip(self.spans())
 
     def spans(self) -> list[Span]:
+        right = self._link()
+        room = self.size.width - sum(cell_len(text) for _, text in right) - 1
+        # what is wrong must be seen: where there is no room, the rest goes first
+        for details in (3, 2, 1, 0):
+            left = self._left(details)
+            if sum(cell_len(text) for _, text in left) <= room:
+                break
+        return spread(spread(left, [], room), right, self.size.width)
+
+    def _left(self, details: int) -> list[Span]:
+        """Duty and trouble, and with ``details`` of 1 how many wait, of 2 the lines, of 3 the longest
+        wait."""
         app = shell(self)
         words, picture = app.words, app.picture
         left: list[Span] = [("brand", " navbat  ")]
         names = "·".join(one_line(line.name, 20) for line in picture.my_lines()[:4])
-        if self.size.width >= 60 and names:
+        if details >= 2 and names:
             left.append(("text", names + "   "))
         if picture.operator:
             left += self._duty()
         waiting, oldest, late = picture.backlog(app.now())
-        left.append(("faint", words("bar.waiting", n=waiting)))
-        if waiting and self.size.width >= 70:
+        if details:
+            left.append(("faint", words("bar.waiting", n=waiting)))
+        if waiting and details == 3:
             left.append(("faint", " · " + words("bar.oldest", span=words.span(oldest))))
         if late:
             left += [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]
@@ -101,9 +114,7 @@ class TopBar(Painted):
             ]
         if app.lag > 2_000:
             left += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(app.lag)))]
-        right = self._link()
-        room = self.size.width - sum(cell_len(text) for _, text in right) - 1
-        return spread(spread(left, [], room), right, self.size.width)
+        return left
 
     def _duty(self) -> list[Span]:
         app = shell(self)

@@ -309,13 +309,38 @@ async def test_duty_and_the_walk_at_the_end_of_a_shift(gateway: FakeGateway) -> 
         await seat.press("f2", "down", "enter")
         assert (await gateway.expect(wire.SetDuty)).duty == "break"
         await seat.until(lambda: "break" in seat.text().splitlines()[0])
-        await seat.press("f2", "down", "down", "enter")
+        await seat.press("f2", "3")
         assert "Ali Karimov" in seat.text()
         await seat.press("down", "enter")
         assert (await gateway.expect(wire.Return)).session == "10"
         assert gateway.count(wire.SetDuty) == 1
-        await seat.press("enter")
+        await seat.press("1")
         assert (await gateway.expect(wire.SetDuty, duty="offline")).duty == "offline"
+        assert (await gateway.expect(wire.Pin)).session == "11"
+        await seat.until(lambda: "F2 duty" in seat.text().splitlines()[-1])
+
+
+async def test_a_close_of_the_last_minute_reaches_the_desk_before_the_end(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("f2", "3", "1", "4")
+        await gateway.expect(wire.SetDuty)
+        commands = [type(frame) for frame in gateway.received if isinstance(frame, wire.CommandFrame)]
+        assert commands == [wire.Pin, wire.Close, wire.SetDuty]
+
+
+async def test_next_does_not_lead_to_what_is_being_closed(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("c", "n")
+        assert seat.desk.session == "12"
+
+
+async def test_who_is_off_duty_is_told_how_to_begin(gateway: FakeGateway) -> None:
+    gateway.operators[0].duty = "offline"
+    async with seated(gateway) as seat:
+        await seat.until(lambda: "F2 begins the shift" in seat.text())
+        assert seat.text().splitlines()[-1].startswith(" F2 duty")
+        await gateway.push(operators=[wire.OperatorView(name="anna", duty="online")])
+        await seat.until(lambda: "F2 begins" not in seat.text())
 
 
 @acts("hide_list", "hide_card", "language", "theme", "sound", "palette")

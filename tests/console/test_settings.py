@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from console.settings import Settings, Shelf
 from router import protocol as wire
 from tests.console.conftest import seated
@@ -50,6 +52,45 @@ async def test_drafts_survive_a_restart(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
         await seat.open("10")
         assert seat.desk.reply.text == ""
+
+
+async def test_what_was_never_confirmed_is_in_the_composer_again(gateway: FakeGateway) -> None:
+    """The console is killed while the desk is away: what was sent, and what was being written."""
+    gateway.silent |= {wire.Say, wire.Note}
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        seat.desk.reply.focus()
+        await seat.press(*"sent", "enter", *"draft")
+        await seat.press("ctrl+n", *"shy", "enter")
+        await gateway.expect(wire.Note)
+        seat.desk.tick()
+        kept = seat.app.shelf.drafts(seat.app.url, "anna")
+        assert kept.get("10", "reply") == "sent\ndraft"
+        assert kept.get("10", "note") == "shy"
+        gateway.silent.clear()
+        await gateway.cut()
+        await seat.until(lambda: not seat.app.unsent and not seat.app.picture.echoes)
+        seat.desk.tick()
+        kept = seat.app.shelf.drafts(seat.app.url, "anna")
+        assert (kept.get("10", "reply"), kept.get("10", "note")) == ("draft", "")
+
+
+async def test_a_disk_that_cannot_be_written_keeps_nobody_from_the_desk(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("console.settings.write_private", full)
+    async with seated(gateway) as seat:
+        await seat.press("enter", "a")
+        seat.desk.tick()
+        seat.desk.tick()
+        await seat.until(lambda: seat.text().count("Drafts cannot be saved") == 1)
+        await seat.press("enter")
+        assert (await gateway.expect(wire.Say)).text == "a"
+        await seat.press("f4", "ctrl+q")
+    assert seat.app.return_value == 0
 
 
 async def test_signing_in_by_password_keeps_a_token_and_never_the_password(gateway: FakeGateway) -> None:
