@@ -49,6 +49,8 @@ class Plain:
         self.status = 0
         self._out = out
         self._ended = asyncio.Event()
+        self._ready = asyncio.Event()
+        """The picture has come; commands that were given before wait for it."""
         self._events: asyncio.Queue[LinkEvent] = asyncio.Queue()
         self.link = Link(url, credentials, self._events.put_nowait, client="console-plain")
         self._commands: dict[str, Handler] = {
@@ -86,7 +88,11 @@ class Plain:
             event = await self._events.get()
             if isinstance(event, Connected):
                 self.picture.welcome(event.welcome, epoch_ms())
-                self.say(self.words("plain.connected", name=one_line(event.welcome.operator)))
+                name, duty = (
+                    one_line(event.welcome.operator),
+                    self.words.maybe(f"duty.{event.welcome.duty}", ""),
+                )
+                self.say(self.words("plain.connected", name=name, duty=duty))
             elif isinstance(event, Disconnected):
                 self.say(self.words("plain.lost"))
             elif isinstance(event, Refused):
@@ -96,12 +102,16 @@ class Plain:
             elif isinstance(event, Arrived):
                 for frame in self.link.drain():
                     self._tell(self.picture.apply(frame, self.now()), frame)
+                    if isinstance(frame, wire.Snapshot):
+                        self._ready.set()
 
     async def _obey(self, lines: asyncio.Queue[str | None]) -> None:
         while (line := await lines.get()) is not None:
             word, _, rest = line.strip().partition(" ")
             if not word:
                 continue
+            if word.casefold() not in ("help", "quit"):
+                await self._ready.wait()
             handler = self._commands.get(word.casefold())
             if handler is None:
                 self.say(self.words("plain.what", word=one_line(word, 40)))

@@ -325,7 +325,7 @@ TEXTS: dict[str, str] = {
     "alert.unknown": "{code}",
     # the linear mode
     "plain.help": "list · open N · say TEXT · note TEXT · take [N] · skip [N] · back REASON · to NAME · close · pin · next · duty online|break|offline · history · help · quit",
-    "plain.connected": "Signed in as {name}.",
+    "plain.connected": "Signed in as {name}: {duty}.",
     "plain.lost": "The connection is lost; trying again.",
     "plain.opened": "Conversation {id} with {name}, {status}.",
     "plain.offered": "Offered: {id} {name}: {text}",

@@ -325,7 +325,7 @@ TEXTS: dict[str, str] = {
     "alert.unknown": "{code}",
     # строчный режим
     "plain.help": "list · open N · say ТЕКСТ · note ТЕКСТ · take [N] · skip [N] · back ПРИЧИНА · to ИМЯ · close · pin · next · duty online|break|offline · history · help · quit",
-    "plain.connected": "Вход выполнен: {name}.",
+    "plain.connected": "Вход выполнен: {name}: {duty}.",
     "plain.lost": "Связь потеряна; пробую снова.",
     "plain.opened": "Разговор {id}, {name}, {status}.",
     "plain.offered": "Предложен: {id} {name}: {text}",

@@ -325,7 +325,7 @@ TEXTS: dict[str, str] = {
     "alert.unknown": "{code}",
     # satrli rejim
     "plain.help": "list · open N · say MATN · note MATN · take [N] · skip [N] · back SABAB · to ISM · close · pin · next · duty online|break|offline · history · help · quit",
-    "plain.connected": "{name} nomi bilan kirildi.",
+    "plain.connected": "{name} nomi bilan kirildi: {duty}.",
     "plain.lost": "Aloqa uzildi; qayta urinilmoqda.",
     "plain.opened": "Suhbat {id}, {name}, {status}.",
     "plain.offered": "Taklif: {id} {name}: {text}",

@@ -57,7 +57,7 @@ async def talking(gateway: FakeGateway, token: str = "token-1") -> AsyncIterator
 
 async def test_a_day_in_lines(gateway: FakeGateway) -> None:
     async with talking(gateway) as talk:
-        await talk.hear("Signed in as anna.")
+        await talk.hear("Signed in as anna: online.")
         await talk.hear("Offered: 12 Web visitor: Is the kettle in stock?")
         talk.tell("list")
         await talk.hear("10 Ali Karimov [sales] waiting for us")
@@ -94,6 +94,15 @@ async def test_a_day_in_lines(gateway: FakeGateway) -> None:
             sessions=[session("11", rev=9, status="pending", holder="anna")],
         )
         await talk.hear("yana")
+
+
+async def test_a_script_need_not_wait_for_the_connection(gateway: FakeGateway) -> None:
+    out, lines = Out(), asyncio.Queue[str | None]()
+    for line in ("list", "quit"):
+        lines.put_nowait(line + "\n")
+    async with asyncio.timeout(5):
+        assert await Plain(gateway.url, Credentials(token="token-1"), Words("en"), out).run(lines) == 0
+    assert "10 Ali Karimov [sales]" in out.getvalue()
 
 
 async def test_a_refusal_is_said(gateway: FakeGateway) -> None:
