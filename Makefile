@@ -30,7 +30,7 @@ demo: setup  ## a desk with simulated customers, and you at the console
 	@exec $(BIN)/navbat demo
 
 test: setup  ## the whole test suite; ARGS are passed to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types contracts  ## everything CI checks besides the tests
 
