@@ -360,7 +360,7 @@ def main(
     if web:
         from console.web import serve
 
-        return serve(url)
+        return serve(url, token)
     try:
         url = normal_url(url) if url else ""
     except NavbatError as error:

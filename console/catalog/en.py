@@ -337,4 +337,6 @@ TEXTS: dict[str, str] = {
     "plain.no_login": "A server and a token (NAVBAT_URL, NAVBAT_TOKEN) or a saved login are needed.",
     "plain.empty": "Nothing waits.",
     "web.missing": "The browser mode needs: pip install 'navbat[web-console]'",
+    "web.open": "Open {url} (Ctrl+C ends it)",
+    "web.denied": "Open the address that navbat console --web has printed.",
 }

@@ -337,4 +337,6 @@ TEXTS: dict[str, str] = {
     "plain.no_login": "Нужны сервер и ключ (NAVBAT_URL, NAVBAT_TOKEN) или сохранённый вход.",
     "plain.empty": "Никто не ждёт.",
     "web.missing": "Для браузера нужно: pip install 'navbat[web-console]'",
+    "web.open": "Откройте {url} (Ctrl+C завершает)",
+    "web.denied": "Откройте адрес, который напечатал navbat console --web.",
 }

@@ -337,4 +337,6 @@ TEXTS: dict[str, str] = {
     "plain.no_login": "Server va kalit (NAVBAT_URL, NAVBAT_TOKEN) yoki saqlangan kirish kerak.",
     "plain.empty": "Hech kim kutmayapti.",
     "web.missing": "Brauzer rejimi uchun: pip install 'navbat[web-console]'",
+    "web.open": "{url} manzilini oching (Ctrl+C tugatadi)",
+    "web.denied": "navbat console --web chiqargan manzilni oching.",
 }
