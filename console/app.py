@@ -35,7 +35,7 @@ from console.screens.dialogs import Choice, PickScreen
 from console.screens.login import LoginScreen
 from console.screens.main import MainScreen
 from console.settings import Shelf
-from console.shell import Shell
+from console.shell import Shell, work
 from console.themes import NAMES, THEMES
 from console.words import LANGUAGES, Words
 from crm.errors import NavbatError
@@ -103,7 +103,7 @@ class Console(Shell):
 
     def _connect(self, url: str, credentials: Credentials) -> None:
         self.link = Link(url, credentials, self._on_link)
-        self.run_worker(self.link.run(), group="link", exclusive=True)
+        work(self, self.link.run, group="link", exclusive=True)
 
     def _on_link(self, event: LinkEvent) -> None:
         self.post_message(Heard(event))
@@ -145,7 +145,7 @@ class Console(Shell):
         self._to_login("")
 
     def do_quit(self) -> None:
-        self.run_worker(self.action_quit(), group="quit")
+        work(self, self.action_quit, group="quit")
 
     async def action_quit(self) -> None:
         if self.desk is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Coroutine
 from datetime import tzinfo
-from typing import cast
+from typing import Any, cast
 
 from textual.app import App
 from textual.dom import DOMNode
@@ -51,3 +52,12 @@ class Shell(App[int]):
 def shell(node: DOMNode) -> Shell:
     """The app that a widget belongs to."""
     return cast("Shell", node.app)
+
+
+def work(
+    node: DOMNode, run: Callable[[], Coroutine[Any, Any, object]], *, group: str, exclusive: bool = False
+) -> None:
+    """Starts a worker by its function and not by a coroutine: one that is never begun, because the
+    screen has gone, leaves nothing behind."""
+    start: Any = run
+    node.run_worker(start, group=group, exclusive=exclusive)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from console.files import download, open_outside, upload
 from console.paint import media_label
 from console.screens.dialogs import Choice, FileScreen, PickScreen
 from console.screens.reading import Reading
-from console.shell import shell
+from console.shell import shell, work
 from crm.errors import Refused, Unavailable
 from crm.records import Media
 from crm.text import one_line
@@ -35,7 +36,7 @@ class Attaching(Reading):
 
     def _attached(self, path: str | None) -> None:
         if path is not None:
-            self.run_worker(self._upload(self.session, Path(path)), group="upload")
+            work(self, partial(self._upload, self.session, Path(path)), group="upload")
 
     async def _upload(self, session: str, path: Path) -> None:
         app, name = shell(self), one_line(path.name, 60)
@@ -85,7 +86,7 @@ class Attaching(Reading):
         elif not media.key:
             self.toast(words("opening.coming"))
         else:
-            self.run_worker(self._show_file(media), group="open_file")
+            work(self, partial(self._show_file, media), group="open_file")
 
     async def _show_file(self, media: Media) -> None:
         app = shell(self)

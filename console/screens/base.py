@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from console.model import HELD
-from console.shell import shell
+from console.shell import shell, work
 from console.widgets.card import CardView
 from console.widgets.chrome import KeyBar, TopBar
 from console.widgets.composer import NoteComposer, ReplyComposer
@@ -152,7 +152,7 @@ class DeskScreen(Screen[None]):
             elif done is not None:
                 done(answer)
 
-        self.run_worker(wait(), group="commands")
+        work(self, wait, group="commands")
 
     async def ask(self, frame: wire.Request, expect: type[wire.Frame]) -> wire.Frame | None:
         """A read; None, and a message on the screen, when there is no answer."""

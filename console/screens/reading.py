@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.text import Text
 
 from console.actions import ACTIONS, GROUPS, shown_key
@@ -10,7 +12,7 @@ from console.model import Thread
 from console.screens.dialogs import ShowScreen
 from console.screens.layout import Layout
 from console.screens.search import Found, SearchScreen
-from console.shell import shell
+from console.shell import shell, work
 from console.words import Words, hour
 from console.wrap import wrap
 from crm.records import Message
@@ -62,11 +64,11 @@ class Reading(Layout):
         app = shell(self)
         self.save_drafts()
         if session and app.link is not None and app.link.online:
-            self.run_worker(self.ask(wire.Leave(rid=0, session=session), wire.Done), group="leave")
+            work(self, partial(self.ask, wire.Leave(rid=0, session=session), wire.Done), group="leave")
 
     def load_thread(self) -> None:
         """Fetches the newest page of the open session and looks at it from now on."""
-        self.run_worker(self._load_thread(self.session), group="open", exclusive=True)
+        work(self, partial(self._load_thread, self.session), group="open", exclusive=True)
 
     async def _load_thread(self, session: str) -> None:
         page = await self.ask(wire.Open(rid=0, session=session, limit=PAGE), wire.Page)
@@ -87,7 +89,7 @@ class Reading(Layout):
                 self.thread.want_older()
 
     def load_older(self, session: str) -> None:
-        self.run_worker(self._load_older(session, PAGE), group="older", exclusive=True)
+        work(self, partial(self._load_older, session, PAGE), group="older", exclusive=True)
 
     async def _load_older(self, session: str, limit: int) -> bool:
         """One more page: of this session, then of the customer's earlier ones."""
@@ -138,7 +140,7 @@ class Reading(Layout):
     def load_card(self, session: str) -> None:
         view = shell(self).picture.sessions.get(session)
         if view is not None and view.customer:
-            self.run_worker(self._load_card(session, view.customer), group="card", exclusive=True)
+            work(self, partial(self._load_card, session, view.customer), group="card", exclusive=True)
 
     async def _load_card(self, session: str, customer: str) -> None:
         card = await self.ask(wire.GetCard(rid=0, customer=customer), wire.Card)
@@ -166,7 +168,7 @@ class Reading(Layout):
 
     def _found(self, found: Found | None) -> None:
         if found is not None:
-            self.run_worker(self._jump(found), group="jump", exclusive=True)
+            work(self, partial(self._jump, found), group="jump", exclusive=True)
 
     async def _jump(self, found: Found) -> None:
         """Opens the session of a found message and loads back until the message is there."""
@@ -212,7 +214,7 @@ class Reading(Layout):
     def do_why(self) -> None:
         view = self.target()
         if view is not None:
-            self.run_worker(self._why(view.id), group="why", exclusive=True)
+            work(self, partial(self._why, view.id), group="why", exclusive=True)
 
     async def _why(self, session: str) -> None:
         answer = await self.ask(wire.GetWhy(rid=0, session=session), wire.Why)
