@@ -6,6 +6,7 @@ This file lays the parts out and keeps them in step with the picture; what the o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 from textual import events, on
@@ -23,6 +24,7 @@ from console.widgets.chrome import Divider, KeyBar, ReplyRule, Rule, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer
 from console.widgets.sessions import SessionList
 from console.widgets.thread import ThreadView
+from crm.errors import Unavailable
 
 
 class MainScreen(Verbs):
@@ -207,4 +209,9 @@ class MainScreen(Verbs):
         self.refresh_keys()
 
     def on_unmount(self) -> None:
-        self.flush()
+        """What waited to be undone leaves; nobody is here any more to hear the answer."""
+        link, delayed = shell(self).link, self.delayed
+        self.delayed = None
+        if link is not None and delayed is not None:
+            with suppress(Unavailable):
+                link.send(delayed.command)

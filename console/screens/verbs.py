@@ -304,7 +304,7 @@ class Verbs(Attaching):
             self.flush()
 
     def flush(self) -> None:
-        """Sends what waits to be undone: its time is over, or the screen goes away."""
+        """Sends what waits to be undone: its time is over, or something follows that needs it."""
         delayed, self.delayed = self.delayed, None
         if delayed is not None:
             self.command(delayed.command)

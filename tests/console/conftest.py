@@ -28,6 +28,9 @@ def _own_computer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NAVBAT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("NAVBAT_KEYRING", "off")
     monkeypatch.setenv("LANG", "en_US.UTF-8")
+    # the pilot takes an app for idle that used next to no time for so long: after each key, twice
+    monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 0.006)
+    monkeypatch.setattr("textual._wait.SLEEP_IDLE", 0.0004)
     for name in ("LC_ALL", "LC_MESSAGES", "NAVBAT_URL", "NAVBAT_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
