@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from console.app import Console
@@ -84,6 +85,11 @@ class Seat:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def write(self, text: str) -> None:
+        """Puts a text where the focus is, at once: typing costs a repaint for each letter."""
+        self.app.post_message(events.Paste(text))
         await self.pilot.pause()
 
     async def open(self, id: str) -> None:

@@ -39,7 +39,7 @@ GROUPS = 5
 class Terminal:
     """A pty with the console in it; ``raw`` is every byte the console has written."""
 
-    def __init__(self, columns: int = 160, rows: int = 900) -> None:
+    def __init__(self, columns: int = 160, rows: int = 560) -> None:
         self.master, self._slave = pty.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.set_blocking(self.master, False)

@@ -108,7 +108,8 @@ def test_a_conversation(snap_compare: Look, far: FakeGateway, size: tuple[int, i
 def test_writing_a_note(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
     async def note(seat: Seat) -> None:
         await opened(seat)
-        await seat.press("ctrl+n", *"ask about", "alt+enter", *"the iron")
+        await seat.press("ctrl+n")
+        await seat.write("ask about\nthe iron")
 
     look(snap_compare, far, size, note)
 
@@ -162,7 +163,8 @@ def test_reconnecting_with_unsent_messages(
         seat.app.workers.cancel_group(seat.app, "link")
         seat.app.link._online.clear()
         seat.app.latency = -1.0
-        await seat.press(*"bormi?", "enter")
+        await seat.write("bormi?")
+        await seat.press("enter")
         await seat.until(lambda: seat.app.unsent == 1)
 
     look(snap_compare, far, size, lost)
