@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
 from crm.records import Message, MessageChange
 from router.connection import Connection
 from router.picture import Picture, is_waiting, people
 from router.protocol import Changes, encode_frame
 from router.state import Session
-
-
-class _Part(NamedTuple):
-    """What an entry says of one session; ``session`` is empty when the client only loses it."""
-
-    session: str
-    changes: Changes
 
 
 class Broadcast:
@@ -62,12 +54,7 @@ class Broadcast:
 
     def looking_at(self, session: str) -> set[Connection]:
         """Connections that see this session's messages at once."""
-        found = set(self._watchers.get(session, ()))
-        state = self._picture.sessions.get(session)
-        if state is not None:
-            for name in (state.holder, *state.seen_by, *state.guests):
-                found |= self.of_operator.get(name, set())
-        return found
+        return self._targets(session, self._picture.sessions.get(session))
 
     # ---------------------------------------------------------------- at once
 
@@ -81,7 +68,7 @@ class Broadcast:
         """One journal entry: to everybody who looks at a session that it changed, as one frame for
         each, because its id says that all of the entry has been sent."""
         states = {session.id: (session, old) for session, old in news}
-        told: dict[Connection, list[_Part]] = {}
+        told: dict[Connection, list[Changes]] = {}
         for session_id in dict.fromkeys((*states, *messages, *changes)):
             state, old = states.get(session_id, (self._picture.sessions.get(session_id), None))
             if session_id in states and state is not None:
@@ -96,7 +83,7 @@ class Broadcast:
                     else [],
                 )
                 for connection in targets:
-                    told.setdefault(connection, []).append(_Part(session_id, frame))
+                    told.setdefault(connection, []).append(frame)
             if old is not None and (state is None or people(old) != people(state)):
                 self._tell_former(told, old, targets)
         _send(id, told)
@@ -109,7 +96,9 @@ class Broadcast:
                     found |= self.of_operator.get(name, set())
         return found
 
-    def _tell_former(self, told: dict[Connection, list[_Part]], old: Session, still: set[Connection]) -> None:
+    def _tell_former(
+        self, told: dict[Connection, list[Changes]], old: Session, still: set[Connection]
+    ) -> None:
         """Those to whom it belonged before, and who do not look at it any more."""
         names = {old.holder, *old.seen_by, *old.guests} - {""}
         former = {c for name in names for c in self.of_operator.get(name, ())} - still
@@ -120,7 +109,7 @@ class Broadcast:
         listed = Changes(sessions=[self._picture.view(now)]) if now is not None else gone
         for connection in former:
             shown = now is not None and self._picture.concerns(connection.access, now)
-            told.setdefault(connection, []).append(_Part("", listed if shown else gone))
+            told.setdefault(connection, []).append(listed if shown else gone)
 
     # ---------------------------------------------------------------- lists
 
@@ -207,28 +196,21 @@ class Broadcast:
         return None
 
 
-def _send(entry: str, told: dict[Connection, list[_Part]]) -> None:
+def _send(entry: str, told: dict[Connection, list[Changes]]) -> None:
     """Clients that are told the same share one encoded frame."""
     frames: dict[tuple[int, ...], bytes] = {}
     for connection, parts in told.items():
-        now = []
-        for part in parts:
-            if connection.holds_back(part.session):
-                connection.send_change(entry, _encode(entry, [part]), part.session)
-            else:
-                now.append(part)
-        key = tuple(id(part.changes) for part in now)
-        if now and key not in frames:
-            frames[key] = _encode(entry, now)
-        if now:
-            connection.send_change(entry, frames[key])
+        key = tuple(id(part) for part in parts)
+        if key not in frames:
+            frames[key] = _encode(entry, parts)
+        connection.send_change(entry, frames[key])
 
 
-def _encode(entry: str, parts: list[_Part]) -> bytes:
+def _encode(entry: str, parts: list[Changes]) -> bytes:
     frame = Changes(id=entry)
     for part in parts:
-        frame.messages += part.changes.messages
-        frame.changes += part.changes.changes
-        frame.sessions += part.changes.sessions
-        frame.gone += part.changes.gone
+        frame.messages += part.messages
+        frame.changes += part.changes
+        frame.sessions += part.sessions
+        frame.gone += part.gone
     return encode_frame(frame)

@@ -60,7 +60,7 @@ class Connection:
         self._read = asyncio.Event()
         self._over = False
         self._replayed = (0, 0)
-        self._held: dict[str, list[tuple[str, bytes]]] = {}
+        self._held: list[tuple[str, bytes]] | None = None
         self._follower: asyncio.Task[None] | None = None
 
     @property
@@ -79,12 +79,13 @@ class Connection:
             return
         self._push("", encode_frame(frame))
 
-    def send_change(self, id: str, data: bytes, session: str = "", *, wake: bool = True) -> None:
+    def send_change(self, id: str, data: bytes, *, wake: bool = True) -> None:
         """Queues an encoded ``Changes`` frame of journal entry ``id``; when the queue is full all
         queued changes are dropped, to be caught up later. Without ``wake`` it leaves with whatever
         comes next, or at ``wake``."""
-        if session in self._held:
-            self._held[session].append((id, data))
+        if self._held is not None and not self.lagging:
+            self._held.append((id, data))
+            self.lagging = len(self._held) > QUEUE_FRAMES
             return
         if (
             self.closing is not None
@@ -113,16 +114,16 @@ class Connection:
     def wake(self) -> None:
         self._wake.set()
 
-    def hold_back(self, session: str) -> None:
-        """From here on changes of the session wait, until the page that they change has been sent."""
-        self._held.setdefault(session, [])
+    def hold_back(self) -> None:
+        """From here on changes wait, until the page that they may change has been sent. All of them:
+        one that went ahead would claim, by its id, that those before it have been sent."""
+        self._held = []
 
-    def holds_back(self, session: str) -> bool:
-        return session in self._held
-
-    def let_go(self, session: str) -> None:
-        for id, data in self._held.pop(session, ()):
-            self.send_change(id, data)
+    def let_go(self) -> None:
+        held, self._held = self._held or [], None
+        for id, data in held:
+            self.send_change(id, data)  # none of them while lagging: the journal has them all
+        self._wake.set()
 
     def _push(self, id: str, data: bytes, *, wake: bool = True) -> None:
         self._queue.append((id, data))
@@ -173,7 +174,7 @@ class Connection:
         try:
             while self.closing is None:
                 await self._send_queued()
-                if self.lagging:
+                if self.lagging and self._held is None:
                     await self._catch_up(log, picture)
                 elif self.closing is None:
                     self._wake.clear()
@@ -191,7 +192,7 @@ class Connection:
             self._bytes -= len(data)
             await self.write(data)
             self._read.set()
-            if id and not self._held:
+            if id:
                 self.sent = id
 
     async def write(self, data: bytes) -> None:

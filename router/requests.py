@@ -209,12 +209,12 @@ class Requests:
     async def _open(self, connection: Connection, frame: protocol.Open) -> None:
         view = await self._readable(connection, frame.session)
         self._broadcast.watch(connection, frame.session)
-        connection.hold_back(frame.session)
+        connection.hold_back()
         try:
             messages, more = await self._page(frame.session, 0, frame.limit)
             connection.send(protocol.Page(rid=frame.rid, messages=messages, more=more, session=view))
         finally:
-            connection.let_go(frame.session)
+            connection.let_go()
         session = self._picture.sessions.get(frame.session)
         if session is not None:
             await self._hint(connection, session, "looking", on=True)

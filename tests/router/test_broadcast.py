@@ -25,13 +25,9 @@ class Screen:
         self.name = name
         self.access = Access(Account(name=name), LINES)
         self.watching: set[str] = set()
-        self.held: set[str] = set()
         self.frames: list[Changes] = []
 
-    def holds_back(self, session: str) -> bool:
-        return session in self.held
-
-    def send_change(self, id: str, data: bytes, session: str = "", *, wake: bool = True) -> None:
+    def send_change(self, id: str, data: bytes, *, wake: bool = True) -> None:
         frame = decode_server(data)
         assert isinstance(frame, Changes)
         assert frame.id == id
@@ -76,15 +72,6 @@ def test_an_entry_is_one_frame_for_each_client() -> None:
     assert anna.texts() == [["text 1", "text 3"]]
     assert bek.texts() == [["text 2"]]
     assert [s.id for s in anna.frames[0].sessions] == ["1", "3"]
-
-
-def test_what_a_page_is_read_for_goes_by_itself() -> None:
-    anna = Screen("anna")
-    anna.held = {"1"}
-    broadcast, picture = broadcast_with(anna)
-    held = [session("1", "anna"), session("2", "anna")]
-    tell(broadcast, picture, "5-0", held, messages={s.id: [message(s.id, s.id)] for s in held})
-    assert sorted(anna.texts()) == [["1"], ["2"]]
 
 
 def test_who_loses_one_session_and_gets_another_is_told_at_once() -> None:

@@ -356,3 +356,43 @@ async def test_why_tells_the_decisions_also_those_not_written_yet(desk: DeskInPr
     await until(lambda: _written(desk, 1))
     again = await bek.ask(protocol.GetWhy, session="1")
     assert again.decisions == why.decisions
+
+
+async def test_nothing_overtakes_a_page_that_is_being_read(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id of a frame says that all before it has been sent: a line that is cut in the middle of an
+    opening must not make the client skip what was kept for after the page."""
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    await desk.write("ali", "one")
+    await desk.write("olga", "two")
+    await anna.until(has_message("two"))
+    since = anna.last_id()
+    reading, read = asyncio.Event(), asyncio.Event()
+    page = desk.gateway._requests._page
+
+    async def slow(*args: object) -> object:
+        found = await page(*args)  # type: ignore[arg-type]
+        reading.set()
+        await read.wait()
+        return found
+
+    monkeypatch.setattr(desk.gateway._requests, "_page", slow)
+    await anna.send(protocol.Open(rid=900, session="1"))
+    await reading.wait()
+    await desk.write("ali", "three")
+    await desk.write("olga", "four")
+    await until(lambda: desk.gateway.picture.sessions["2"].last_text == "four")
+    (connection,) = desk.gateway.connections
+    assert connection.sent == since
+    read.set()
+    await anna.until(has_message("four"))
+    told = []
+    for frame in anna.frames:
+        if isinstance(frame, Page):
+            told.append("the page")
+        elif isinstance(frame, Changes):
+            told += [message.text for message in frame.messages]
+    assert told == ["one", "two", "the page", "three", "four"]
+    assert anna.last_id() == desk.gateway.picture.position
