@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from crm.errors import Refused
-from crm.records import MessageChange
 from router import duty, events
 from router.capacity import HELD
 from router.floor import Floor
-from router.state import Audit, Delivery, MessageChanged, OperatorState, Session
+from router.state import Audit, OperatorState, Session
 
 
 def _session(floor: Floor, id: str) -> Session:
@@ -214,26 +213,15 @@ def resend(floor: Floor, command: events.Resend) -> Session:
         raise Refused("not_failed")
     session.resending = [*session.resending, command.message]
     floor.touch(session)
-    floor.outcome.deliveries.append(
-        Delivery(
-            id=f"{command.message}:{command.event_id}",
-            channel=session.channel,
-            chat=session.chat[len(session.channel) + 1 :],
-            session=session.id,
-            message=command.message,
-            at=floor.now,
-            text=command.text,
-            media=command.media,
-            buttons=command.buttons,
-        )
+    floor.post(
+        session,
+        f"{command.message}:{command.event_id}",
+        command.message,
+        text=command.text,
+        media=command.media,
+        buttons=command.buttons,
     )
-    floor.tell(
-        MessageChanged(
-            change=MessageChange(
-                at=floor.now, chat=session.chat, session=session.id, id=command.message, delivery="queued"
-            )
-        )
-    )
+    floor.change(session, command.message, delivery="queued")
     _audit(floor, operator.name, "resend", session, message=command.message)
     return session
 
@@ -245,31 +233,15 @@ def edit(floor: Floor, command: events.EditMessage) -> Session:
         raise Refused("held_by", holder=session.holder)
     if not command.text:
         raise Refused("empty")
-    floor.outcome.deliveries.append(
-        Delivery(
-            id=f"{command.message}:{command.event_id}",
-            channel=session.channel,
-            chat=session.chat[len(session.channel) + 1 :],
-            session=session.id,
-            message=command.message,
-            at=floor.now,
-            action="edit",
-            text=command.text,
-            external_id=command.external_id,
-        )
+    floor.post(
+        session,
+        f"{command.message}:{command.event_id}",
+        command.message,
+        action="edit",
+        text=command.text,
+        external_id=command.external_id,
     )
-    floor.tell(
-        MessageChanged(
-            change=MessageChange(
-                at=floor.now,
-                chat=session.chat,
-                session=session.id,
-                id=command.message,
-                text=command.text,
-                edited_at=floor.now,
-            )
-        )
-    )
+    floor.change(session, command.message, text=command.text, edited_at=floor.now)
     _audit(floor, operator.name, "edit", session, message=command.message)
     return session
 

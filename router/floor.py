@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm.records import Button, Media, Message, MessageKind, customer_of
+from crm.records import Button, Media, Message, MessageChange, MessageKind, customer_of
 from crm.text import one_line
 from router import capacity
 from router.events import LineRules
 from router.queue import Queue
-from router.state import Alert, AnyTold, Decided, Delivery, MessageAdded, OperatorState, Session, Status
+from router.state import (
+    Alert,
+    AnyTold,
+    Decided,
+    Delivery,
+    MessageAdded,
+    MessageChanged,
+    OperatorState,
+    Session,
+    Status,
+)
 from router.timers import Timers
 
 PREVIEW = 80
@@ -137,21 +147,29 @@ class Floor:
             session, "out", text, author=author, kind=kind, media=media or [], buttons=buttons or [],
             reply_to=reply_to, delivery="queued", notice=notice,
         )  # fmt: skip
-        self.outcome.deliveries.append(
-            Delivery(
-                id=message.id,
-                channel=session.channel,
-                chat=session.chat[len(session.channel) + 1 :],
-                session=session.id,
-                message=message.id,
-                at=self.now,
-                text=text,
-                media=message.media,
-                buttons=message.buttons,
-                reply_to=reply_to,
-            )
-        )
+        self.post(
+            session, message.id, message.id, text=text, media=message.media, buttons=message.buttons,
+            reply_to=reply_to,
+        )  # fmt: skip
         return message
+
+    def post(self, session: Session, id: str, message: str, **fields: Any) -> None:
+        """Puts something to do about a message on the outbox of the session's channel."""
+        delivery = Delivery(
+            id=id,
+            channel=session.channel,
+            chat=session.chat[len(session.channel) + 1 :],
+            session=session.id,
+            message=message,
+            at=self.now,
+            **fields,
+        )
+        self.outcome.deliveries.append(delivery)
+
+    def change(self, session: Session, message: str, **fields: Any) -> None:
+        """Tells of a change to one of the session's messages."""
+        change = MessageChange(at=self.now, chat=session.chat, session=session.id, id=message, **fields)
+        self.tell(MessageChanged(change=change))
 
     # ---------------------------------------------------------------- sessions
 
