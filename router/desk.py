@@ -15,7 +15,8 @@ from router import duty, events
 from router.capacity import HELD
 from router.commands import COMMANDS
 from router.events import Author, LineRules, LinesConfigured
-from router.floor import Floor, Outcome
+from router.floor import Floor
+from router.outcome import Outcome
 from router.queue import Queue
 from router.state import (
     CommandDone,

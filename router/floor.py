@@ -12,6 +12,7 @@ from crm.records import Button, Media, Message, MessageChange, MessageKind, cust
 from crm.text import one_line
 from router import capacity
 from router.events import LineRules
+from router.outcome import Outcome
 from router.queue import Queue
 from router.state import (
     Alert,
@@ -31,24 +32,6 @@ PREVIEW = 80
 EXPLAIN = 32
 """Up to so many members a decision says of each what dropped him; beyond that it would cost more
 than the decision itself."""
-
-
-class Outcome:
-    """What has changed since it was last drained: to be committed as one."""
-
-    def __init__(self) -> None:
-        self.told: list[AnyTold] = []
-        self.deliveries: list[Delivery] = []
-        self.sessions: dict[str, Session] = {}
-        self.closed: dict[str, Session] = {}
-        self.operators: dict[str, OperatorState] = {}
-        self.fields: set[str] = set()
-        self.refused: set[str] = set()
-        """Ids of commands that changed nothing: they may come again."""
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.told or self.deliveries or self.sessions or self.operators or self.fields)
 
 
 class Floor:

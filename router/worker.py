@@ -16,8 +16,8 @@ from crm.errors import LeaseLost, Unavailable
 from crm.ports import Store
 from router.desk import Desk, Known
 from router.events import Event, FromChat, decode_event
-from router.floor import Outcome
 from router.log import Lease, Log, now_ms
+from router.outcome import Outcome
 from router.state import Entry, Stray, decode_operator, decode_session
 from router.writer import Writer
 
