@@ -13,7 +13,7 @@ import msgspec
 
 Direction = Literal["in", "out", "note", "whisper", "system"]
 Delivery = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
-Role = Literal["operator", "supervisor", "admin"]
+Role = Literal["operator", "supervisor", "admin", "bot"]
 Duty = Literal["online", "break", "offline"]
 
 MessageKind = Literal[

@@ -132,7 +132,7 @@ class Line(Settings, frozen=True):
             on_leave=self.on_leave,
             check_duty=self.check_duty,
             priority=self.priority,
-            waiting_notice=dict(waiting),
+            notices={"waiting": dict(waiting)} if waiting else {},
         )
 
 

@@ -10,6 +10,7 @@ from router.events import LineRules
 
 RIGHTS: dict[str, frozenset[str]] = {
     "operator": frozenset({"read", "work"}),
+    "bot": frozenset({"read", "work"}),
     "supervisor": frozenset({"read", "work", "lead", "audit"}),
     "admin": frozenset({"read", "work", "lead", "audit", "administer"}),
 }

@@ -8,11 +8,12 @@ client chose.
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Literal, Union
 
 import msgspec
 
 from crm.records import Button, Delivery, Duty, Media, MessageKind, Role
+from router.flow import Flow
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
@@ -232,31 +233,135 @@ class Present(Event, kw_only=True):
     operators: list[str]
 
 
+class Whisper(SessionCommand, kw_only=True):
+    """A word to the colleagues in the session that can never reach the customer."""
+
+    text: str
+
+
+class TakeOver(SessionCommand, kw_only=True):
+    """Takes the session from whoever has it, or from the backlog."""
+
+
+class Join(SessionCommand, kw_only=True):
+    """Joins openly as a participant, or silently as a reader; ``on=False`` leaves again."""
+
+    silent: bool = False
+    on: bool = True
+
+
+class Snooze(SessionCommand, kw_only=True):
+    """Sleeps until ``until`` (ms), or with 0 until the customer writes, which always wakes it."""
+
+    until: int = 0
+
+
+class Spam(SessionCommand, kw_only=True):
+    """Closed without texts, the chat muted; ``on=False`` lets the chat be heard again."""
+
+    on: bool = True
+
+
+class SetPriority(SessionCommand, kw_only=True):
+    priority: int
+
+
+class Score(SessionCommand, kw_only=True):
+    """A supervisor's judgement of a session: 1 to 5."""
+
+    score: int
+    comment: str = ""
+
+
 # ------------------------------------------------------------------ what administrators change
+
+Right = Literal["write", "join_open", "join_silent", "whisper", "take_over"]
+
+
+class Absence(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"from_": "from"}):
+    """Dates (``2026-03-05``), both inclusive, in the zone of the line that asks."""
+
+    from_: str
+    to: str
+    reason: str = ""
+
+
+class Ring(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Skills that are needed from ``after`` ms in the line's queue on."""
+
+    need: list[str] = []
+    after: int = 0
+
+
+class Overflow(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """After so many ms in the line's queue a session moves to ``line``, if ``when`` holds."""
+
+    after: int
+    line: str
+    when: Literal["always", "off_hours", "nobody_on_duty"] = "always"
+
+
+class Sla(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
+    """Working time in ms, 0 = off."""
+
+    first_response: int = 0
+    next_response: int = 0
+    resolution: int = 0
 
 
 class LineRules(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The settings of one line as the desk uses them; durations in ms, 0 = off."""
+    """The settings of one line as the desk uses them; durations in ms, 0 = off. ``hours``: weekday
+    (``mon`` … ``sun``) -> intervals such as ``09:00-13:00``; None is always open. ``days``: date ->
+    intervals, before the weekday. ``shifts``: member -> weekday -> intervals. ``notices``: name ->
+    language ("" = any) -> text."""
 
-    mode: str = "even"
+    mode: Literal["even", "strict", "all", "manual", "least_loaded"] = "even"
     members: list[str] = []
     max_sessions: int = 0
-    counts_until: str = "answered"
+    counts_until: Literal["first_answer", "answered", "closed"] = "answered"
     answer_within: int = 60_000
     transfer_wait: int = 120_000
-    on_leave: str = "when_customer_writes"
+    on_leave: Literal["keep", "when_customer_writes", "at_once"] = "when_customer_writes"
     check_duty: bool = True
+    away_after_missed: int = 0
     priority: int = 0
-    waiting_notice: dict[str, str] = {}
+    notices: dict[str, dict[str, str]] = {}
+    show_position: bool = False
+    zone: str = "UTC"
+    hours: dict[str, list[str]] | None = None
+    days: dict[str, list[str]] = {}
+    holidays: str = ""
+    shifts: dict[str, dict[str, list[str]]] = {}
+    off_hours: Literal["queue", "offer", "bot"] = "queue"
+    skills: list[Ring] = []
+    language: str = ""
+    """``customer``, or the code that is needed; empty is off."""
+    responsible_first: bool = True
+    responsible_wait: int = 120_000
+    last_operator_first: bool = False
+    no_answer_after: int = 300_000
+    return_unanswered_after: int = 0
+    overflow: list[Overflow] = []
+    auto_close_after: int = 4 * 3_600_000
+    closing_time: int = 600_000
+    sla: Sla = Sla()
+    rating: bool = False
+    results: list[str] = []
+    bot: str = ""
+    """A flow of this name, or the operator account (role ``bot``) of an external program."""
+    bot_first: Literal["always", "first_contact", "off"] = "always"
+    bot_time: int = 600_000
 
 
 class LinesConfigured(Event, kw_only=True):
-    """All lines, and which channel leads to which line (channel -> line) and is of which kind."""
+    """All lines, and which channel leads to which line (channel -> line) and is of which kind.
+    ``flows``: the scripted bots by name."""
 
     lines: dict[str, LineRules]
     channels: dict[str, str]
     kinds: dict[str, str] = {}
     presence_timeout: int = 45_000
+    flows: dict[str, Flow] = {}
 
 
 class OperatorChanged(Event, kw_only=True):
@@ -267,14 +372,30 @@ class OperatorChanged(Event, kw_only=True):
     lines: list[str] = []
     disabled: bool = False
     max_sessions: int = 1000
+    skills: list[str] = []
+    languages: list[str] = []
+    absences: list[Absence] = []
+    rights: dict[str, list[Right]] | None = None
+    """Line (or ``*``) -> rights there; None: those of the role (an operator may ``write``,
+    supervisors and administrators may everything)."""
     revoked: list[str] = []
     """Token ids that stopped working, or ``["*"]``: every login of this operator ends now."""
+
+
+class CustomerChanged(Event, kw_only=True):
+    """What routing must know of a customer has changed; None leaves it as it is."""
+
+    customer: str
+    responsible: str | None = None
+    vip: bool | None = None
+    language: str | None = None
 
 
 AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
-    Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged,
+    Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, Whisper, TakeOver, Join,
+    Snooze, Spam, SetPriority, Score, CustomerChanged,
 ]  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

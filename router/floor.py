@@ -484,7 +484,7 @@ class Floor:
 
     def _notice_waiting(self, session: Session) -> None:
         """The customer hears once that he has to wait."""
-        notice = self.queues[session.line].rules.waiting_notice
+        notice = self.queues[session.line].rules.notices.get("waiting")
         if session.status != "waiting" or session.notified or not notice or session.outgoing:
             return
         session.notified = True

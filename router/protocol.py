@@ -115,6 +115,44 @@ class Pin(SessionCommandFrame, kw_only=True):
     on: bool = True
 
 
+class Whisper(SessionCommandFrame, kw_only=True):
+    text: str
+
+
+class TakeOver(SessionCommandFrame, kw_only=True):
+    pass
+
+
+class Join(SessionCommandFrame, kw_only=True):
+    """Openly (a participant) or silently (a reader); ``on=False`` leaves again."""
+
+    silent: bool = False
+    on: bool = True
+
+
+class Snooze(SessionCommandFrame, kw_only=True):
+    """Until a time (ms), or with 0 until the customer writes."""
+
+    until: Number = 0
+
+
+class Spam(SessionCommandFrame, kw_only=True):
+    """``on=False`` unmutes the chat of a session in status ``spam``."""
+
+    on: bool = True
+
+
+class SetPriority(SessionCommandFrame, kw_only=True):
+    priority: Number
+
+
+class Score(SessionCommandFrame, kw_only=True):
+    """A supervisor's judgement, 1 to 5; of a closed session too."""
+
+    score: Number
+    comment: str = ""
+
+
 class Resend(SessionCommandFrame, kw_only=True):
     message: str
 
@@ -216,7 +254,7 @@ class Typing(Frame, kw_only=True):
 
 ClientFrame = Union[
     Hello, Ping, Say, Note, Take, Skip, Return, Transfer, Close, Pin, Resend, EditMessage, MarkRead,
-    SetDuty, Start, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
+    Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Score, SetDuty, Start, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
     GetStatus, Follow, Typing,
 ]  # fmt: skip
 
@@ -257,6 +295,15 @@ class SessionView(msgspec.Struct, omit_defaults=True, kw_only=True):
     return_reason: str = ""
     result: str = ""
     pinned: bool = False
+    vip: bool = False
+    snoozed: int = 0
+    """Sleeps until then (ms); -1 = until the customer writes."""
+    silent: list[str] = []
+    """Who reads along silently; only told to those with the right ``join_silent``."""
+    bot: str = ""
+    offer_kind: str = ""
+    rating: int = 0
+    language: str = ""
     can_write: bool = True
     can: list[str] = []
     """What the channel can do, by name (``edit``, ``photo``, …); drives the composer."""
@@ -270,6 +317,8 @@ class OperatorView(msgspec.Struct, omit_defaults=True, kw_only=True):
     lines: list[str] = []
     duty: Duty = "offline"
     duty_reason: str = ""
+    skills: list[str] = []
+    languages: list[str] = []
     load: int = 0
     max_sessions: int = 1000
     here: bool = False
@@ -287,6 +336,10 @@ class LineView(msgspec.Struct, omit_defaults=True, kw_only=True):
     offered: int = 0
     taken: int = 0
     answer_within: int = 0
+    open: bool = True
+    """Within its working hours."""
+    results: list[str] = []
+    bot: str = ""
 
 
 class AlertView(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -308,6 +361,7 @@ class DecisionView(msgspec.Struct, omit_defaults=True, kw_only=True):
     chosen: str = ""
     candidates: list[str] = []
     dropped: dict[str, str] = {}
+    timers: dict[str, int] = {}
 
 
 class Welcome(Frame, kw_only=True):

@@ -11,6 +11,8 @@ from typing import Literal, Union
 import msgspec
 
 from crm.records import Button, Customer, Duty, Media, Message, MessageChange, Role
+from router.events import Absence, Right
+from router.flow import FlowState
 
 Status = Literal["bot", "waiting", "offered", "taken", "answered", "pending", "closing", "closed", "spam"]
 
@@ -77,6 +79,38 @@ class Session(Saved, kw_only=True):
     """An offer of it has been renewed once: the supervisors were told."""
     resending: list[str] = []
     """Messages that somebody sends once more and whose outcome is not known yet."""
+    vip: bool = False
+    responsible: str = ""
+    last_operator: str = ""
+    """Who handled the customer's session before this one."""
+    asked: bool = False
+    """It has been routed once: the responsible and the last operator are not asked again."""
+    offer_kind: Literal["", "responsible", "last_operator"] = ""
+    """Why it is offered to its holder, when it was not the mode that chose him."""
+    entered_at: int = 0
+    """When it entered its line's queue; 0 once it was taken."""
+    ring: int = 0
+    """Which of the line's skill rings is in force."""
+    priority_set: bool = False
+    """An operator or a flow set the priority: the line's does not matter any more."""
+    flow: FlowState | None = None
+    """Where the scripted bot stands, while one has it."""
+    bot: str = ""
+    """The flow or external bot that holds it, in status ``bot``."""
+    off_hours_told: bool = False
+    human_since: int = 0
+    """An operator has written (first time); the desk's own texts and bots do not count."""
+    last_author: str = ""
+    """The operator of the last human message: a rating is his."""
+    joined_at: int = 0
+    silent: list[str] = []
+    """Who reads along without a trace."""
+    pinned_at: int = 0
+    snoozed: int = 0
+    """Sleeps until then (ms); -1 = until the customer writes."""
+    rating: int = 0
+    sla: dict[str, int] = {}
+    """Running clocks: name -> when it is breached (ms)."""
     timers: dict[str, tuple[int, int]] = {}
     """Kind of timer -> (due, order in which it was armed)."""
 
@@ -97,6 +131,11 @@ class OperatorState(Saved, kw_only=True):
     given_at: int = 0
     """A growing stamp of the last session the queue gave him; 0 = never."""
     missed: int = 0
+    """Offers missed in a row."""
+    skills: list[str] = []
+    languages: list[str] = []
+    absences: list[Absence] = []
+    rights: dict[str, list[Right]] | None = None
     load: int = 0
     """Sessions that count against his capacity, over all lines."""
     rev: int = 0
@@ -188,6 +227,29 @@ class Decided(Told, kw_only=True):
     chosen: str = ""
     candidates: list[str] = []
     dropped: dict[str, str] = {}
+    timers: dict[str, int] = {}
+    """The session's running timers, kind -> due."""
+
+
+class FieldsFilled(Told, kw_only=True):
+    """A bot learnt something of a customer: field of the card -> value."""
+
+    at: int
+    session: str
+    customer: str
+    fields: dict[str, str]
+
+
+class Rated(Told, kw_only=True):
+    """A customer rated a session (``by`` empty), or a supervisor scored it."""
+
+    at: int
+    session: str
+    operator: str
+    score: int
+    line: str = ""
+    by: str = ""
+    comment: str = ""
 
 
 class LoginsRevoked(Told, kw_only=True):
@@ -206,8 +268,9 @@ class Stray(Told, kw_only=True):
 
 
 AnyTold = Union[
-    MessageAdded, MessageChanged, CustomerSeen, CommandDone, Alert, Audit, Decided, LoginsRevoked, Stray
-]
+    MessageAdded, MessageChanged, CustomerSeen, CommandDone, Alert, Audit, Decided, FieldsFilled, Rated,
+    LoginsRevoked, Stray,
+]  # fmt: skip
 
 
 class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):

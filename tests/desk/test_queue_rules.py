@@ -416,7 +416,7 @@ def test_notes_never_leave_the_desk() -> None:
 
 
 def test_the_waiting_notice_goes_out_once_in_the_customers_language() -> None:
-    world = World("anna", waiting_notice={"": "Please wait", "uz": "Kuting"})
+    world = World("anna", notices={"waiting": {"": "Please wait", "uz": "Kuting"}})
     world.writes("a")
     world.writes("a")
     assert world.sent == ["Please wait"]

@@ -36,7 +36,7 @@ steps = st.lists(
 modes = st.sampled_from(["even", "strict", "all", "manual"])
 
 
-def rules(mode: str, counts_until: str, limit: int) -> dict[str, LineRules]:
+def rules(mode: Any, counts_until: Any, limit: int) -> dict[str, LineRules]:
     return {
         "sales": LineRules(members=list(OPERATORS), mode=mode, max_sessions=limit, counts_until=counts_until),
         "support": LineRules(members=["vali", "bek"], max_sessions=2),

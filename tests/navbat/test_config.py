@@ -31,7 +31,7 @@ def problems(folder: Path, text: str) -> list[str]:
 
 def test_the_sample_is_valid_and_says_the_defaults() -> None:
     sample = load(ROOT / "config.yaml")
-    defaults = LineRules(waiting_notice=sample.lines["sales"].rules().waiting_notice)
+    defaults = LineRules(notices=sample.lines["sales"].rules().notices)
     assert sample.lines["sales"].rules() == defaults
     assert (sample.lease_ttl, sample.presence_timeout) == (Config().lease_ttl, Config().presence_timeout)
     assert sample.gateway.listen == Config().gateway.listen
@@ -88,14 +88,14 @@ lines:
         on_leave="at_once",
         check_duty=False,
         priority=-5,
-        waiting_notice={"uz": "kuting", "ru": "ждите"},
+        notices={"waiting": {"uz": "kuting", "ru": "ждите"}},
     )
 
 
 def test_a_notice_without_languages(tmp_path: Path) -> None:
     config = load(write(tmp_path, "lines: {l: {notices: {waiting: Wait}}, m: }"))
-    assert config.lines["l"].rules().waiting_notice == {"": "Wait"}
-    assert config.lines["m"].rules().waiting_notice == {}
+    assert config.lines["l"].rules().notices == {"waiting": {"": "Wait"}}
+    assert config.lines["m"].rules().notices == {}
 
 
 LOOP = "{kind: loopback, line: l, secret: s}"
