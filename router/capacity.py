@@ -9,12 +9,13 @@ HELD = frozenset({"taken", "answered", "pending"})
 
 def counts(session: Session, counts_until: str) -> bool:
     """Whether the session counts for its holder now. An offer counts from the moment it is made;
-    in mode ``all`` an offer has no holder and so counts for nobody until it is taken."""
+    in mode ``all`` an offer has no holder and so counts for nobody until it is taken. What sleeps or
+    is closing counts for nobody."""
     if not session.holder:
         return False
     if session.status == "offered":
         return True
-    if session.status not in HELD:
+    if session.status not in HELD or session.snoozed:
         return False
     if counts_until == "first_answer":
         return not session.answered_by_holder

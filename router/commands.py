@@ -7,307 +7,305 @@ from collections.abc import Callable
 from typing import Any
 
 from crm.errors import Refused
-from router import duty, events
+from router import bot, checks, clocks, closing, duty, events, moves, notices, speech
 from router.capacity import HELD
 from router.floor import Floor
-from router.state import Audit, OperatorState, Session
+from router.rights import leads
+from router.state import OperatorState, Rated, Session
+
+PRIORITY_MAX = 1_000_000
 
 
-def _session(floor: Floor, id: str) -> Session:
-    session = floor.sessions.get(id)
-    if session is None:
-        raise Refused("no_such_session", session=id)
-    return session
-
-
-def _operator(floor: Floor, name: str) -> OperatorState:
-    operator = floor.operators.get(name)
-    if operator is None or operator.disabled:
-        raise Refused("no_such_operator", name=name)
-    return operator
-
-
-def _leads(operator: OperatorState) -> bool:
-    return operator.role in ("supervisor", "admin")
-
-
-def _audit(floor: Floor, operator: str, action: str, session: Session | None = None, **params: str) -> None:
-    floor.tell(
-        Audit(
-            at=floor.now,
-            operator=operator,
-            action=action,
-            session=session.id if session else "",
-            line=session.line if session else "",
-            params=params,
-        )
-    )
-
-
-def _may_take(floor: Floor, session: Session, operator: OperatorState) -> None:
-    """Raises unless the operator may have this session: it is offered to him, or it waits in a line
-    of his."""
-    if session.status == "offered" and session.holder and session.holder != operator.name:
-        raise Refused("offered_to_other", holder=session.holder)
-    if session.status in HELD:
-        raise Refused("held_by", holder=session.holder)
-    if session.holder == operator.name:
-        return
-    member = operator.name in floor.queues[session.line].members
-    if not member and not _leads(operator):
-        raise Refused("not_member", line=session.line)
-
-
-def _take_over_line(floor: Floor, session: Session, operator: str) -> None:
-    floor.take(session, operator)
-    floor.system(session, "taken", operator=operator)
-    _audit(floor, operator, "take", session)
-
-
-def _own(floor: Floor, session: Session, operator: OperatorState) -> bool:
-    """Raises unless the operator may act on the session as its holder. True when he has to take it
-    first: it is offered to him or waits in his line."""
-    if session.status in HELD:
-        if session.holder != operator.name and not _leads(operator):
-            raise Refused("held_by", holder=session.holder)
-        return False
-    _may_take(floor, session, operator)
-    return True
+# ------------------------------------------------------------------ whose session it is
 
 
 def take(floor: Floor, command: events.Take) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
     if session.status in HELD and session.holder == operator.name:
         return session
-    _may_take(floor, session, operator)
-    _take_over_line(floor, session, operator.name)
+    if session.status == "closing" and session.holder == operator.name:
+        closing.reopen(floor, session)
+        return session
+    checks.may_take(floor, session, operator)
+    checks.take_first(floor, session, operator.name)
+    return session
+
+
+def take_over(floor: Floor, command: events.TakeOver) -> Session:
+    """From anybody, a bot or the backlog."""
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    checks.needs(operator, "take_over", session)
+    checks.may_write(operator, session.line)
+    if session.status in HELD and session.holder == operator.name:
+        return session
+    before = session.holder or session.bot
+    if session.status == "closing":
+        closing.reopen(floor, session)
+    moves.take(floor, session, operator.name)
+    floor.system(session, "taken_over", operator=operator.name, **{"from": before})
+    checks.audit(floor, operator.name, "take_over", session, **{"from": before})
     return session
 
 
 def skip(floor: Floor, command: events.Skip) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
     if session.status != "offered" or operator.name not in (session.holder, *session.seen_by):
         raise Refused("not_offered")
     floor.system(session, "skipped", operator=operator.name)
-    _audit(floor, operator.name, "skip", session)
+    checks.audit(floor, operator.name, "skip", session)
     if not session.holder:
         session.hidden_from = [*session.hidden_from, operator.name]
-        floor.pause(session)
+        moves.start_pause(floor, session)
         floor.touch(session)
-        floor.stir(session.line)
+        floor.stirred.add(session.line)
     elif session.transfer_from:
         duty.transfer_back(floor, session)
     else:
-        floor.give_back(session, operator.name, pause=True)
+        moves.give_back(floor, session, operator.name, pause=True)
     return session
 
 
 def return_to_queue(floor: Floor, command: events.Return) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
     if session.status == "offered":
         return skip(floor, events.Skip(operator=operator.name, session=session.id))
+    if checks.is_bot_of(session, operator):
+        bot.leave(floor, session, "hand_over")
+        return session
     if session.status not in HELD:
         raise Refused("not_yours")
-    if session.holder != operator.name and not _leads(operator):
+    if session.holder != operator.name and not leads(operator):
         raise Refused("held_by", holder=session.holder)
     session.return_reason = command.reason
     floor.system(session, "returned", operator=operator.name, reason=command.reason)
-    _audit(floor, operator.name, "return", session, reason=command.reason)
-    floor.give_back(session, session.holder, pause=True)
+    checks.audit(floor, operator.name, "return", session, reason=command.reason)
+    moves.give_back(floor, session, session.holder, pause=True)
     return session
 
 
 def transfer(floor: Floor, command: events.Transfer) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
-    if command.to.startswith("line:"):
-        line = command.to.removeprefix("line:")
-        if line not in floor.queues:
-            raise Refused("no_such_line", line=line)
-        take_first = _own(floor, session, operator)
-    else:
-        target = _operator(floor, command.to)
-        if target.name == session.holder and session.status in HELD:
-            raise Refused("same_operator")
-        if not floor.on_duty(target, floor.queues[session.line].rules):
-            raise Refused("off_duty", name=target.name)
-        take_first = _own(floor, session, operator)
-        if take_first and target.name == operator.name:
-            raise Refused("same_operator")
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    line = command.to.removeprefix("line:") if command.to.startswith("line:") else ""
+    take_first = _may_transfer(floor, session, operator, command.to, line)
     if take_first:
-        _take_over_line(floor, session, operator.name)
+        checks.take_first(floor, session, operator.name)
     if command.comment:
         floor.add_message(session, "note", command.comment, author=operator.name)
     floor.system(session, "transferred", **{"from": operator.name, "to": command.to})
-    _audit(floor, operator.name, "transfer", session, to=command.to)
-    if command.to.startswith("line:"):
-        floor.change_line(session, command.to.removeprefix("line:"))
+    checks.audit(floor, operator.name, "transfer", session, to=command.to)
+    if line:
+        moves.change_line(floor, session, line)
+    elif command.to == "bot":
+        _to_bot(floor, session)
     else:
         sender = session.holder
-        floor.offer_to(session, command.to, floor.queues[session.line].rules.transfer_wait)
+        floor.disarm(session, "bot", *clocks.IN_HAND)
+        session.bot, session.flow = "", None
+        floor.offer_to(session, command.to, floor.queue(session).rules.transfer_wait)
         session.transfer_from = sender
         floor.touch(session)
     return session
 
 
-def close(floor: Floor, command: events.Close) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
-    if _own(floor, session, operator):
-        _take_over_line(floor, session, operator.name)
-    floor.system(session, "closed", operator=operator.name, result=command.result)
-    _audit(floor, operator.name, "close", session, result=command.result)
-    floor.close(session, operator.name, command.result)
-    return session
+def _may_transfer(floor: Floor, session: Session, operator: OperatorState, to: str, line: str) -> bool:
+    """Raises, or says whether the sender has to take it first."""
+    if line or to.startswith("line:"):
+        if line not in floor.queues:
+            raise Refused("no_such_line", line=line)
+        return checks.own(floor, session, operator)
+    if to == "bot":
+        if not bot.is_there(floor, floor.queue(session).rules.bot):
+            raise Refused("no_bot", line=session.line)
+        return checks.own(floor, session, operator)
+    target = checks.operator_of(floor, to)
+    if target.name == session.holder and session.status in HELD:
+        raise Refused("same_operator")
+    if floor.standing(target, floor.queue(session)):
+        raise Refused("off_duty", name=target.name)
+    take_first = checks.own(floor, session, operator)
+    if take_first and target.name == operator.name:
+        raise Refused("same_operator")
+    return take_first
 
 
-def say(floor: Floor, command: events.Say) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
-    if not command.text and not command.media:
-        raise Refused("empty")
-    if not session.can_write:
-        raise Refused("cannot_write")
-    if session.status not in HELD:
-        _may_take(floor, session, operator)
-        _take_over_line(floor, session, operator.name)
-    elif operator.name not in (session.holder, *session.guests):
-        raise Refused("held_by", holder=session.holder)
-    floor.deliver(
-        session,
-        command.text,
-        author=operator.name,
-        media=command.media,
-        buttons=command.buttons,
-        reply_to=command.reply_to,
-    )
-    session.waiting_since = 0
-    session.unread = 0
-    session.read_seq = session.seq
-    session.first_answer_at = session.first_answer_at or floor.now
-    session.answered_by_holder |= operator.name == session.holder
-    floor.set_status(session, "answered")
-    return session
-
-
-def note(floor: Floor, command: events.Note) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
-    if not command.text:
-        raise Refused("empty")
-    floor.add_message(session, "note", command.text, author=operator.name)
-    return session
-
-
-def resend(floor: Floor, command: events.Resend) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
-    if operator.name not in (session.holder, *session.guests) and not _leads(operator):
-        raise Refused("held_by", holder=session.holder)
-    if not session.can_write:
-        raise Refused("cannot_write")
-    if command.message in session.resending:
-        raise Refused("not_failed")
-    session.resending = [*session.resending, command.message]
-    floor.touch(session)
-    floor.post(
-        session,
-        f"{command.message}:{command.event_id}",
-        command.message,
-        text=command.text,
-        media=command.media,
-        buttons=command.buttons,
-    )
-    floor.change(session, command.message, delivery="queued")
-    _audit(floor, operator.name, "resend", session, message=command.message)
-    return session
-
-
-def edit(floor: Floor, command: events.EditMessage) -> Session:
-    session = _session(floor, command.session)
-    operator = _operator(floor, command.operator)
-    if operator.name not in (session.holder, *session.guests):
-        raise Refused("held_by", holder=session.holder)
-    if not command.text:
-        raise Refused("empty")
-    floor.post(
-        session,
-        f"{command.message}:{command.event_id}",
-        command.message,
-        action="edit",
-        text=command.text,
-        external_id=command.external_id,
-    )
-    floor.change(session, command.message, text=command.text, edited_at=floor.now)
-    _audit(floor, operator.name, "edit", session, message=command.message)
-    return session
+def _to_bot(floor: Floor, session: Session) -> None:
+    floor.unhold(session)
+    session.holder = ""
+    session.pinned = False
+    session.snoozed = 0
+    floor.disarm(session, *clocks.IN_HAND)
+    bot.begin(floor, session)
 
 
 def pin(floor: Floor, command: events.Pin) -> Session:
-    session = _session(floor, command.session)
+    session = checks.session_of(floor, command.session)
     if session.status not in HELD or session.holder != command.operator:
         raise Refused("not_yours")
     if session.pinned != command.on:
         session.pinned = command.on
+        session.pinned_at = floor.now if command.on else 0
+        clocks.restart(floor, session)
         floor.touch(session)
-        _audit(floor, command.operator, "pin" if command.on else "unpin", session)
+        checks.audit(floor, command.operator, "pin" if command.on else "unpin", session)
     return session
 
 
-def mark_read(floor: Floor, command: events.MarkRead) -> Session:
-    """Only the holder's reading counts; a colleague who looks changes nothing."""
-    session = _session(floor, command.session)
-    seq = min(command.seq, session.seq)
-    if session.holder == command.operator and seq > session.read_seq:
-        session.read_seq = seq
-        session.unread = min(session.unread, session.seq - seq)
-        floor.touch(session)
+def snooze(floor: Floor, command: events.Snooze) -> Session:
+    session = checks.session_of(floor, command.session)
+    if session.status not in HELD or session.holder != command.operator:
+        raise Refused("not_yours")
+    if command.until and command.until <= floor.now:
+        raise Refused("bad_time")
+    session.snoozed = command.until or -1
+    floor.disarm(session, "return", "auto_close", "snooze")
+    if command.until:
+        floor.arm(session, "snooze", command.until)
+    floor.recharge(session)
+    floor.system(session, "snoozed", operator=command.operator, until=str(command.until or ""))
+    checks.audit(floor, command.operator, "snooze", session, until=str(command.until or ""))
     return session
 
 
-def start(floor: Floor, command: events.Start) -> Session:
-    operator = _operator(floor, command.operator)
-    chat = f"{command.channel}:{command.chat}"
-    if command.line not in floor.queues:
-        raise Refused("no_such_line", line=command.line)
-    if command.channel not in floor.channels:
-        raise Refused("no_such_chat", chat=chat)
-    if chat in floor.by_chat:
-        raise Refused("duplicate_chat", session=floor.by_chat[chat])
-    session = floor.open(command.channel, command.chat, command.line)
-    session.outgoing = True
-    session.name = command.name
-    session.customer = command.customer or session.customer
-    floor.take(session, operator.name)
-    floor.system(session, "started", operator=operator.name)
-    _audit(floor, operator.name, "start", session)
-    if command.text:
-        say(floor, events.Say(operator=operator.name, session=session.id, text=command.text))
+def join(floor: Floor, command: events.Join) -> Session:
+    """Openly: a participant whose words are an operator's answer. Silently: a reader without a trace."""
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    name = operator.name
+    if not command.on:
+        return _part(floor, session, name)
+    checks.needs(operator, "join_silent" if command.silent else "join_open", session)
+    if command.silent:
+        if name not in session.silent:
+            session.silent = [*session.silent, name]
+    elif name not in (session.holder, *session.guests):
+        session.guests = [*session.guests, name]
+        session.silent = [other for other in session.silent if other != name]
+        floor.system(session, "joined", operator=name)
+        notices.send(floor, session, "joined")
+    floor.touch(session)
+    checks.audit(floor, name, "join_silent" if command.silent else "join_open", session)
     return session
+
+
+def _part(floor: Floor, session: Session, name: str) -> Session:
+    if name in session.guests:
+        session.guests = [other for other in session.guests if other != name]
+        floor.system(session, "left_session", operator=name)
+    session.silent = [other for other in session.silent if other != name]
+    floor.touch(session)
+    checks.audit(floor, name, "leave", session)
+    return session
+
+
+def set_priority(floor: Floor, command: events.SetPriority) -> Session:
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    if session.status in HELD and session.holder != operator.name and not leads(operator):
+        raise Refused("held_by", holder=session.holder)
+    if abs(command.priority) > PRIORITY_MAX:
+        raise Refused("bad_priority")
+    session.priority = command.priority
+    session.priority_set = True
+    floor.touch(session)
+    floor.reorder(session)
+    floor.stirred.add(session.line)
+    checks.audit(floor, operator.name, "priority", session, priority=str(command.priority))
+    return session
+
+
+# ------------------------------------------------------------------ how it ends
+
+
+def close(floor: Floor, command: events.Close) -> Session:
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    if session.status == "closing":
+        raise Refused("is_closing")
+    if checks.own(floor, session, operator):
+        checks.take_first(floor, session, operator.name)
+    floor.system(session, "closed", operator=operator.name, result=command.result)
+    checks.audit(floor, operator.name, "close", session, result=command.result)
+    closing.finish(floor, session, operator.name, command.result)
+    return session
+
+
+def spam(floor: Floor, command: events.Spam) -> Session:
+    if not command.on:
+        return _unmute(floor, command)
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    if session.status != "closing" and checks.own(floor, session, operator):
+        checks.take_first(floor, session, operator.name)
+    checks.audit(floor, operator.name, "spam", session)
+    closing.spam(floor, session, operator.name)
+    return session
+
+
+def _unmute(floor: Floor, command: events.Spam) -> Session:
+    session = floor.sessions.get(command.session)
+    operator = checks.operator_of(floor, command.operator)
+    if session is None or session.status != "spam":
+        raise Refused("not_spam")
+    checks.audit(floor, operator.name, "unmute", session)
+    closing.unmute(floor, session, operator.name)
+    return session
+
+
+def score(floor: Floor, command: events.Score) -> Session | None:
+    """A supervisor's judgement; of a session that is closed by now too."""
+    operator = checks.operator_of(floor, command.operator)
+    if not closing.WORST <= command.score <= closing.BEST:
+        raise Refused("bad_score")
+    session = floor.sessions.get(command.session)
+    floor.tell(
+        Rated(
+            at=floor.now,
+            chat=session.chat if session else "",
+            session=command.session,
+            score=command.score,
+            operator=session.last_author if session else "",
+            line=session.line if session else "",
+            by=operator.name,
+            comment=command.comment,
+        )
+    )
+    checks.audit(floor, operator.name, "score", session, score=str(command.score), of=command.session)
+    return session
+
+
+# ------------------------------------------------------------------ duty
 
 
 def set_duty(floor: Floor, command: events.SetDuty) -> None:
-    operator = _operator(floor, command.operator)
+    operator = checks.operator_of(floor, command.operator)
     if operator.duty != command.duty:
-        _audit(floor, operator.name, "duty", duty=command.duty)
         duty.change(floor, operator, command.duty, command.reason)
 
 
 COMMANDS: dict[type[events.Command], Callable[[Floor, Any], Session | None]] = {
-    events.Say: say,
-    events.Note: note,
-    events.Resend: resend,
-    events.EditMessage: edit,
+    events.Say: speech.say,
+    events.Note: speech.note,
+    events.Resend: speech.resend,
+    events.EditMessage: speech.edit,
     events.Take: take,
     events.Skip: skip,
     events.Return: return_to_queue,
     events.Transfer: transfer,
     events.Close: close,
     events.Pin: pin,
-    events.MarkRead: mark_read,
-    events.Start: start,
+    events.MarkRead: speech.mark_read,
+    events.Start: speech.start,
     events.SetDuty: set_duty,
+    events.Whisper: speech.whisper,
+    events.TakeOver: take_over,
+    events.Join: join,
+    events.Snooze: snooze,
+    events.Spam: spam,
+    events.SetPriority: set_priority,
+    events.Score: score,
 }

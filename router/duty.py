@@ -3,62 +3,72 @@
 from __future__ import annotations
 
 from crm.records import Duty
+from router import moves
 from router.capacity import HELD
 from router.floor import Floor
-from router.state import OperatorState, Session
+from router.queue import Queue
+from router.state import Audit, OperatorState, Session
+
+LEFT = frozenset({"offline", "absent", "disabled", "no_account"})
+"""Standings of somebody who is not there; on break or out of his shift he still is."""
 
 
 def change(floor: Floor, operator: OperatorState, duty: Duty, reason: str = "") -> None:
-    """Sets the button. Offers not yet taken return at once on break and off duty; what is taken
-    stays on break, and follows the line's ``on_leave`` off duty."""
+    """Sets the button, and lets everything he has follow."""
     operator.duty = duty
     operator.duty_since = floor.now
     operator.duty_reason = reason
     if duty == "online":
         operator.missed = 0
     floor.touch_operator(operator)
+    params: dict[str, str] = {"duty": duty, "reason": reason} if reason else {"duty": duty}
+    floor.tell(Audit(at=floor.now, operator=operator.name, action="duty", params=params))
     floor.refresh(operator.name)
     for session in floor.held_by(operator.name):
-        if floor.on_duty(operator, floor.queues[session.line].rules):
-            if session.return_when_written:
-                session.return_when_written = False
-                floor.touch(session)
-        elif session.status == "offered":
+        follow(floor, operator, session)
+
+
+def follow(floor: Floor, operator: OperatorState, session: Session) -> None:
+    """One session of somebody whose standing in its line may have changed: an offer that he cannot
+    take now ends; what is taken stays, unless he has left and the line's ``on_leave`` says else."""
+    standing = floor.standing(operator, floor.queue(session))
+    if session.status == "offered":
+        if standing:
             end_offer(floor, session)
-        elif duty == "offline" and session.status in HELD:
-            _leave(floor, session, operator.name)
+    elif standing == "disabled":
+        _dismiss(floor, session, operator.name)
+    elif standing in LEFT:
+        if session.status in HELD:
+            leave(floor, session, operator.name)
+    elif session.return_when_written:
+        session.return_when_written = False
+        floor.touch(session)
 
 
 def leave_line(floor: Floor, name: str, line: str) -> None:
-    """The operator is no member of the line any more. What came to him by transfer stays."""
+    """The operator is no member of the line any more. What came to him by transfer or because he is
+    the responsible stays."""
     for session in floor.held_by(name):
-        if session.line != line:
+        if session.line != line or session.transfer_from or session.offer_kind == "responsible":
             continue
-        if session.status == "offered" and not session.transfer_from:
-            floor.enqueue(session)
+        if session.status == "offered":
+            moves.enqueue(floor, session)
         elif session.status in HELD:
-            _leave(floor, session, name)
+            leave(floor, session, name)
 
 
-def _leave(floor: Floor, session: Session, operator: str) -> None:
+def leave(floor: Floor, session: Session, operator: str) -> None:
     """The line's ``on_leave`` for one taken session of somebody who left."""
-    queue = floor.queues[session.line]
+    queue = floor.queue(session)
     policy = queue.rules.on_leave
     only_member = list(queue.members) == [operator]
     if session.pinned or only_member or policy == "keep":
         return
     if policy == "at_once" or session.waiting_since:
-        return_from(floor, session, operator)
+        moves.return_from(floor, session, operator)
     else:
         session.return_when_written = True
         floor.touch(session)
-
-
-def return_from(floor: Floor, session: Session, operator: str) -> None:
-    """The session goes back to the queue because its holder is not there any more."""
-    floor.system(session, "left", operator=operator)
-    session.had = [operator]
-    floor.enqueue(session)
 
 
 def end_offer(floor: Floor, session: Session) -> None:
@@ -66,34 +76,31 @@ def end_offer(floor: Floor, session: Session) -> None:
     if session.transfer_from:
         transfer_back(floor, session)
     else:
-        floor.enqueue(session)
+        moves.enqueue(floor, session)
 
 
 def transfer_back(floor: Floor, session: Session) -> None:
     """A transfer that was not taken: back to the sender as it was; if he has left, to the queue."""
     sender = session.transfer_from
     session.transfer_from = ""
-    state = floor.operators.get(sender)
-    rules = floor.queues[session.line].rules
-    if state is None or state.disabled or (state.duty == "offline" and rules.check_duty):
-        floor.enqueue(session)
+    if floor.standing(floor.operators.get(sender), floor.queue(session)) in LEFT:
+        moves.enqueue(floor, session)
         return
-    floor.disarm(session, "offer")
-    session.offer_until = 0
-    floor.hold(session, sender)
+    moves.hand_back(floor, session, sender)
     floor.system(session, "transfer_back", operator=sender)
-    floor.set_status(session, floor.truth(session))
 
 
-def dismiss(floor: Floor, name: str) -> None:
+def dismiss(floor: Floor, operator: OperatorState) -> None:
     """The account is disabled: every session of his returns at once, pinned or not."""
-    floor.refresh(name)
-    for session in floor.held_by(name):
-        if session.status == "offered":
-            end_offer(floor, session)
-        else:
-            session.pinned = False
-            return_from(floor, session, name)
+    floor.refresh(operator.name)
+    for session in floor.held_by(operator.name):
+        follow(floor, operator, session)
+
+
+def _dismiss(floor: Floor, session: Session, name: str) -> None:
+    if session.status in HELD:
+        session.pinned = False
+        moves.return_from(floor, session, name)
 
 
 def presence_lost(floor: Floor, operator: OperatorState) -> None:
@@ -102,3 +109,13 @@ def presence_lost(floor: Floor, operator: OperatorState) -> None:
     floor.touch_operator(operator)
     if operator.duty != "offline":
         change(floor, operator, "offline", "connection_lost")
+
+
+def missed(floor: Floor, operator: OperatorState | None, queue: Queue) -> None:
+    """One more offer missed; too many in a row (``away_after_missed``) put him on break."""
+    in_row = moves.miss(floor, operator)
+    limit = queue.rules.away_after_missed
+    if operator is None or not limit or in_row < limit or operator.duty != "online":
+        return
+    floor.alert("away_after_missed", operator=operator.name, missed=str(in_row))
+    change(floor, operator, "break", "missed_offers")

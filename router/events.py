@@ -275,7 +275,8 @@ class Score(SessionCommand, kw_only=True):
 
 # ------------------------------------------------------------------ what administrators change
 
-Right = Literal["write", "join_open", "join_silent", "whisper", "take_over"]
+Right = Literal["join_open", "join_silent", "whisper", "take_over", "read_only"]
+"""``read_only`` takes away what every operator else may: to write in the line."""
 
 
 class Absence(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"from_": "from"}):
@@ -376,8 +377,8 @@ class OperatorChanged(Event, kw_only=True):
     languages: list[str] = []
     absences: list[Absence] = []
     rights: dict[str, list[Right]] | None = None
-    """Line (or ``*``) -> rights there; None: those of the role (an operator may ``write``,
-    supervisors and administrators may everything)."""
+    """Line (or ``*`` for all) -> rights there; None: those of the role (an operator has none of the
+    separate rights, supervisors and administrators have them all)."""
     revoked: list[str] = []
     """Token ids that stopped working, or ``["*"]``: every login of this operator ends now."""
 

@@ -1,7 +1,7 @@
 """The floor: open sessions, operators and queues, and the few primitives that change them together.
 
-Everything above (``desk``, ``commands``) goes through these, so that an operator's load, the order of
-the waiting, the timers and what is told always agree with the sessions. Pure: no I/O and no clock.
+Everything above goes through these, so that an operator's load, the order of the waiting, the timers
+and what is told always agree with the sessions. Pure: no I/O and no clock.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 from crm.records import Button, Media, Message, MessageChange, MessageKind, customer_of
 from crm.text import one_line
 from router import capacity
-from router.events import LineRules
+from router.events import LinesConfigured
+from router.flow import Flow
 from router.outcome import Outcome
 from router.queue import Queue
+from router.rights import may
 from router.state import (
     Alert,
     AnyTold,
-    Decided,
     Delivery,
     MessageAdded,
     MessageChanged,
@@ -29,9 +30,6 @@ from router.timers import Timers
 
 PREVIEW = 80
 """Characters of the last message that lists show."""
-EXPLAIN = 32
-"""Up to so many members a decision says of each what dropped him; beyond that it would cost more
-than the decision itself."""
 
 
 class Floor:
@@ -39,6 +37,8 @@ class Floor:
 
     def __init__(self) -> None:
         self.now = 0
+        self.clock = 0
+        """Until when hours, shifts and absences have been followed (ms)."""
         self.next_session = 1
         self.stamp = 0
         self.sessions: dict[str, Session] = {}
@@ -47,14 +47,24 @@ class Floor:
         self.queues: dict[str, Queue] = {}
         self.channels: dict[str, str] = {}
         self.kinds: dict[str, str] = {}
+        self.flows: dict[str, Flow] = {}
+        self.configured = LinesConfigured(lines={}, channels={})
         self.timers = Timers()
         self.outcome = Outcome()
         self.held: dict[str, dict[str, None]] = {}
         """Operator -> ids of the sessions he holds, in the order he got them."""
+        self.stirred: set[str] = set()
+        """Lines whose waiting are to be looked at before anything else happens."""
+        self.missed_now: set[str] = set()
+        self.fresh: list[Session] = []
+        """What has just come into a backlog."""
+        self.overdue: dict[str, None] = {}
+        """Sessions whose overflow is due and waits for its condition, or for an offer to end."""
+        self.recheck_overdue = False
+        """Something has changed that such a condition may hang on."""
+        self.pace: dict[str, tuple[int, int]] = {}
+        """Line -> (when a waiting session was last taken, mean ms between two such moments)."""
         self._charged: dict[str, tuple[str, str]] = {}
-        self._stirred: set[str] = set()
-        self._missed_now: set[str] = set()
-        self._fresh: list[Session] = []
 
     # ---------------------------------------------------------------- telling
 
@@ -156,6 +166,9 @@ class Floor:
 
     # ---------------------------------------------------------------- sessions
 
+    def queue(self, session: Session) -> Queue:
+        return self.queues[session.line]
+
     def open(self, channel: str, external_chat: str, line: str) -> Session:
         """A new session in the chat. The caller puts it into a queue or gives it to somebody."""
         chat = f"{channel}:{external_chat}"
@@ -175,26 +188,34 @@ class Floor:
         self.by_chat[chat] = session.id
         return session
 
-    def close(self, session: Session, by: str, result: str = "") -> None:
-        """Ends the session for good."""
-        self._leave_queue(session)
+    def retire(self, session: Session, status: Status) -> None:
+        """Takes the session out of everybody's hands: ``closing``, ``closed`` or ``spam``."""
+        self.leave_queue(session)
         for kind in list(session.timers):
             self.disarm(session, kind)
-        session.closed_at = self.now
-        session.closed_by = by
-        session.result = result
+        session.sla = {}
         session.unread = 0
         session.seen_by = []
         session.offer_until = 0
-        self.set_status(session, "closed")
-        self._unhold(session)
+        session.offer_kind = ""
+        session.snoozed = 0
+        session.bot, session.flow = "", None
+        self.set_status(session, status)
+
+    def close(self, session: Session, by: str, result: str = "") -> None:
+        """Ends the session for good."""
+        session.closed_at = session.closed_at or self.now
+        session.closed_by = by or session.closed_by
+        session.result = result or session.result
+        self.retire(session, "closed")
+        self.unhold(session)
         del self.sessions[session.id]
         del self.by_chat[session.chat]
 
     def set_status(self, session: Session, status: Status) -> None:
         session.status = status
         self.touch(session)
-        self._recharge(session)
+        self.recharge(session)
 
     def truth(self, session: Session) -> Status:
         """Which of the three held states is true: has any operator answered, who spoke last."""
@@ -204,11 +225,12 @@ class Floor:
 
     def hold(self, session: Session, operator: str) -> None:
         """Makes somebody the holder (of an offer or of the session)."""
-        self._unhold(session)
+        self.unhold(session)
         session.holder = operator
         self.held.setdefault(operator, {})[session.id] = None
 
-    def _unhold(self, session: Session) -> None:
+    def unhold(self, session: Session) -> None:
+        """The floor's book only: ``session.holder`` stays as it is."""
         if session.holder:
             self.held.get(session.holder, {}).pop(session.id, None)
 
@@ -216,112 +238,65 @@ class Floor:
         """A copy, for the caller to change what it goes through."""
         return [self.sessions[id] for id in self.held.get(operator, ())]
 
-    def take(self, session: Session, operator: str) -> None:
-        """The operator accepted: the session is his."""
-        self._leave_queue(session)
-        self.disarm(session, "offer")
-        self.disarm(session, "pause")
-        session.arrival = 0
-        session.offer_until = 0
-        session.had = []
-        session.pause_until = 0
-        session.seen_by = []
-        session.hidden_from = []
-        session.transfer_from = ""
-        session.return_reason = ""
-        session.return_when_written = False
-        session.answered_by_holder = False
-        self.hold(session, operator)
-        self.set_status(session, self.truth(session))
-        state = self.operators.get(operator)
-        if state is not None and state.missed:
-            state.missed = 0
-            self.touch_operator(state)
-
     def offer_to(self, session: Session, operator: str, wait: int) -> None:
         """Shows the session to one operator for ``wait`` ms."""
-        self._leave_queue(session)
+        self.leave_queue(session)
         self.hold(session, operator)
         session.offer_until = self.now + wait
         self.arm(session, "offer", session.offer_until)
         self.set_status(session, "offered")
 
-    def enqueue(self, session: Session) -> None:
-        """Puts the session into its line's backlog, where its arrival says."""
-        self.disarm(session, "offer")
-        self._unhold(session)
-        session.holder = ""
-        session.offer_until = 0
-        session.transfer_from = ""
-        session.seen_by = []
-        session.return_when_written = False
-        session.arrival = session.waiting_since or session.arrival or self.now
-        self.set_status(session, "waiting")
-        self.queues[session.line].put(session)
-        self._stirred.add(session.line)
-        self._fresh.append(session)
-
-    def give_back(self, session: Session, operator: str, *, pause: bool) -> None:
-        """The queue gets it back from somebody who had it. ``pause``: he gave it back by hand, so a
-        new round waits for the line's ``answer_within``."""
-        if session.status != "offered":
-            session.had = []
-        if operator not in session.had:
-            session.had = [*session.had, operator]
-        if pause:
-            self.pause(session)
-        else:
-            self._missed_now.add(session.id)
-        self.enqueue(session)
-
-    def pause(self, session: Session) -> None:
-        """No new round for the line's ``answer_within``: somebody gave it back by hand."""
-        session.pause_until = self.now + self.queues[session.line].rules.answer_within
-        self.arm(session, "pause", session.pause_until)
-
-    def change_line(self, session: Session, line: str) -> None:
-        """Into another line's backlog, whose rules then apply."""
-        self._leave_queue(session)
-        self.disarm(session, "pause")
-        session.had = []
-        session.pause_until = 0
-        session.hidden_from = []
-        session.priority += self.queues[line].rules.priority - self.queues[session.line].rules.priority
-        session.line = line
-        self.enqueue(session)
+    def give(self, session: Session, operator: OperatorState, wait: int) -> None:
+        """An offer by the queue: the operator's turn is taken."""
+        self.stamp += 1
+        self.outcome.fields.add("stamp")
+        operator.given_at = self.stamp
+        self.touch_operator(operator)
+        self.offer_to(session, operator.name, wait)
+        self.refresh(operator.name)
 
     def reorder(self, session: Session) -> None:
-        """After its arrival or priority changed."""
+        """After its arrival, priority, clocks or needs changed."""
         queue = self.queues[session.line]
         if session.id in queue:
             queue.put(session)
 
-    def _leave_queue(self, session: Session) -> None:
+    def leave_queue(self, session: Session) -> None:
         self.queues[session.line].remove(session.id)
+        self.overdue.pop(session.id, None)
 
     # ---------------------------------------------------------------- timers
 
     def arm(self, session: Session, kind: str, due: int) -> None:
-        session.timers = {**session.timers, kind: self.timers.arm(session.id, kind, due)}
+        session.timers[kind] = self.timers.arm(session.id, kind, due)
 
-    def disarm(self, session: Session, kind: str) -> None:
-        if kind in session.timers:
-            self.timers.disarm(session.id, kind)
-            session.timers = {k: v for k, v in session.timers.items() if k != kind}
+    def disarm(self, session: Session, *kinds: str) -> None:
+        for kind in kinds:
+            if session.timers.pop(kind, None) is not None:
+                self.timers.disarm(session.id, kind)
 
     # ---------------------------------------------------------------- operators
 
-    def on_duty(self, operator: OperatorState, rules: LineRules) -> bool:
-        return operator.duty == "online" or not rules.check_duty
-
-    def dropped_by(self, operator: OperatorState | None, queue: Queue) -> str:
-        """Why a member may not be offered a session of this line now; empty when he may."""
+    def standing(self, operator: OperatorState | None, queue: Queue) -> str:
+        """Why the operator is not on duty in the line; empty when he is."""
         if operator is None:
             return "no_account"
+        name = operator.name
         if operator.disabled:
             return "disabled"
-        if not self.on_duty(operator, queue.rules):
+        if name in queue.absent:
+            return "absent"
+        if operator.duty != "online" and queue.rules.check_duty:
             return operator.duty
+        return "off_shift" if name in queue.off_shift else ""
+
+    def dropped_by(self, operator: OperatorState | None, queue: Queue) -> str:
+        """Why a member may not be offered any session of this line now; empty when he may."""
+        reason = self.standing(operator, queue)
+        if reason or operator is None:
+            return reason
+        if operator.rights is not None and may(operator, "read_only", queue.name):
+            return "no_right"
         room = capacity.has_room(
             operator.load, operator.max_sessions, queue.load.get(operator.name, 0), queue.rules.max_sessions
         )
@@ -332,13 +307,14 @@ class Floor:
         operator = self.operators.get(name)
         if operator is None:
             return
+        self.recheck_overdue = bool(self.overdue)
         for queue in self.queues.values():
             if name in queue.members:
                 became = queue.set_ready(operator, not self.dropped_by(operator, queue))
                 if became > 0 or (became and queue.rules.mode == "all"):
-                    self._stirred.add(queue.name)
+                    self.stirred.add(queue.name)
 
-    def _recharge(self, session: Session) -> None:
+    def recharge(self, session: Session) -> None:
         """Keeps loads in step with what counts."""
         queue = self.queues[session.line]
         want = (session.holder, session.line) if capacity.counts(session, queue.rules.counts_until) else None
@@ -362,131 +338,8 @@ class Floor:
         for name in {charge[0] for charge in (have, want) if charge}:
             self.refresh(name)
 
-    # ---------------------------------------------------------------- settling
-
-    def stir(self, line: str) -> None:
-        """Makes the next ``settle`` look at a line's waiting."""
-        self._stirred.add(line)
-
-    def settle(self) -> None:
-        """Gives the waiting to the ready, the backlogs of all stirred lines merged in order, until
-        nothing more can be given; then tells those who have to wait."""
-        while self._stirred:
-            stirred, self._stirred = self._stirred, set()
-            self._dispatch([self.queues[name] for name in sorted(stirred) if name in self.queues])
-        self._missed_now.clear()
-        for session in self._fresh:
-            self._notice_waiting(session)
-        self._fresh.clear()
-
-    def _dispatch(self, queues: list[Queue]) -> None:
-        for queue in queues:
-            if queue.rules.mode == "all":
-                self._show_to_all(queue)
-        at = {q.name: 0 for q in queues if q.rules.mode not in ("all", "manual")}
-        while True:
-            heads = [
-                (self.queues[name].at(index), name)
-                for name, index in at.items()
-                if index < len(self.queues[name]) and self.queues[name].has_ready
-            ]
-            if not heads:
-                return
-            (_, session), name = min(heads, key=lambda head: head[0][0])
-            queue = self.queues[name]
-            # One that all still see was offered under the line's former rules: that offer runs on.
-            chosen = queue.choose(session, self.now) if session.status == "waiting" else None
-            if chosen is None:
-                at[name] += 1
-            else:
-                self._give(session, queue, *chosen)
-
-    def _give(self, session: Session, queue: Queue, name: str, new_round: bool) -> None:
-        """The queue offers the session to one operator."""
-        decision = self._explain(session, queue, name)
-        if new_round:
-            session.had = []
-            session.pause_until = 0
-            self.disarm(session, "pause")
-            self._renewed(session)
-        operator = self.operators[name]
-        self.stamp += 1
-        self.outcome.fields.add("stamp")
-        operator.given_at = self.stamp
-        self.touch_operator(operator)
-        self.offer_to(session, name, queue.rules.answer_within)
-        self.refresh(name)
-        self.tell(decision)
-
-    def _renewed(self, session: Session) -> None:
-        if session.id in self._missed_now and not session.renewed:
-            session.renewed = True
-            self.alert("offer_renewed", session)
-
-    def _explain(self, session: Session, queue: Queue, chosen: str) -> Decided:
-        candidates, dropped = [], {}
-        if len(queue.members) <= EXPLAIN:
-            for name in queue.members:
-                reason = self.dropped_by(self.operators.get(name), queue)
-                if not reason and name in session.had and name != chosen:
-                    reason = "had"
-                if reason:
-                    dropped[name] = reason
-                else:
-                    candidates.append(name)
-        return Decided(
-            at=self.now, session=session.id, line=queue.name, why=queue.rules.mode, chosen=chosen,
-            candidates=candidates, dropped=dropped,
-        )  # fmt: skip
-
-    def _show_to_all(self, queue: Queue) -> None:
-        """Mode ``all``: every ready member who did not hide it sees each untaken session."""
-        ready = list(queue.ready())
-        for session in list(queue.waiting()):
-            seen_by = [name for name in ready if name not in session.hidden_from]
-            if ready and not seen_by and session.pause_until <= self.now:
-                # A new round: all who could take it have hidden it, and the pause after that is over.
-                session.hidden_from = []
-                seen_by = list(ready)
-            if seen_by == session.seen_by and not (seen_by and session.status == "waiting"):
-                continue
-            session.seen_by = seen_by
-            if seen_by and session.status == "waiting":
-                session.offer_until = self.now + queue.rules.answer_within
-                self.arm(session, "offer", session.offer_until)
-                self.tell(self._explain(session, queue, ""))
-                self.set_status(session, "offered")
-            elif not seen_by and session.status == "offered":
-                self.disarm(session, "offer")
-                session.offer_until = 0
-                self.set_status(session, "waiting")
-            else:
-                self.touch(session)
-
-    def missed_by_all(self, session: Session) -> None:
-        """Mode ``all``: nobody took it in time; it is offered again to all, skips forgotten."""
-        for name in session.seen_by:
-            self.count_missed(name)
-        session.seen_by = []
-        session.hidden_from = []
-        session.offer_until = 0
-        self._missed_now.add(session.id)
-        self.set_status(session, "waiting")
-        if self.queues[session.line].has_ready:
-            self._renewed(session)
-        self.stir(session.line)
-
-    def count_missed(self, name: str) -> None:
-        operator = self.operators.get(name)
-        if operator is not None:
-            operator.missed += 1
-            self.touch_operator(operator)
-
-    def _notice_waiting(self, session: Session) -> None:
-        """The customer hears once that he has to wait."""
-        notice = self.queues[session.line].rules.notices.get("waiting")
-        if session.status != "waiting" or session.notified or not notice or session.outgoing:
-            return
-        session.notified = True
-        text = notice.get(session.language) or notice.get("") or next(iter(notice.values()))
-        self.deliver(session, text, notice="waiting")
+    def uncharge(self, session: Session) -> None:
+        """Before its line disappears: it counts for nobody until it is charged again."""
+        charged = self._charged.pop(session.id, None)
+        if charged is not None and charged[0] in self.operators:
+            self.operators[charged[0]].load -= 1

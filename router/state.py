@@ -83,8 +83,9 @@ class Session(Saved, kw_only=True):
     responsible: str = ""
     last_operator: str = ""
     """Who handled the customer's session before this one."""
-    asked: bool = False
-    """It has been routed once: the responsible and the last operator are not asked again."""
+    asked: int = 0
+    """How far it was routed first to those who know the customer: 1 = the responsible, 2 = also the
+    last operator were asked, or cannot be. Nobody is asked twice."""
     offer_kind: Literal["", "responsible", "last_operator"] = ""
     """Why it is offered to its holder, when it was not the mode that chose him."""
     entered_at: int = 0
@@ -98,17 +99,15 @@ class Session(Saved, kw_only=True):
     bot: str = ""
     """The flow or external bot that holds it, in status ``bot``."""
     off_hours_told: bool = False
-    human_since: int = 0
-    """An operator has written (first time); the desk's own texts and bots do not count."""
     last_author: str = ""
     """The operator of the last human message: a rating is his."""
-    joined_at: int = 0
     silent: list[str] = []
     """Who reads along without a trace."""
     pinned_at: int = 0
     snoozed: int = 0
     """Sleeps until then (ms); -1 = until the customer writes."""
     rating: int = 0
+    rating_asked: bool = False
     sla: dict[str, int] = {}
     """Running clocks: name -> when it is breached (ms)."""
     timers: dict[str, tuple[int, int]] = {}
@@ -244,9 +243,12 @@ class Rated(Told, kw_only=True):
     """A customer rated a session (``by`` empty), or a supervisor scored it."""
 
     at: int
+    chat: str
+    """Where the customer rated: a rating of another chat's session is not believed."""
     session: str
-    operator: str
     score: int
+    operator: str = ""
+    """Whose work was rated; empty: the session's last human author, from the history."""
     line: str = ""
     by: str = ""
     comment: str = ""

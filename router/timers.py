@@ -1,17 +1,19 @@
-"""Timers of the desk: armed by (owner, kind), fired in due order, those due together as armed."""
+"""Timers of the desk: armed by (owner, kind), fired in due order. Of those due together a line's
+calendar comes first, then the others in the order in which they were armed."""
 
 from __future__ import annotations
 
 import heapq
 
 Key = tuple[str, str]
+CALENDAR = "calendar"
 
 
 class Timers:
     """Pure: knows no clock. Times are ms."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Key]] = []
+        self._heap: list[tuple[int, bool, int, Key]] = []
         self._armed: dict[Key, tuple[int, int]] = {}
         self._order = 0
 
@@ -22,20 +24,26 @@ class Timers:
         else:
             self._order += 1
             order = self._order
-        self._armed[owner, kind] = (due, order)
-        heapq.heappush(self._heap, (due, order, (owner, kind)))
-        return due, order
+        key = owner, kind
+        armed = self._armed[key] = (due, order)
+        heapq.heappush(self._heap, (due, kind != CALENDAR, order, key))
+        self._compact()
+        return armed
 
     def disarm(self, owner: str, kind: str) -> None:
         self._armed.pop((owner, kind), None)
+        self._compact()
+
+    def _compact(self) -> None:
+        """Keeps the heap in proportion to what is armed."""
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self._armed):
-            self._heap = [(due, order, key) for key, (due, order) in self._armed.items()]
+            self._heap = [(due, key[1] != CALENDAR, order, key) for key, (due, order) in self._armed.items()]
             heapq.heapify(self._heap)
 
     def next_due(self) -> int | None:
         """When the next one fires."""
         while self._heap:
-            due, order, key = self._heap[0]
+            due, _, order, key = self._heap[0]
             if self._armed.get(key) == (due, order):
                 return due
             heapq.heappop(self._heap)
@@ -46,6 +54,6 @@ class Timers:
         due = self.next_due()
         if due is None or due > now:
             return None
-        _, _, key = heapq.heappop(self._heap)
+        key = heapq.heappop(self._heap)[3]
         del self._armed[key]
         return due, *key

@@ -19,6 +19,7 @@ from router.state import (
     encode,
 )
 
+FIELDS = ("next_session", "stamp", "seen", "configured", "clock", "pace")
 START = 1_000_000
 CHANNEL = "bot"
 
@@ -120,7 +121,7 @@ class World:
 def saved(desk: Desk, resumed_at: int = 0) -> Desk:
     """A desk as another process would load it now."""
     other = Desk()
-    fields = {name: desk.field(name) for name in ("next_session", "stamp", "seen", "configured")}
+    fields = {name: desk.field(name) for name in FIELDS}
     other.restore(
         fields,
         [decode_session(encode(s)) for s in desk.sessions.values()],

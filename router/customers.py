@@ -1,0 +1,276 @@
+"""What customers and channels do. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from crm.records import Customer, Identity, Message, MessageChange, customer_of
+from crm.text import LIMIT, clean, one_line
+from router import bot, clocks, closing, events, fired, moves, notices
+from router.capacity import HELD
+from router.events import Author
+from router.floor import PREVIEW, Floor
+from router.state import CustomerSeen, MessageChanged, Session, Stray
+
+NAME_LIMIT = 64
+VIP = 100
+"""What a VIP's sessions have more in priority."""
+
+
+class Known(msgspec.Struct):
+    """What the store knows of who is writing in a chat."""
+
+    customer: str
+    name: str = ""
+    language: str = ""
+    responsible: str = ""
+    vip: bool = False
+    last_operator: str = ""
+
+
+# ------------------------------------------------------------------ messages
+
+
+def message_received(floor: Floor, event: events.MessageReceived, known: Known | None) -> None:
+    session = _session_for(floor, event, event.author, known)
+    if session is None:
+        return
+    text = clean(event.text)
+    raw = event.raw or (event.text.encode(errors="replace") if len(event.text) > LIMIT else b"")
+    _wrote(
+        floor,
+        session,
+        text,
+        known=known is not None,
+        author=one_line(event.author.name or event.author.username, NAME_LIMIT),
+        kind=event.kind,
+        media=event.media,
+        reply_to=event.reply_to,
+        reply_text=one_line(event.reply_text, 200),
+        album=event.album,
+        external_id=event.message_id,
+        sent_at=event.sent_at,
+        raw=raw,
+    )
+
+
+def button_pressed(floor: Floor, event: events.ButtonPressed) -> None:
+    if closing.rated_by_button(floor, event):
+        return
+    session = _session_for(floor, event, event.author, None)
+    if session is not None:
+        _wrote(
+            floor,
+            session,
+            clean(event.text or event.data),
+            data=event.data,
+            author=one_line(event.author.name, NAME_LIMIT),
+            kind="button",
+            reply_to=event.message_id,
+        )
+
+
+def _session_for(floor: Floor, event: events.FromChat, author: Author, known: Known | None) -> Session | None:
+    """The chat's open session, or a new one in the line of its channel."""
+    id = floor.by_chat.get(event.key)
+    if id is not None:
+        return floor.sessions[id]
+    line = floor.channels.get(event.channel) or next(iter(floor.queues), "")
+    if not line:
+        stray(floor, event, "no line is configured")
+        return None
+    session = floor.open(event.channel, event.chat, line)
+    session.name = one_line(author.name or author.username, NAME_LIMIT)
+    session.username = one_line(author.username, NAME_LIMIT)
+    session.language = author.language[:2].lower()
+    session.asked = 2
+    if known is not None:
+        _recognise(session, known)
+    _seen(floor, event, author, session.customer)
+    return session
+
+
+def _recognise(session: Session, known: Known) -> None:
+    session.customer = known.customer
+    session.name = known.name or session.name
+    session.language = known.language or session.language
+    session.vip = known.vip
+    session.priority += VIP * known.vip
+    session.responsible = known.responsible
+    session.last_operator = known.last_operator
+    if known.responsible or known.last_operator:
+        session.asked = 0
+
+
+def _wrote(
+    floor: Floor, session: Session, text: str, *, data: str = "", known: bool = False, **fields: Any
+) -> Message:
+    is_new = session.seq == 0
+    message = floor.add_message(session, "in", text, **fields)
+    session.last_external_in = message.external_id
+    session.can_write = True
+    if session.status == "spam":
+        return message
+    score = closing.score_in(text) if session.rating_asked else 0
+    if session.status == "closing" and score:
+        closing.rate(floor, session, score)
+        return message
+    session.unread += 1
+    waits_anew = not session.waiting_since
+    if waits_anew:
+        session.waiting_since = floor.now
+    clocks.customer_wrote(floor, session, first=is_new, waits_anew=waits_anew)
+    notices.off_hours(floor, session)
+    if is_new:
+        _begin(floor, session, known=known)
+    elif session.status == "closing":
+        closing.come_back(floor, session)
+    elif session.status == "bot":
+        bot.hear(floor, session, text, data)
+    elif session.status in HELD:
+        _wrote_to_holder(floor, session)
+    elif session.arrival != session.waiting_since:
+        session.arrival = session.waiting_since
+        floor.reorder(session)
+    return message
+
+
+def _begin(floor: Floor, session: Session, *, known: bool) -> None:
+    """The first message: to the line's bot, or into the queue."""
+    if not floor.queue(session).members:
+        notices.send(floor, session, "closed_line")
+    if bot.wanted(floor, session, known=known):
+        bot.begin(floor, session)
+    else:
+        moves.enqueue(floor, session)
+
+
+def _wrote_to_holder(floor: Floor, session: Session) -> None:
+    if session.snoozed:
+        fired.wake(floor, session)
+    if session.return_when_written:
+        moves.return_from(floor, session, session.holder)
+    else:
+        floor.set_status(session, floor.truth(session))
+
+
+def edited(floor: Floor, event: events.MessageEdited) -> None:
+    text = clean(event.text)
+    session = _open_in(floor, event.key)
+    if (
+        session is not None
+        and session.last_external_in == event.message_id
+        and session.last_direction == "in"
+    ):
+        session.last_text = one_line(text, PREVIEW)
+        floor.touch(session)
+    _change(floor, event, text=text, media=event.media, edited_at=event.edited_at or event.at)
+
+
+def deleted(floor: Floor, event: events.MessageDeleted) -> None:
+    for id in event.message_ids:
+        _change(floor, event, external_id=id, deleted_at=event.at)
+
+
+def reacted(floor: Floor, event: events.Reacted) -> None:
+    """A reaction is a sign of life: it restarts the clock that closes, and changes nothing else."""
+    emoji = [one_line(e, 16) for e in event.emoji[:16]]
+    _change(floor, event, reactions={one_line(event.author, NAME_LIMIT): emoji})
+    session = _open_in(floor, event.key)
+    if session is not None and "auto_close" in session.timers:
+        clocks.arm_auto_close(floor, session)
+        floor.touch(session)
+
+
+def read(floor: Floor, event: events.MessageRead) -> None:
+    _change(floor, event, delivery="read", up_to=True)
+
+
+def media_stored(floor: Floor, event: events.MediaStored) -> None:
+    _change(floor, event, media_index=event.index, media_file=event.media)
+
+
+def _open_in(floor: Floor, chat: str) -> Session | None:
+    id = floor.by_chat.get(chat)
+    return floor.sessions[id] if id is not None else None
+
+
+def _change(floor: Floor, event: events.FromChat, **fields: Any) -> None:
+    """A change to a message of the chat, which may be of an older session."""
+    fields.setdefault("external_id", getattr(event, "message_id", ""))
+    session = _open_in(floor, event.key)
+    change = MessageChange(at=event.at, chat=event.key, session=session.id if session else "", **fields)
+    floor.tell(MessageChanged(change=change))
+
+
+# ------------------------------------------------------------------ customers and chats
+
+
+def _seen(
+    floor: Floor, event: events.FromChat, author: Author, customer: str, can_write: bool = True
+) -> None:
+    floor.tell(
+        CustomerSeen(
+            chat=event.key,
+            at=floor.now,
+            customer=Customer(
+                id=customer,
+                name=one_line(author.name or author.username, NAME_LIMIT),
+                username=one_line(author.username, NAME_LIMIT),
+                language=author.language[:2].lower(),
+                phone=one_line(author.phone, NAME_LIMIT),
+                identities=[Identity(channel=event.channel, value=event.chat)],
+                created_at=floor.now,
+                seen_at=floor.now,
+                can_write=can_write,
+            ),
+        )
+    )
+
+
+def reachable(floor: Floor, event: events.ChatReachable) -> None:
+    session = _open_in(floor, event.key)
+    customer = customer_of(event.key)
+    if session is not None:
+        customer = session.customer
+        if session.can_write != event.can_write:
+            session.can_write = event.can_write
+            floor.system(session, "unblocked" if event.can_write else "blocked")
+    _seen(floor, event, event.author, customer, event.can_write)
+
+
+def moved(floor: Floor, event: events.ChatMoved) -> None:
+    """The open session follows the chat to its new id, unless one is open there already."""
+    session = _open_in(floor, event.key)
+    new = f"{event.channel}:{event.new_chat}"
+    if session is None or new in floor.by_chat:
+        stray(floor, event, "no open session to move")
+        return
+    del floor.by_chat[session.chat]
+    session.chat = new
+    floor.by_chat[new] = session.id
+    floor.system(session, "moved")
+
+
+def changed(floor: Floor, event: events.CustomerChanged) -> None:
+    """What routing must know of a customer, for his open sessions."""
+    for session in [s for s in floor.sessions.values() if s.customer == event.customer]:
+        if event.vip is not None and event.vip != session.vip:
+            session.vip = event.vip
+            if not session.priority_set:
+                session.priority += VIP if event.vip else -VIP
+        if event.responsible is not None:
+            session.responsible = event.responsible
+            if session.status == "bot" and event.responsible:
+                session.asked = 0
+        session.language = event.language if event.language is not None else session.language
+        floor.touch(session)
+        floor.reorder(session)
+        floor.stirred.add(session.line)
+
+
+def stray(floor: Floor, event: events.Event, reason: str) -> None:
+    """Kept and reported: it names nothing that the desk knows."""
+    floor.tell(Stray(at=floor.now, event=events.encode_event(event), reason=reason))

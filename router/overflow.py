@@ -1,0 +1,40 @@
+"""Overflow: what has waited too long in one line moves to another. Pure."""
+
+from __future__ import annotations
+
+from router import moves
+from router.events import Overflow
+from router.floor import Floor
+from router.queue import Queue
+from router.state import Session
+
+
+def move_overdue(floor: Floor) -> None:
+    """Sessions whose overflow is due and that nobody is being offered: the first entry that is due and
+    whose condition holds wins. The others stay overdue."""
+    floor.recheck_overdue = False
+    for id in list(floor.overdue):
+        session = floor.sessions[id]
+        entry = _due(floor, session)
+        if entry is not None:
+            floor.system(session, "overflow", **{"from": session.line, "to": entry.line})
+            moves.change_line(floor, session, entry.line)
+
+
+def _due(floor: Floor, session: Session) -> Overflow | None:
+    queue = floor.queue(session)
+    if session.status != "waiting":
+        return None
+    for entry in queue.rules.overflow:
+        is_due = session.entered_at + entry.after <= floor.now
+        if is_due and entry.line in floor.queues and _holds(floor, queue, entry.when):
+            return entry
+    return None
+
+
+def _holds(floor: Floor, queue: Queue, when: str) -> bool:
+    if when == "off_hours":
+        return not queue.is_open
+    if when == "nobody_on_duty":
+        return all(floor.standing(floor.operators.get(name), queue) for name in queue.members)
+    return True
