@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from crm.errors import LeaseLost, Unavailable
-from crm.ports import Store
+from crm.ports import Document, Store
 from router.desk import Desk, Known
 from router.events import Event, FromChat, decode_event
 from router.log import Lease, Log, now_ms
@@ -180,7 +180,7 @@ class Worker:
             self._ask_again = now_ms() + WHO_PAUSE_MS
             return {}
         return {
-            chat: Known(doc["_id"], doc.get("name", ""), doc.get("language", ""))
+            chat: _known(doc)
             for doc in found
             for chat in doc.get("chats", ())
             if chat in chats
@@ -209,6 +209,18 @@ class Worker:
             "applied": self.applied, "duplicates": self.duplicates, "at": now_ms(),
         }  # fmt: skip
         await self._log.report(f"router:{self._lease.token[:8]}", msgspec.json.encode(fields))
+
+
+def _known(document: Document) -> Known:
+    get = document.get
+    return Known(
+        customer=document["_id"],
+        name=get("name", ""),
+        language=get("language", ""),
+        responsible=get("responsible", ""),
+        vip=bool(get("vip", False)),
+        last_operator=get("last_operator", ""),
+    )
 
 
 async def _first_free_session(store: Store) -> int:
