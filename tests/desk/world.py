@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from router import events
-from router.desk import Desk
+from router.desk import Desk, Known
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.state import (
     Alert,
@@ -32,20 +32,23 @@ class World:
         self.time = START
         self.told: list[Any] = []
         self.sent: list[str] = []
+        self.closed: dict[str, Session] = {}
+        """Chat -> its last closed session."""
         self._number = 0
         lines = lines or {"sales": LineRules(members=list(members), **rules)}
         self._apply(LinesConfigured(lines=lines, channels={CHANNEL: next(iter(lines))}))
         for name in {name: None for line in lines.values() for name in line.members}:
             self._apply(OperatorChanged(name=name))
 
-    def _apply(self, event: events.Event) -> None:
+    def _apply(self, event: events.Event, known: Known | None = None) -> None:
         event.at = self.time
-        self.desk.apply(event)
+        self.desk.apply(event, known)
         self.drain()
 
     def drain(self) -> None:
         outcome = self.desk.drain()
         self.told += outcome.told
+        self.closed |= {s.chat: s for s in outcome.closed.values()}
         self.sent += [d.text for d in outcome.deliveries]
 
     def at(self, seconds: float) -> World:
@@ -71,7 +74,9 @@ class World:
         done = [t for t in self.told if isinstance(t, CommandDone)][-1]
         return str(done.code)
 
-    def writes(self, chat: str, text: str = "hello") -> Session:
+    def writes(
+        self, chat: str, text: str = "hello", *, known: Known | None = None, language: str = ""
+    ) -> Session:
         self._number += 1
         self._apply(
             MessageReceived(
@@ -79,11 +84,13 @@ class World:
                 chat=chat,
                 event_id=f"e{self._number}",
                 message_id=f"m{self._number}",
-                author=Author(id=chat, name=chat),
+                author=Author(id=chat, name=chat, language=language),
                 text=text,
-            )
+            ),
+            known,
         )
-        return self.session(chat)
+        id = self.desk.by_chat.get(f"{CHANNEL}:{chat}")
+        return self.desk.sessions[id] if id else self.closed[f"{CHANNEL}:{chat}"]
 
     def happens(self, event: events.Event) -> None:
         self._apply(event)

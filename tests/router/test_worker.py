@@ -127,7 +127,7 @@ async def test_a_restart_goes_on_from_what_was_committed(log: Log) -> None:
     second = Worker(log)
     async with working(second):
         await until(lambda: second.applied == 1)
-        assert second.desk.sessions["1"].timers.keys() == {"offer"}
+        assert second.desk.sessions["1"].timers.keys() == {"offer", "no_answer"}
         assert second.desk.operators["anna"].load == 1
     assert await texts(log) == ["text 1", "text 2"]
 
