@@ -179,12 +179,7 @@ class Worker:
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
             self._ask_again = now_ms() + WHO_PAUSE_MS
             return {}
-        return {
-            chat: _known(doc)
-            for doc in found
-            for chat in doc.get("chats", ())
-            if chat in chats
-        }
+        return {chat: _known(doc) for doc in found for chat in doc.get("chats", ()) if chat in chats}
 
     async def _commit(self, writer: Writer, now: int, event_ids: Sequence[str], cursor: str = "") -> None:
         outcome = self.desk.drain()

@@ -39,7 +39,8 @@ steps = st.lists(
             st.just("duty"), st.sampled_from(OPERATORS), st.sampled_from(["online", "break", "offline"])
         ),
     ),
-    max_size=40,
+    min_size=25,
+    max_size=60,
 )  # fmt: skip
 options = st.fixed_dictionaries(
     {
@@ -185,9 +186,7 @@ def picture(desk: Desk) -> Any:
 
 @settings(max_examples=300, deadline=None)
 @given(options=options, steps=steps)
-def test_the_invariants_hold_after_every_event(
-    options: dict[str, Any], steps: list[tuple[Any, ...]]
-) -> None:
+def test_the_invariants_hold_after_every_event(options: dict[str, Any], steps: list[tuple[Any, ...]]) -> None:
     world = begin(options)
     for step in steps:
         play(world, step)
