@@ -9,15 +9,22 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any
 
 import msgspec
 import platformdirs
 
 from crm.errors import ConfigError
+from navbat.line_settings import (
+    Line,
+    Operator,
+    Settings,
+    joint_problems,
+    operator_problems,
+    problems,
+)
 from navbat.yamlfile import Duration, KeyPath, YamlFile, unknown_word
-from router.events import LineRules, LinesConfigured
+from router.events import LinesConfigured
 
 DEFAULT_FILE = Path("config.yaml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
@@ -34,10 +41,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """Base of everything in the file."""
 
 
 class Tls(Settings, frozen=True):
@@ -74,68 +77,6 @@ class GatewaySettings(Settings, frozen=True):
         return host, int(port)
 
 
-class Notices(Settings, frozen=True):
-    """Texts that customers get, each a text or a map by language (`{uz: …, ru: …}`)."""
-
-    waiting: Annotated[
-        str | dict[str, str], _about("once, when nobody is free; without a text nothing is sent")
-    ] = ""
-
-
-class Line(Settings, frozen=True):
-    """One queue and its rules."""
-
-    mode: Annotated[
-        Literal["even", "strict", "all", "manual"],
-        _about(
-            "who is offered a waiting session: the member not given one for longest (`even`), the first "
-            "in the order of `members` (`strict`), everybody at once (`all`), nobody (`manual`)"
-        ),
-    ] = "even"
-    members: Annotated[
-        list[str], _about("operators of this line, in order; those added with `--lines` come after them")
-    ] = []
-    max_sessions: Annotated[
-        int, msgspec.Meta(ge=0, description="sessions one member may hold here; 0 is no limit")
-    ] = 0
-    counts_until: Annotated[
-        Literal["first_answer", "answered", "closed"],
-        _about("how long a session takes up one of these places"),
-    ] = "answered"
-    answer_within: Annotated[Duration, _about("an offer not taken in this time goes to the next one")] = (
-        Duration(60_000)
-    )
-    transfer_wait: Annotated[
-        Duration, _about("a transfer not taken in this time goes back to its sender")
-    ] = Duration(120_000)
-    on_leave: Annotated[
-        Literal["keep", "when_customer_writes", "at_once"],
-        _about("what happens to the taken sessions of an operator who goes offline"),
-    ] = "when_customer_writes"
-    check_duty: Annotated[bool, _about("`off`: online, break and offline do not matter here")] = True
-    priority: Annotated[int, _about("larger comes first among all waiting sessions")] = 0
-    notices: Annotated[Notices, _about("texts for customers")] = Notices()
-    zone: Annotated[str, _about("time zone of the line, such as `Asia/Tashkent`")] = "UTC"
-
-    def rules(self) -> LineRules:
-        """The line as the desk uses it."""
-        waiting = self.notices.waiting
-        if isinstance(waiting, str):
-            waiting = {"": waiting} if waiting else {}
-        return LineRules(
-            mode=self.mode,
-            members=list(self.members),
-            max_sessions=self.max_sessions,
-            counts_until=self.counts_until,
-            answer_within=int(self.answer_within),
-            transfer_wait=int(self.transfer_wait),
-            on_leave=self.on_leave,
-            check_duty=self.check_duty,
-            priority=self.priority,
-            notices={"waiting": dict(waiting)} if waiting else {},
-        )
-
-
 class Config(Settings, frozen=True):
     """The whole file."""
 
@@ -154,10 +95,13 @@ class Config(Settings, frozen=True):
     presence_timeout: Annotated[
         Duration, _about("a console silent for so long makes its operator offline")
     ] = Duration(45_000)
-    lines: Annotated[dict[str, Line], _about("the queues, by name")] = {}
+    lines: Annotated[dict[str, Line], _about("the queues, by name")] = msgspec.field(default_factory=dict)
+    operators: Annotated[
+        dict[str, Operator], _about("what operators can and may, beside what their accounts say")
+    ] = msgspec.field(default_factory=dict)
     channels: Annotated[
         dict[str, Any], _about("where customers write, by name; each has a `kind` and leads to a `line`")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -252,8 +196,7 @@ def _check(file: YamlFile, config: Config, channels: dict[str, Any]) -> None:
     for path, name in ((("desk",), config.desk), *((path, path[1]) for path in names)):
         if not _NAME.match(str(name)):
             file.problem(path, "a name is 1 to 32 letters, digits, dots, underscores and hyphens")
-    for name, line in config.lines.items():
-        _check_line(file, ("lines", name), line)
+    _check_lines(file, config)
     for name, channel in channels.items():
         if channel.line not in config.lines:
             file.problem(("channels", name, "line"), unknown_word("line", channel.line, config.lines))
@@ -266,16 +209,15 @@ def _check(file: YamlFile, config: Config, channels: dict[str, Any]) -> None:
             file.problem((key,), f"must be at least {Duration(least)}")
 
 
-def _check_line(file: YamlFile, path: KeyPath, line: Line) -> None:
-    for member in sorted({m for m in line.members if line.members.count(m) > 1}):
-        file.problem((*path, "members"), f"{member} is given twice")
-    for key in ("answer_within", "transfer_wait"):
-        if not getattr(line, key):
-            file.problem((*path, key), "must be longer than nothing")
-    try:
-        ZoneInfo(line.zone)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        file.problem((*path, "zone"), f"there is no time zone {line.zone!r}; write one such as Asia/Tashkent")
+def _check_lines(file: YamlFile, config: Config) -> None:
+    found: list[tuple[KeyPath, str]] = []
+    for name, line in config.lines.items():
+        found += [(("lines", name, *key), problem) for key, problem in problems(line)]
+    found += [(("lines", *key), problem) for key, problem in joint_problems(config.lines)]
+    for name, operator in config.operators.items():
+        found += [(("operators", name, *key), problem) for key, problem in operator_problems(operator)]
+    for path, problem in found:
+        file.problem(path, problem)
 
 
 def _from_file(config: Path, path: str) -> Path:

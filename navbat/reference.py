@@ -18,8 +18,9 @@ import msgspec
 from bots import registry
 from bots.base import ChannelSettings
 from navbat import cli
-from navbat.config import Config, GatewaySettings, Line, Notices, Tls
-from navbat.yamlfile import Duration
+from navbat.config import Config, GatewaySettings, Tls
+from navbat.line_settings import Absence, Line, Notices, Operator, Overflow, SkillRing, Sla
+from navbat.yamlfile import Duration, NumberOrOff, OffDuration
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -58,6 +59,11 @@ def configuration() -> str:
         ("`gateway.tls`", Tls),
         ("`lines.<name>`", Line),
         ("`lines.<name>.notices`", Notices),
+        ("`lines.<name>.skills[]`, where it is a list of rings", SkillRing),
+        ("`lines.<name>.overflow[]`", Overflow),
+        ("`lines.<name>.sla`", Sla),
+        ("`operators.<name>`", Operator),
+        ("`operators.<name>.absences[]`", Absence),
     ]
     text = _HEAD + _CONFIGURATION
     for title, kind in sections:
@@ -79,7 +85,7 @@ def _table(kind: type[msgspec.Struct]) -> str:
         hint = hints[field.name]
         about = next((m.description for m in _metas(hint) if m.description), None)
         about = about or (_COMMON.get(field.name, "") if issubclass(kind, ChannelSettings) else "")
-        cells = (f"`{field.name}`", _type_name(hint), _default(field), about.replace("|", "\\|"))
+        cells = (f"`{field.encode_name}`", _type_name(hint), _default(field), about.replace("|", "\\|"))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
@@ -90,7 +96,10 @@ def _metas(hint: Any) -> Iterator[msgspec.Meta]:
             yield extra
 
 
-_PLAIN = {str: "text", bool: "on, off", int: "whole number", Duration: "duration", Any: "a channel"}
+_PLAIN = {
+    str: "text", bool: "on, off", int: "whole number", Duration: "duration", Any: "a channel",
+    OffDuration: "duration or `off`", NumberOrOff: "whole number or `off`",
+}  # fmt: skip
 
 
 def _type_name(hint: Any) -> str:
@@ -108,7 +117,9 @@ def _type_name(hint: Any) -> str:
     if hint in _PLAIN:
         return _PLAIN[hint]
     if issubclass(hint, msgspec.Struct):
-        return "a line" if hint is Line else "see below"
+        return {Line: "a line", SkillRing: "ring", Overflow: "overflow", Operator: "an operator"}.get(
+            hint, "see below"
+        )
     return "secret" if issubclass(hint, str) else hint.__name__
 
 

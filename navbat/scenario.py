@@ -18,7 +18,7 @@ import msgspec
 from crm.errors import ConfigError
 from crm.records import Message
 from navbat import shapes
-from navbat.config import Line, Settings
+from navbat.line_settings import Line, Settings
 from navbat.yamlfile import KeyPath, YamlFile, parse_duration
 from router import events
 from router.desk import Desk

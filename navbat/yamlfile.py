@@ -11,7 +11,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -44,6 +44,24 @@ class Duration(int):
             if count:
                 parts.append(f"{count}{unit}")
         return "".join(parts) or "0s"
+
+
+class OffDuration(Duration):
+    """A duration, or ``off``: 0."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return super().__str__() if self else "off"
+
+
+class NumberOrOff(int):
+    """A whole number of at least 1, or ``off``: 0."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return int.__repr__(self) if self else "off"
 
 
 def parse_duration(value: object) -> Duration:
@@ -189,16 +207,17 @@ class YamlFile:
         if value is None and not any(field.required for field in msgspec.structs.fields(kind)):
             value = {}
         if not isinstance(value, dict):
-            keys = ", ".join(field.name for field in msgspec.structs.fields(kind))
+            keys = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
             self.problem(path, f"expected a mapping with the keys {keys}")
             return None
         before = len(self.problems)
         hints = typing.get_type_hints(kind, include_extras=True)
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         given: dict[str, Any] = {}
         for key, item in value.items():
             if key in fields and isinstance(key, str):
-                given[key] = self.build(hints[key], item, (*path, key))
+                name = fields[key].name
+                given[name] = self.build(hints[name], item, (*path, key))
             else:
                 self.problem((*path, key), unknown_word("key", str(key), fields))
         for name, field in fields.items():
@@ -218,8 +237,10 @@ class YamlFile:
             if value is None:
                 return None
         try:
-            if _bare(kind) is Duration:
-                return parse_duration(value)
+            if _bare(kind) in _SPECIAL:
+                return _SPECIAL[_bare(kind)](value)
+            if typing.get_origin(_bare(kind)) is typing.Literal and isinstance(value, bool):
+                value = "on" if value else "off"
             return msgspec.convert(value, kind, dec_hook=_convert)
         except msgspec.ValidationError as error:
             self.problem(path, _sentence(str(error), kind, value))
@@ -262,6 +283,25 @@ class YamlFile:
         return self._env[name]
 
 
+def _off_duration(value: object) -> OffDuration:
+    return OffDuration(0 if value is False or value == "off" else parse_duration(value))
+
+
+def _number_or_off(value: object) -> NumberOrOff:
+    if value is False or value == "off":
+        return NumberOrOff(0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("expected a whole number >= 1, or off")
+    return NumberOrOff(value)
+
+
+_SPECIAL: dict[Any, Callable[[object], Any]] = {
+    Duration: parse_duration,
+    OffDuration: _off_duration,
+    NumberOrOff: _number_or_off,
+}
+
+
 def _bare(kind: Any) -> Any:
     """The type without its ``Annotated``."""
     while typing.get_origin(kind) is typing.Annotated:
@@ -276,8 +316,14 @@ def _arm(union: Any, value: Any) -> Any:
         return type(None)
     arms = tuple(arm for arm in arms if arm is not type(None))
     if isinstance(value, dict):
-        arms = tuple(arm for arm in arms if typing.get_origin(arm) is dict) or arms
+        arms = tuple(arm for arm in arms if typing.get_origin(arm) is dict or _is_struct(arm)) or arms
+    elif isinstance(value, list):
+        arms = tuple(arm for arm in arms if typing.get_origin(arm) is list) or arms
     return Union[arms]
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def unknown_word(what: str, word: str, allowed: Sequence[str] | Mapping[str, object]) -> str:

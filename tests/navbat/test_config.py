@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from crm.errors import ConfigError
 from navbat.config import Config, load, locate, read
+from navbat.line_settings import Line, Operator
 from navbat.yamlfile import BadConfig, Duration, YamlFile, parse_duration
-from router.events import LineRules
+from router.events import Absence, LineRules, OperatorChanged, Overflow, Ring, Sla
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -31,7 +32,7 @@ def problems(folder: Path, text: str) -> list[str]:
 
 def test_the_sample_is_valid_and_says_the_defaults() -> None:
     sample = load(ROOT / "config.yaml")
-    defaults = LineRules(notices=sample.lines["sales"].rules().notices)
+    defaults = LineRules(notices=sample.lines["sales"].rules().notices, zone="Asia/Tashkent")
     assert sample.lines["sales"].rules() == defaults
     assert (sample.lease_ttl, sample.presence_timeout) == (Config().lease_ttl, Config().presence_timeout)
     assert sample.gateway.listen == Config().gateway.listen
@@ -92,6 +93,101 @@ lines:
     )
 
 
+EVERYTHING = """
+lines:
+  sales:
+    mode: least_loaded
+    members: [anna]
+    away_after_missed: 3
+    skills: [{need: [iron, uz]}, {need: [iron], after: 1m}, {need: [], after: 3m}]
+    language: customer
+    responsible_first: off
+    responsible_wait: 1m
+    last_operator_first: on
+    no_answer_after: off
+    return_unanswered_after: 10m
+    overflow: [{after: 5m, line: night, when: nobody_on_duty}, {after: 1h, line: night}]
+    auto_close_after: 3d
+    closing_time: 5m
+    sla: {first_response: 5m, next_response: 10m, resolution: off}
+    rating: on
+    results: [sold, no answer]
+    bot: reception
+    bot_first: first_contact
+    bot_time: 2m
+    zone: Asia/Tashkent
+    hours: {mon: ["09:00-13:00", "14:00-18:00"], fri: 22:00-06:00, sat: off}
+    days: {2026-03-21: [], 2026-12-31: ["09:00-12:00"]}
+    holidays: UZ
+    off_hours: bot
+    shifts: {anna: {mon: ["09:00-13:00"]}}
+    show_position: on
+    notices:
+      off_hours: closed
+      no_answer: soon
+      auto_close: bye
+      farewell: {uz: xayr, ru: пока}
+      joined: hello
+      closed_line: nobody
+      rating: rate us
+  night: {bot_first: off, language: off, bot: off, holidays: off, auto_close_after: off, skills: [iron]}
+operators:
+  anna:
+    max_sessions: 3
+    skills: [iron]
+    languages: [uz, ru]
+    absences: [{from: 2026-03-05, to: 2026-03-07, reason: leave}]
+    rights: {sales: [take_over], "*": [whisper]}
+  bek: {rights: [join_silent]}
+"""
+
+
+def test_every_rule_of_the_queue_reaches_the_desk(tmp_path: Path) -> None:
+    config = load(write(tmp_path, EVERYTHING))
+    sales, night = (config.lines[name].rules() for name in ("sales", "night"))
+    assert sales == LineRules(
+        mode="least_loaded", members=["anna"], away_after_missed=3,
+        skills=[
+            Ring(need=["iron", "uz"]), Ring(need=["iron"], after=60_000), Ring(need=[], after=180_000)
+        ],
+        language="customer", responsible_first=False, responsible_wait=60_000, last_operator_first=True,
+        no_answer_after=0, return_unanswered_after=600_000,
+        overflow=[
+            Overflow(after=300_000, line="night", when="nobody_on_duty"),
+            Overflow(after=3_600_000, line="night"),
+        ],
+        auto_close_after=3 * 86_400_000, closing_time=300_000,
+        sla=Sla(first_response=300_000, next_response=600_000),
+        rating=True, results=["sold", "no answer"], bot="reception", bot_first="first_contact",
+        bot_time=120_000, zone="Asia/Tashkent",
+        hours={"mon": ["09:00-13:00", "14:00-18:00"], "fri": ["22:00-06:00"], "sat": []},
+        days={"2026-03-21": [], "2026-12-31": ["09:00-12:00"]}, holidays="UZ", off_hours="bot",
+        shifts={"anna": {"mon": ["09:00-13:00"]}}, show_position=True,
+        notices={
+            "off_hours": {"": "closed"}, "no_answer": {"": "soon"}, "auto_close": {"": "bye"},
+            "farewell": {"uz": "xayr", "ru": "пока"}, "joined": {"": "hello"},
+            "closed_line": {"": "nobody"}, "rating": {"": "rate us"},
+        },
+    )  # fmt: skip
+    assert night == LineRules(bot_first="off", auto_close_after=0, skills=[Ring(need=["iron"])])
+    assert config.operators["anna"].told() == {
+        "max_sessions": 3,
+        "skills": ["iron"],
+        "languages": ["uz", "ru"],
+        "absences": [Absence(from_="2026-03-05", to="2026-03-07", reason="leave")],
+        "rights": {"sales": ["take_over"], "*": ["whisper"]},
+    }
+    assert config.operators["bek"].told()["rights"] == {"*": ["join_silent"]}
+
+
+def test_the_defaults_are_those_of_the_desk() -> None:
+    assert Line().rules() == LineRules()
+    assert Operator().told() == {
+        name: getattr(OperatorChanged(name="x"), name)
+        for name in ("max_sessions", "skills", "languages", "absences", "rights")
+    }
+
+
 def test_a_notice_without_languages(tmp_path: Path) -> None:
     config = load(write(tmp_path, "lines: {l: {notices: {waiting: Wait}}, m: }"))
     assert config.lines["l"].rules().notices == {"waiting": {"": "Wait"}}
@@ -116,6 +212,36 @@ WRONG = [
     ("lines: {l: {zone: Asia/Tashkentt}}", ":1: lines.l.zone: there is no time zone 'Asia/Tashkentt'"),
     ("lines: {l: {zone: ../../etc/passwd}}", ":1: lines.l.zone: there is no time zone"),
     ("lines: {l: {notices: {waiting: {no: vent}}}}", ":1: lines.l.notices.waiting[False]: YAML reads this key as"),
+    ("lines: {l: {language: on}}", ":1: lines.l.language: on is no value here"),
+    ("lines: {l: {away_after_missed: 0}}", ":1: lines.l.away_after_missed: expected a whole number >= 1, or off"),
+    ("lines: {l: {auto_close_after: 4}}", ":1: lines.l.auto_close_after: a duration needs a unit"),
+    ("lines: {l: {hours: {monday: [09:00-10:00]}}}", ":1: lines.l.hours.monday: unknown weekday monday"),
+    ("lines: {l: {hours: {mon: [9-10]}}}", ":1: lines.l.hours.mon: expected an interval such as 09:00-18:00"),
+    ("lines: {l: {hours: {mon: [25:00-26:00]}}}", ":1: lines.l.hours.mon: 25:00-26:00: there is no such time"),
+    ("lines: {l: {hours: {mon: on}}}", ":1: lines.l.hours.mon: on is no interval"),
+    ("lines: {l: {days: {soon: []}}}", ":1: lines.l.days.soon: expected a date such as 2026-03-21"),
+    ("lines: {l: {holidays: XX}}", ":1: lines.l.holidays: no public holidays are known of 'XX'"),
+    ("lines: {l: {shifts: {anna: {mon: [x]}}}}", ":1: lines.l.shifts.anna.mon: expected an interval"),
+    ("lines: {l: {skills: [a, {need: [b]}]}}", ":1: lines.l.skills: either a list of skills, or a list of rings"),
+    (
+        "lines: {l: {skills: [{need: [b], after: 1m}, {need: []}]}}",
+        ":1: lines.l.skills: rings must follow each other in time",
+    ),
+    ("lines: {l: {overflow: [{after: 1m, line: k}]}}", ":1: lines.l.overflow[0].line: unknown line k"),
+    ("lines: {l: {overflow: [{line: k}]}}", ":1: lines.l.overflow[0]: after is missing"),
+    (
+        "lines: {l: {overflow: [{after: 1m, line: m}]}, m: {overflow: [{after: 1m, line: l}]}}",
+        ":1: lines.l.overflow[0].line: overflow goes in a circle: l > m > l",
+    ),
+    ("lines: {l: {overflow: [{after: 1m, line: l}]}}", ":1: lines.l.overflow[0].line: overflow goes in a circle: l > l"),
+    ("lines: {l: {overflow: [{after: 1m, line: l, when: now}]}}", ":1: lines.l.overflow[0].when: unknown value now"),
+    ("lines: {l: {results: [' ']}}", ":1: lines.l.results: a result needs a text"),
+    (
+        "operators: {a: {absences: [{from: 2026-03-05, to: 2026-03-04}]}}",
+        ":1: operators.a.absences[0].to: lies before from",
+    ),
+    ("operators: {a: {absences: [{from: x, to: x}]}}", ":1: operators.a.absences[0].from: expected a date"),
+    ("operators: {a: {rights: [fly]}}", ":1: operators.a.rights"),
     ("lines:\n  l:\n    mod: even", ":3: lines.l.mod: unknown key mod; did you mean mode?"),
     ("lines: {'a:b': }", ":1: lines.a:b: a name is 1 to 32"),
     ("lines: [a]", ":1: lines: expected"),
