@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         commands, "scenario", "navbat.scenario:main", "play stories about a line's rules", json=True
     )
     scenario.add_argument("files", nargs="+", metavar="FILE")
+    _add_flow(commands)
     return top
 
 
@@ -57,6 +58,17 @@ def _command(
     if json:
         made.add_argument("--json", action="store_true", help="print JSON")
     return made
+
+
+def _add_flow(commands: Any) -> None:
+    flow = _command(commands, "flow", "navbat.flow:main", "check a scripted bot, or try it in the terminal")
+    actions = flow.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, about in (("check", "say everything that is wrong with a flow"), ("try", "talk to a flow")):
+        made = actions.add_parser(name, help=about, description=about[:1].upper() + about[1:] + ".")
+        made.add_argument("files", nargs="+" if name == "check" else 1, metavar="FILE")
+        if name == "try":
+            made.add_argument("--language", default="", metavar="CODE", help="the customer's language")
+            made.add_argument("--off-hours", action="store_true", help="outside the working hours")
 
 
 def _add_desk(commands: Any) -> None:
@@ -100,7 +112,7 @@ def _add_operator(commands: Any) -> None:
             made[action].add_argument("name", metavar="NAME")
     add = made["add"]
     add.add_argument(
-        "--role", choices=("operator", "supervisor", "admin"), default="operator", help="[operator]"
+        "--role", choices=("operator", "supervisor", "admin", "bot"), default="operator", help="[operator]"
     )
     add.add_argument("--lines", default="", metavar="A,B", help="lines to work in, beside those that name it")
     add.add_argument("--max-sessions", type=int, default=1000, metavar="N", help="over all lines [1000]")

@@ -15,6 +15,7 @@ import msgspec
 import platformdirs
 
 from crm.errors import ConfigError
+from navbat import flow
 from navbat.line_settings import (
     Line,
     Operator,
@@ -99,6 +100,9 @@ class Config(Settings, frozen=True):
     operators: Annotated[
         dict[str, Operator], _about("what operators can and may, beside what their accounts say")
     ] = msgspec.field(default_factory=dict)
+    flows: Annotated[
+        dict[str, Any], _about("scripted bots by name, written as in a flow's file; beside `flows/NAME.yaml`")
+    ] = msgspec.field(default_factory=dict)
     channels: Annotated[
         dict[str, Any], _about("where customers write, by name; each has a `kind` and leads to a `line`")
     ] = msgspec.field(default_factory=dict)
@@ -115,6 +119,7 @@ class Config(Settings, frozen=True):
             channels={name: channel.line for name, channel in self.channels.items()},
             kinds={name: channel.kind for name, channel in self.channels.items()},
             presence_timeout=int(self.presence_timeout),
+            flows=self.flows,
         )
 
 
@@ -145,14 +150,19 @@ def read(path: Path, *, channels: bool = True) -> tuple[Config | None, YamlFile]
     given = file.tree.get("channels") if channels else None
     if not channels:
         file.tree.pop("channels", None)
-    config: Config | None = file.build(Config, {k: v for k, v in file.tree.items() if k != "channels"})
+    config: Config | None = file.build(
+        Config, {k: v for k, v in file.tree.items() if k not in ("channels", "flows")}
+    )
     built = _channels(file, given)
     if config is None:
         return None, file
     _check(file, config, built)
+    bots = [line.bot for line in config.lines.values() if isinstance(line.bot, str)]
+    flows = flow.collect(file, bots, path.parent / "flows")
     home = platformdirs.user_data_path("navbat") / config.desk
     return msgspec.structs.replace(
         config, data=str(_from_file(path, config.data) if config.data else home), channels=built,
+        flows=flows,
         gateway=_absolute_tls(path, config.gateway),
     ), file  # fmt: skip
 

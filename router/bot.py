@@ -39,14 +39,14 @@ def begin(floor: Floor, session: Session) -> None:
     floor.system(session, "bot", name=session.bot)
     script = floor.flows.get(session.bot)
     if script is not None:
-        step = flow.begin(script, None, session.language, floor.queue(session).is_open)
+        step = flow.begin(script, session.language, floor.queue(session).is_open)
         _carry_out(floor, session, step)
 
 
 def hear(floor: Floor, session: Session, text: str, data: str = "") -> None:
     """The customer spoke to the bot. ``data``: of the button he pressed."""
     script = floor.flows.get(session.bot)
-    if flow.wants_human(text, session.language, script.human_words if script else ()):
+    if flow.wants_human(text, script.human_words if script else ()):
         leave(floor, session, "asked_human")
     elif script is not None and session.flow is not None:
         _carry_out(floor, session, flow.hear(script, session.flow, text, data, session.language))
