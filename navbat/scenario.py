@@ -7,114 +7,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from crm.errors import ConfigError
-from crm.records import Message
+from crm.records import Message, customer_of
 from navbat import shapes
-from navbat.line_settings import Line, Settings
-from navbat.yamlfile import KeyPath, YamlFile, parse_duration
+from navbat.line_settings import Line, Operator
+from navbat.story import COMMANDS, DUTIES, FIXED, Customer, Expect, Scenario, Step, local, read, when
+from navbat.yamlfile import YamlFile
 from router import events
-from router.desk import Desk
+from router.desk import Desk, Known
 from router.protocol import DecisionView
 from router.state import Alert, CommandDone, Decided, MessageAdded, Session
 
 CHANNEL = "scenario"
 YEARS = 10 * 365 * 24 * 3600 * 1000
 """In a scenario every console answers for ever; who is away says so."""
-
-DUTIES = {"online": "online", "break": "break", "offline": "offline"}
-COMMANDS: dict[str, type[events.Command]] = {
-    "take": events.Take,
-    "skip": events.Skip,
-    "return": events.Return,
-    "say": events.Say,
-    "note": events.Note,
-    "transfer": events.Transfer,
-    "close": events.Close,
-    "pin": events.Pin,
-    "unpin": events.Pin,
-}
-CUSTOMER_ACTIONS = ("writes", "edits", "deletes", "reacts")
-NEEDS = {"say": "text", "note": "text", "transfer": "to"}
-
-
-class Operator(Settings, frozen=True):
-    """An operator of the scenario; members of lines need not be named."""
-
-    max_sessions: int = 1000
-
-
-class Customer(Settings, frozen=True):
-    """A customer of the scenario; whoever writes exists anyway."""
-
-    language: str = ""
-
-
-class Expect(Settings, frozen=True):
-    """What must be true now."""
-
-    session: str = ""
-    status: str | None = None
-    holder: str | None = None
-    line: str | None = None
-    priority: int | None = None
-    sent: list[str] | None = None
-    candidates: list[str] | None = None
-    missed: list[str] | None = None
-    backlog: dict[str, list[str]] | None = None
-    operator: str = ""
-    duty: str | None = None
-    load: int | None = None
-    offers: int | None = None
-    taken: int | None = None
-    sessions: int | None = None
-    alerts: list[str] | None = None
-
-
-class Step(Settings, frozen=True):
-    """One line of the story: what a customer, an operator or an administrator does, or an ``expect``."""
-
-    at: str
-    customer: str = ""
-    writes: str | None = None
-    edits: str | None = None
-    deletes: bool = False
-    reacts: str | None = None
-    operator: str = ""
-    does: Literal[
-        "", "online", "break", "offline", "take", "skip", "return", "say", "note", "transfer", "close", "pin",
-        "unpin",
-    ] = ""  # fmt: skip
-    session: str = ""
-    to: str = ""
-    text: str = ""
-    reason: str = ""
-    result: str = ""
-    refused: bool = False
-    line: str = ""
-    set: dict[str, Any] | None = None
-    members: list[str] | None = None
-    dismiss: str = ""
-    expect: Expect | None = None
-
-
-class Scenario(Settings, frozen=True):
-    """One file."""
-
-    name: str
-    lines: dict[str, Line]
-    steps: list[Step]
-    zone: str = "UTC"
-    start: Annotated[str, msgspec.Meta(description="local time of the zone")] = "2026-01-05 09:00"
-    operators: dict[str, Operator] = msgspec.field(default_factory=dict)
-    customers: dict[str, Customer] = msgspec.field(default_factory=dict)
+EVERY_RIGHT: list[events.Right] = ["join_open", "join_silent", "whisper", "take_over"]
+HUMAN = {"ru": "оператор", "uz": "operator"}
 
 
 class Failed(Exception):
@@ -131,89 +47,6 @@ class Outcome(msgspec.Struct, kw_only=True):
     decision: dict[str, Any] | None = None
 
 
-# ------------------------------------------------------------------ reading
-
-
-def read(path: Path) -> tuple[Scenario, YamlFile]:
-    """Raises ``ConfigError`` with every problem of the file."""
-    file = YamlFile(path, env={})
-    scenario = file.build(Scenario, file.tree)
-    file.raise_problems()
-    assert isinstance(scenario, Scenario)
-    _check(scenario, file)
-    file.raise_problems()
-    return scenario, file
-
-
-def _check(scenario: Scenario, file: YamlFile) -> None:
-    try:
-        ZoneInfo(scenario.zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        file.problem(("zone",), f"there is no time zone {scenario.zone!r}")
-        return
-    if not scenario.lines:
-        file.problem(("lines",), "a scenario needs a line")
-    last = 0
-    try:
-        start = _local(scenario.start, scenario.zone)
-    except ValueError as error:
-        file.problem(("start",), str(error))
-        return
-    for number, step in enumerate(scenario.steps):
-        path: KeyPath = ("steps", number)
-        for problem in _problems(scenario, step):
-            file.problem(path, problem)
-        try:
-            at = _when(step.at, start, scenario.zone)
-        except ValueError as error:
-            file.problem((*path, "at"), str(error))
-            continue
-        if at < last:
-            file.problem((*path, "at"), "steps must not go back in time")
-        last = max(last, at)
-
-
-def _problems(scenario: Scenario, step: Step) -> Iterator[str]:
-    """What is wrong with one step by itself."""
-    changes = step.set is not None or step.members is not None
-    kinds = [bool(step.customer), bool(step.operator), changes, bool(step.dismiss), step.expect is not None]
-    if sum(kinds) != 1:
-        yield "a step is one of: customer, operator, line with set or members, dismiss, expect"
-    if step.customer and sum(_given(step, action) for action in CUSTOMER_ACTIONS) != 1:
-        yield f"a customer does one of: {', '.join(CUSTOMER_ACTIONS)}"
-    if step.operator and not step.does:
-        yield f"does is missing: one of {', '.join([*DUTIES, *COMMANDS])}"
-    if step.does in COMMANDS and not step.session:
-        yield "session is missing: the customer whose conversation it is"
-    if step.does in NEEDS and not getattr(step, NEEDS[step.does]):
-        yield f"{NEEDS[step.does]} is missing"
-    if (step.line or changes) and step.line not in scenario.lines:
-        yield f"there is no line {step.line!r}: {', '.join(scenario.lines)}"
-
-
-def _given(step: Step, action: str) -> bool:
-    value = getattr(step, action)
-    return value is not None and value is not False
-
-
-def _local(text: str, zone: str) -> int:
-    """A local date and time as ms. Raises ``ValueError``."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"expected a local date and time such as 2026-03-02 09:00, not {text!r}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(zone))
-    return int(moment.timestamp() * 1000)
-
-
-def _when(at: str, start: int, zone: str) -> int:
-    """A step's time in ms: since the start, or a local date and time. Raises ``ValueError``."""
-    if "-" in at:
-        return _local(at, zone)
-    return start + parse_duration(at)
-
-
 # ------------------------------------------------------------------ playing
 
 
@@ -227,22 +60,29 @@ class Player:
         self._lines = dict(scenario.lines)
         self._number = 0
         self._messages: dict[str, str] = {}
+        self._line_of: dict[str, str] = {}
+        self._buttons: dict[tuple[str, str], str] = {}
+        """(customer, text of a button) -> its data."""
+        self._last_operator: dict[str, str] = {}
         self._sessions: dict[str, list[Session]] = {}
         self._sent: dict[str, list[str]] = {}
         self._missed: dict[str, list[str]] = {}
         self._alerts: list[str] = []
         self._decisions: dict[str, Decided] = {}
-        self.now = _local(scenario.start, scenario.zone)
+        self.now = local(scenario.start, scenario.zone)
         self._start = self.now
 
     def play(self) -> Outcome:
         self._configure()
         names = [name for line in self._lines.values() for name in line.members]
-        for name in dict.fromkeys([*names, *self._scenario.operators]):
-            settings = self._scenario.operators.get(name, Operator())
-            self._apply(events.OperatorChanged(name=name, max_sessions=settings.max_sessions))
+        names += [customer.responsible for customer in self._scenario.customers.values()]
+        names += [customer.last_operator for customer in self._scenario.customers.values()]
+        for name in dict.fromkeys([*filter(None, names), *self._scenario.operators]):
+            told = self._scenario.operators.get(name, Operator()).told()
+            told["rights"] = {"*": EVERY_RIGHT} if told["rights"] is None else told["rights"]
+            self._apply(events.OperatorChanged(name=name, **told))
         for number, step in enumerate(self._scenario.steps, 1):
-            self.now = _when(step.at, self._start, self._scenario.zone)
+            self.now = when(step.at, self._start, self._scenario.zone)
             self._desk.advance(self.now)
             self._take_in()
             try:
@@ -268,20 +108,31 @@ class Player:
     def _configure(self) -> None:
         self._apply(
             events.LinesConfigured(
-                lines={name: line.rules() for name, line in self._lines.items()},
+                lines={name: self._rules(line) for name, line in self._lines.items()},
                 channels={f"{CHANNEL}-{name}": name for name in self._lines},
                 presence_timeout=YEARS,
+                flows=self._scenario.flows,
             )
         )
 
-    def _apply(self, event: events.Event) -> None:
+    def _rules(self, line: Line) -> events.LineRules:
+        """The line's, in the zone of the scenario where it names none."""
+        rules = line.rules()
+        if line.zone == Line().zone:
+            rules.zone = self._scenario.zone
+        return rules
+
+    def _apply(self, event: events.Event, known: Known | None = None) -> None:
         event.at = self.now
-        self._desk.apply(event)
+        self._desk.apply(event, known)
         self._take_in()
 
     def _take_in(self) -> None:
         """Notes what the desk told, for the expectations."""
-        for told in self._desk.drain().told:
+        outcome = self._desk.drain()
+        for session in outcome.closed.values():
+            self._last_operator[session.chat.partition(":")[2]] = session.holder
+        for told in outcome.told:
             if isinstance(told, MessageAdded):
                 self._note(told.message)
             elif isinstance(told, Decided):
@@ -297,6 +148,8 @@ class Player:
         if message.direction == "out":
             text = f"notice:{message.notice}" if message.notice else message.text
             self._sent.setdefault(message.session, []).append(text)
+            chat = message.chat.partition(":")[2]
+            self._buttons |= {(chat, button.text): button.data for button in message.buttons}
         if message.direction == "system" and message.text.startswith("missed|operator="):
             self._missed.setdefault(message.session, []).append(message.text.partition("=")[2])
 
@@ -316,21 +169,25 @@ class Player:
 
     def _customer(self, step: Step) -> None:
         name, self._number = step.customer, self._number + 1
-        line = step.line or next(iter(self._lines))
+        line = step.line or self._line_of.get(name) or next(iter(self._lines))
+        self._line_of[name] = line
         where: dict[str, Any] = {"channel": f"{CHANNEL}-{line}", "chat": name}
         last = self._messages.get(name, "")
-        if step.writes is not None:
-            self._messages[name] = f"m{self._number}"
-            language = self._scenario.customers.get(name, Customer()).language
+        customer = self._scenario.customers.get(name, Customer())
+        text = step.writes
+        if step.rates is not None:
+            text = str(step.rates)
+        elif step.asks_for_human:
+            text = HUMAN.get(customer.language, "operator")
+        if text is not None:
+            self._writes(name, customer, text, where)
+        elif step.presses is not None:
             self._apply(
-                events.MessageReceived(
-                    event_id=f"e{self._number}",
-                    message_id=self._messages[name],
-                    author=events.Author(id=name, name=name, language=language),
-                    text=step.writes,
-                    **where,
+                events.ButtonPressed(
+                    event_id=f"e{self._number}", message_id="", author=events.Author(id=name, name=name),
+                    data=self._buttons.get((name, step.presses), ""), text=step.presses, **where,
                 )
-            )
+            )  # fmt: skip
         elif not last:
             raise Failed(f"{name} has not written anything yet")
         elif step.edits is not None:
@@ -340,6 +197,30 @@ class Player:
         else:
             self._apply(events.Reacted(message_id=last, author=name, emoji=[step.reacts or ""], **where))
 
+    def _writes(self, name: str, customer: Customer, text: str, where: dict[str, Any]) -> None:
+        """A message. Whoever wrote before, or is described in the scenario, is known to the store."""
+        known = None
+        if name in self._scenario.customers or name in self._messages:
+            known = Known(
+                customer_of(f"{where['channel']}:{name}"),
+                name=name,
+                language=customer.language,
+                responsible=customer.responsible,
+                vip=customer.vip,
+                last_operator=self._last_operator.get(name, customer.last_operator),
+            )
+        self._messages[name] = f"m{self._number}"
+        self._apply(
+            events.MessageReceived(
+                event_id=f"e{self._number}",
+                message_id=self._messages[name],
+                author=events.Author(id=name, name=name, language=customer.language),
+                text=text,
+                **where,
+            ),
+            known,
+        )
+
     def _operator(self, step: Step) -> None:
         self._number += 1
         common: dict[str, Any] = {"operator": step.operator, "event_id": f"c{self._number}"}
@@ -347,8 +228,11 @@ class Player:
             command: events.Command = events.SetDuty(duty=DUTIES[step.does], **common)  # type: ignore[arg-type]
         else:
             fields = {f: getattr(step, f) for f in ("to", "text", "reason", "result") if getattr(step, f)}
-            if step.does in ("pin", "unpin"):
-                fields["on"] = step.does == "pin"
+            fields |= FIXED.get(step.does, {})
+            if step.priority is not None:
+                fields["priority"] = step.priority
+            if step.until:
+                fields["until"] = self._until(step.until)
             session = self._session(step.session).id
             command = msgspec.convert({"session": session, **fields, **common}, COMMANDS[step.does])
         command.at = self.now
@@ -359,6 +243,13 @@ class Player:
         if bool(done.code) != step.refused:
             params = "".join(f" {key}={value}" for key, value in done.params.items())
             raise Failed(f"refused: {done.code}{params}" if done.code else "was not refused")
+
+    def _until(self, text: str) -> int:
+        """As ``at``: the time since the start, or a local date and time."""
+        try:
+            return when(text, self._start, self._scenario.zone)
+        except ValueError as error:
+            raise Failed(f"until: {error}") from error
 
     def _change_line(self, step: Step) -> None:
         line, before = self._lines[step.line], len(self._file.problems)
@@ -391,13 +282,15 @@ class Player:
                 raise Failed(f"there is no line {line}")
             waiting = [s.chat.partition(":")[2] for s in self._desk.queues[line].waiting()]
             _same(f"backlog of {line}", waiting, expected)
-        _same("sessions", len(self._desk.sessions), expect.sessions)
+        _same("sessions", sum(s.status != "spam" for s in self._desk.sessions.values()), expect.sessions)
         if expect.alerts is not None:
             raised, self._alerts = self._alerts, []
             _same("alerts", raised, expect.alerts)
 
     def _expect_session(self, expect: Expect, session: Session) -> None:
-        for field in ("status", "holder", "line", "priority"):
+        if expect.holder is not UNSET:
+            _same("holder", session.holder, expect.holder or "")
+        for field in ("status", "line", "priority", "rating", "bot"):
             _same(field, getattr(session, field), getattr(expect, field))
         if expect.sent is not None:
             _same("sent", self._sent.pop(session.id, []), expect.sent)
@@ -444,8 +337,6 @@ def main(args: argparse.Namespace) -> int:
     try:
         outcomes = [play(Path(name)) for name in args.files]
     except ConfigError as error:
-        import sys
-
         print(error, file=sys.stderr)
         return 2
     if args.json:

@@ -314,7 +314,7 @@ def _arm(union: Any, value: Any) -> Any:
     arms = typing.get_args(union)
     if value is None and type(None) in arms:
         return type(None)
-    arms = tuple(arm for arm in arms if arm is not type(None))
+    arms = tuple(arm for arm in arms if arm not in (type(None), msgspec.UnsetType))
     if isinstance(value, dict):
         arms = tuple(arm for arm in arms if typing.get_origin(arm) is dict or _is_struct(arm)) or arms
     elif isinstance(value, list):

@@ -197,7 +197,7 @@ def test_a_notice_without_languages(tmp_path: Path) -> None:
 LOOP = "{kind: loopback, line: l, secret: s}"
 
 WRONG = [
-    ("dsk: a", ":1: dsk: unknown key dsk; did you mean desk? Allowed: channels, data, desk, gateway, "),
+    ("dsk: a", ":1: dsk: unknown key dsk; did you mean desk? Allowed: channels, data, desk, flows, "),
     ("desk: a b", ":1: desk: a name is 1 to 32 letters"),
     ("lines: {l: {mode: evn}}", ":1: lines.l.mode: unknown value evn; did you mean even? Allowed: all, even,"),
     ("lines: {l: {mode: off}}", ":1: lines.l.mode: unknown value off. Allowed: all,"),
