@@ -15,6 +15,8 @@ Direction = Literal["in", "out", "note", "whisper", "system"]
 Delivery = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
 Role = Literal["operator", "supervisor", "admin", "bot"]
 Duty = Literal["online", "break", "offline"]
+Right = Literal["join_open", "join_silent", "whisper", "take_over", "read_only"]
+"""``read_only`` takes away what every operator else may: to write in the line."""
 
 MessageKind = Literal[
     "text", "photo", "video", "document", "voice", "audio", "sticker", "location", "contact",
@@ -151,9 +153,18 @@ class Token(Record, kw_only=True):
     created_at: int = 0
 
 
+class Absence(Record, kw_only=True, rename={"from_": "from"}):
+    """Dates (``2026-03-05``), both inclusive, in the zone of the line that asks."""
+
+    from_: str
+    to: str
+    reason: str = ""
+
+
 class Account(Record, kw_only=True):
     """An operator's login. ``lines`` are those he may work in; for an operator also those he is
-    a member of, beside the ``members`` of the configuration."""
+    a member of, beside the ``members`` of the configuration. ``rights``: line (or ``*``) -> separate
+    rights there; None are those of the role."""
 
     name: str
     role: Role = "operator"
@@ -163,6 +174,10 @@ class Account(Record, kw_only=True):
     disabled: bool = False
     created_at: int = 0
     max_sessions: int = 1000
+    skills: list[str] = []
+    languages: list[str] = []
+    absences: list[Absence] = []
+    rights: dict[str, list[Right]] | None = None
 
 
 def customer_of(chat: str) -> str:

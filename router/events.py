@@ -12,7 +12,9 @@ from typing import Literal, Union
 
 import msgspec
 
+from crm.records import Absence as Absence
 from crm.records import Button, Delivery, Duty, Media, MessageKind, Role
+from crm.records import Right as Right
 from router.flow import Flow
 
 
@@ -274,17 +276,6 @@ class Score(SessionCommand, kw_only=True):
 
 
 # ------------------------------------------------------------------ what administrators change
-
-Right = Literal["join_open", "join_silent", "whisper", "take_over", "read_only"]
-"""``read_only`` takes away what every operator else may: to write in the line."""
-
-
-class Absence(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"from_": "from"}):
-    """Dates (``2026-03-05``), both inclusive, in the zone of the line that asks."""
-
-    from_: str
-    to: str
-    reason: str = ""
 
 
 class Ring(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -16,11 +16,27 @@ fields may be added; unknown frames are ignored by the client.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from typing import Any, Union
 
 import msgspec
 
 from crm.records import Customer, Duty, Media, Message, MessageChange, Role
+from router.admin_frames import GetLine as GetLine
+from router.admin_frames import GetLineVersions as GetLineVersions
+from router.admin_frames import GetOperator as GetOperator
+from router.admin_frames import LineSettings as LineSettings
+from router.admin_frames import LineVersions as LineVersions
+from router.admin_frames import LineVersionView as LineVersionView
+from router.admin_frames import OperatorSettings as OperatorSettings
+from router.admin_frames import RollbackLine as RollbackLine
+from router.admin_frames import SetLine as SetLine
+from router.admin_frames import SetOperator as SetOperator
+from router.admin_frames import SettingView as SettingView
+from router.frame import CommandFrame as CommandFrame
+from router.frame import Frame as Frame
+from router.frame import Number as Number
+from router.frame import Request as Request
+from router.frame import SessionCommandFrame as SessionCommandFrame
 
 VERSION = 1
 HEARTBEAT = 15.0
@@ -31,27 +47,6 @@ MAX_TEXT = 64_000
 """Characters of one message an operator may send; longer is refused, never cut."""
 MAX_LINE = 1_000
 """The same of a reason, a result or a name."""
-
-Number = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-"""As large as every client and store can count."""
-CommandId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-
-
-class Frame(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
-    """Base of all frames."""
-
-
-class Request(Frame, kw_only=True):
-    rid: Number
-
-
-class CommandFrame(Request, kw_only=True):
-    id: CommandId
-    """Chosen by the client, unique: the same command twice is done once."""
-
-
-class SessionCommandFrame(CommandFrame, kw_only=True):
-    session: str
 
 
 # ------------------------------------------------------------------ client -> gateway
@@ -254,8 +249,9 @@ class Typing(Frame, kw_only=True):
 
 ClientFrame = Union[
     Hello, Ping, Say, Note, Take, Skip, Return, Transfer, Close, Pin, Resend, EditMessage, MarkRead,
-    Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Score, SetDuty, Start, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
-    GetStatus, Follow, Typing,
+    Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Score, SetDuty, Start, Open, Leave, GetThread,
+    GetHistory, Search, GetSessions, GetCard, GetWhy, GetStatus, Follow, Typing, GetLine, GetLineVersions,
+    SetLine, RollbackLine, GetOperator, SetOperator,
 ]  # fmt: skip
 
 
@@ -497,8 +493,9 @@ class Bye(Frame, kw_only=True):
 
 
 ServerFrame = Union[
-    Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, Event, Hint, Pong, Bye
-]
+    Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, Event, Hint, Pong, Bye,
+    LineSettings, LineVersions, OperatorSettings,
+]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
 _client_decoder = msgspec.json.Decoder(ClientFrame)
