@@ -172,5 +172,9 @@ def _tell_who_wait(floor: Floor) -> None:
             why = "manual"
         else:
             why = "pause" if session.pause_until > floor.now else "nobody"
-        floor.tell(explain(floor, session, queue, why))
+        decision = explain(floor, session, queue, why)
+        if why in ("off_hours", "manual"):
+            decision.dropped |= dict.fromkeys(decision.candidates, why)
+            decision.candidates = []
+        floor.tell(decision)
         notices.waiting(floor, session)

@@ -7,9 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
+import yaml
+from msgspec import structs
 
+from crm.errors import ConfigError
+from navbat.line_settings import Line, Notices, Sla
 from navbat.scenario import play
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +52,110 @@ def test_the_stories_of_the_documentation(story: str, tmp_path: Path) -> None:
     assert outcome.ok, f"step {outcome.step}: {outcome.message}"
 
 
-def test_the_documentation_has_stories() -> None:
-    assert len(STORIES) >= 13
+def _values(name: str, hint: Any) -> list[tuple[str, Any]]:
+    """The allowed values of a setting, as a story may write them."""
+    if get_origin(hint) is Literal:
+        return [(name, word) for word in get_args(hint)]
+    return [(name, True), (name, False)] if hint is bool else [(name, None)]
+
+
+ALLOWED = [
+    pair
+    for name, hint in get_type_hints(Line).items()
+    if name != "zone"
+    for pair in _values(name, hint)
+]  # fmt: skip
+ALLOWED += [("notices", name) for name in Notices.__struct_fields__]
+ALLOWED += [("overflow", word) for word in ("always", "off_hours", "nobody_on_duty")]
+ALLOWED += [("sla", name) for name in Sla.__struct_fields__]
+
+
+@pytest.mark.parametrize(("name", "value"), ALLOWED, ids=[f"{n}-{v}" for n, v in ALLOWED])
+def test_every_setting_and_allowed_value_has_a_story(name: str, value: Any) -> None:
+    assert any(_said(line, name, value) for story in STORIES for line in _lines_of(story))
+
+
+def _lines_of(story: str) -> list[dict[str, Any]]:
+    """The lines of a story and what its steps set."""
+    tree = yaml.safe_load(story)
+    changed = [step["set"] for step in tree["steps"] if "set" in step]
+    return [*tree["lines"].values(), *changed, {"zone": tree.get("zone")}]
+
+
+def _said(line: dict[str, Any], name: str, value: Any) -> bool:
+    """Whether a story's line says the setting, or leaves it at the default that is asked for."""
+    default = {field.name: field.default for field in structs.fields(Line)}[name]
+    given = line.get(name, default)
+    if isinstance(given, bool) and value in ("on", "off"):
+        given = "on" if given else "off"
+    if name == "overflow" and value:
+        return any(entry.get("when", "always") == value for entry in line.get(name, ()))
+    if isinstance(line.get(name), dict) and value:
+        return value in line[name]
+    return name in line if value is None else bool(given == value)
+
+
+def test_every_step_of_a_day_is_told_in_a_second(tmp_path: Path) -> None:
+    """Three hundred steps are played as one story."""
+    steps = ["  - {at: 0s, operator: anna, does: online}"]
+    for n in range(100):
+        steps += [
+            f"  - {{at: {n}m, customer: c{n}, writes: hi}}",
+            f"  - {{at: {n}m, operator: anna, does: say, session: c{n}, text: hello}}",
+            f"  - {{at: {n}m, expect: {{session: c{n}, status: answered, sent: [hello]}}}}",
+        ]
+    file = tmp_path / "long.yaml"
+    file.write_text("name: long\nlines: {sales: {members: [anna]}}\nsteps:\n" + "\n".join(steps))
+    assert play(file).ok
+    done = [scenario("--json", str(file)).stdout for _ in range(2)]
+    assert done[0] == done[1]
+
+
+ODD = """
+name: odd but legal
+zone: America/New_York
+start: 2026-11-01 00:30
+lines:
+  sales: {members: [anna], answer_within: 2h, hours: {sun: ["01:30-03:00"]}}
+operators:
+  anna: {rights: {sales: [whisper]}}
+steps:
+  - {at: 0s, operator: anna, does: online}
+  - {at: 0s, customer: ali, writes: hi}
+  - {at: 0s, expect: {session: ali, holder: null, candidates: []}}
+  - {at: 0s, operator: anna, does: whisper, session: ali, text: psst}
+  - {at: 0s, operator: anna, does: take_over, session: ali, refused: true}
+  - {at: 59m59s, expect: {session: ali/1, holder: ""}}
+  - {at: 1h, expect: {session: ali/1, holder: anna}}
+  - {at: 2026-11-01 02:59, expect: {session: ali, missed: [anna]}}
+"""
+
+
+def test_the_clocks_of_a_zone_go_back_within_a_story(tmp_path: Path) -> None:
+    """At 01:30, which comes twice, the line opens once; 02:59 is three and a half hours after 00:30."""
+    file = tmp_path / "odd.yaml"
+    file.write_text(ODD)
+    outcome = play(file)
+    assert outcome.ok, outcome.message
+
+
+WRONG = [
+    ("mode: even", "mode: evn", "did you mean even?"),
+    ("answer_within: 1m}", "answer_within: 1m, overflow: [{after: 1m, line: x}]}", "unknown line x"),
+    ("zone: Asia/Tashkent", "zone: Asia/Nowhere", "there is no time zone"),
+    ('writes: "narxi qancha?"', "rates: 9", "a digit from 1 to 5"),
+    ("does: online", "does: sleep", "unknown value sleep"),
+    ("does: online", "does: snooze", "session is missing"),
+    ("operators:", "operatorz:", "unknown key"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "problem"), WRONG, ids=[w[2] for w in WRONG])
+def test_a_wrong_story_is_refused(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(GOOD.replace(old, new) if old in GOOD else GOOD + f"{new} {{}}\n")
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        play(file)
 
 
 def test_good_and_bad_ones_by_exit_status_and_line(tmp_path: Path) -> None:
