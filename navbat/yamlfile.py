@@ -120,6 +120,19 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
+def parse_text(text: str) -> Any:
+    """One value written as YAML, such as ``2m`` or ``[anna, bek]``; empty is None. Raises ``ValueError``
+    with a sentence."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+            raise ValueError("anchors are not understood here: write the value itself")
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(f"not YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("not YAML") from error
+
+
 def show_path(path: KeyPath) -> str:
     """``("lines", "sales", "members", 0)`` as ``lines.sales.members[0]``."""
     text = ""
@@ -153,12 +166,19 @@ class YamlFile:
             raise ConfigError(f"{path}: not YAML: {error}") from error
         self.tree: Any = _Mapping() if tree is None else tree
 
+    @classmethod
+    def of_tree(cls, tree: Any) -> YamlFile:
+        """What came another way than by a file: problems name only the key."""
+        made = cls.__new__(cls)
+        made.path, made.tree, made.problems, made.referenced, made._env = Path(), tree, [], set(), {}
+        return made
+
     def problem(self, path: KeyPath, text: str) -> None:
         """Notes what is wrong at a key."""
         line = self._line(path)
         where = f"{self.path}:{line}" if line else str(self.path)
-        key = show_path(path)
-        self.problems.append(f"{where}: {key}: {text}" if key else f"{where}: {text}")
+        parts = [where if self.path != Path() else "", show_path(path), text]
+        self.problems.append(": ".join(part for part in parts if part))
 
     def raise_problems(self) -> None:
         """Raises ``BadConfig`` if anything was noted."""
@@ -233,7 +253,7 @@ class YamlFile:
 
     def _leaf(self, kind: Any, value: Any, path: KeyPath) -> Any:
         if isinstance(value, str):
-            value = self._resolve(value, path)
+            value = self.resolve(value, path)
             if value is None:
                 return None
         try:
@@ -248,7 +268,7 @@ class YamlFile:
             self.problem(path, str(error))
         return None
 
-    def _resolve(self, text: str, path: KeyPath) -> str | None:
+    def resolve(self, text: str, path: KeyPath) -> str | None:
         """The text with its references replaced; None (and a problem) when one is missing."""
         missing = False
 

@@ -18,8 +18,9 @@ from crm.records import Account, Message, MessageChange
 from router.access import Access
 from router.broadcast import Broadcast
 from router.connection import Connection, alert_view, concerns
-from router.events import LinesConfigured, Present
+from router.events import Present
 from router.follow import plain
+from router.line_changes import configured
 from router.log import Log, id_key, now_ms
 from router.logins import Logins, Throttled
 from router.picture import Picture
@@ -432,10 +433,3 @@ def troubled(reports: dict[str, bytes]) -> list[str]:
             found.add(part)
         written = written or (kind == "router" and bool(report.get("active")))
     return sorted(found) + ([] if written else ["router"])
-
-
-def configured(fields: dict[str, bytes]) -> LinesConfigured:
-    """The lines as the desk's own fields hold them."""
-    if "configured" not in fields:
-        return LinesConfigured(lines={}, channels={})
-    return msgspec.msgpack.decode(fields["configured"], type=LinesConfigured)

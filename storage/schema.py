@@ -44,6 +44,7 @@ INDEXES: dict[str, tuple[Index, ...]] = {
     # `chats`: the keys of all chats in which this customer writes.
     "customers": (Index(("chats",), many=True), Index(("phone",)), Index(("seen_at",))),
     "accounts": (),
+    "line_versions": (Index(("line", "version"), unique=True), Index(("source", "line", "version"))),
     "audit": (Index(("at",)), Index(("session", "at")), Index(("operator", "at"))),
     "decisions": (Index(("session", "at")),),
     "alerts": (Index(("at",)), Index(("session", "at"))),
