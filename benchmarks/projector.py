@@ -41,7 +41,7 @@ async def _journal(log: Log) -> None:
     """Lets a worker write the journal, and ends it."""
     worker = Worker(log)
     working = asyncio.create_task(worker.run())
-    await prepare(log)
+    await prepare(log, every_rule=False)
     for start in range(0, MESSAGES, 2000):
         await asyncio.gather(*(log.append(message(10_000 + n, n % 2000)) for n in range(start, start + 2000)))
     await until(lambda: _done(log))

@@ -13,7 +13,18 @@ import time
 from typing import Any
 
 from benchmarks.harness import Figure, figure, running, running_redis, until
-from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged, Say, SetDuty
+from router.events import (
+    Author,
+    LineRules,
+    LinesConfigured,
+    MessageReceived,
+    OperatorChanged,
+    Overflow,
+    Ring,
+    Say,
+    SetDuty,
+    Sla,
+)  # fmt: skip
 from router.log import Log, connect
 
 DESK = "bench"
@@ -48,15 +59,30 @@ async def raw_xadd(url: str, count: int) -> float:
     return rate
 
 
-async def prepare(log: Log) -> None:
-    """Twenty operators who hold a session of each chat."""
+async def prepare(log: Log, *, every_rule: bool) -> None:
+    """Twenty operators who hold a session of each chat. ``every_rule``: all that a message has to be
+    looked at for is on."""
     names = [f"op{i}" for i in range(20)]
     rules = LineRules(members=names, answer_within=3_600_000)
+    if every_rule:
+        week = {day: ["00:00-24:00"] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+        rules = LineRules(
+            members=names, answer_within=3_600_000, mode="least_loaded", hours=week, zone="Asia/Tashkent",
+            shifts=dict.fromkeys(names, week), skills=[Ring(need=[], after=0)], language="customer",
+            last_operator_first=True, return_unanswered_after=3_600_000, away_after_missed=3,
+            overflow=[Overflow(after=3_600_000, line="night")], rating=True, show_position=True,
+            sla=Sla(first_response=3_600_000, next_response=3_600_000, resolution=7_200_000),
+            notices={name: {"": name} for name in ("off_hours", "no_answer", "waiting", "farewell")},
+        )  # fmt: skip
     await log.append(
-        LinesConfigured(lines={"sales": rules}, channels={"bot": "sales"}, kinds={"bot": "loopback"})
+        LinesConfigured(
+            lines={"sales": rules, "night": LineRules()},
+            channels={"bot": "sales"},
+            kinds={"bot": "loopback"},
+        )
     )
     for name in names:
-        await log.append(OperatorChanged(name=name, max_sessions=CHATS))
+        await log.append(OperatorChanged(name=name, max_sessions=CHATS, languages=["uz"]))
         await log.append(SetDuty(operator=name, duty="online", event_id=f"duty:{name}"))
     await asyncio.gather(*(log.append(message(i, i)) for i in range(CHATS)))
     await asyncio.gather(
@@ -84,10 +110,10 @@ async def caught_up(log: Log) -> bool:
     return bool(last) and await log.redis.get(log.keys.cursor) == last[0][0]
 
 
-async def _measure(url: str) -> Figure:
+async def _measure(url: str, *, every_rule: bool) -> Figure:
     log = Log(connect(url), DESK)
     with running("-m", "benchmarks.route", "worker", url):
-        await prepare(log)
+        await prepare(log, every_rule=every_rule)
         await until(lambda: caught_up(log))
         producer = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop
             [sys.executable, "-m", "benchmarks.route", "produce", url],
@@ -103,7 +129,7 @@ async def _measure(url: str) -> Figure:
     yardstick = await raw_xadd(url, 40_960)
     await log.close()
     return figure(
-        "routed messages",
+        "routed messages, every rule on" if every_rule else "routed messages",
         MESSAGES / elapsed,
         "1/s",
         yardstick=yardstick,
@@ -113,8 +139,11 @@ async def _measure(url: str) -> Figure:
 
 
 def measure() -> list[Figure]:
-    with running_redis() as url:
-        return [asyncio.run(_measure(url))]
+    figures = []
+    for every_rule in (False, True):
+        with running_redis() as url:
+            figures.append(asyncio.run(_measure(url, every_rule=every_rule)))
+    return figures
 
 
 async def _work(url: str) -> None:
