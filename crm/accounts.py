@@ -10,9 +10,11 @@ import asyncio
 import functools
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import time
+import typing
 import unicodedata
 import uuid
 from collections.abc import Callable, Sequence
@@ -60,7 +62,7 @@ async def add_account(
     Raises ``Refused``: ``bad_name``, ``bad_role``, ``bad_password``, ``account_exists``."""
     if not _NAME.fullmatch(name):
         raise Refused("bad_name", name=name)
-    if role not in ("operator", "supervisor", "admin"):
+    if role not in typing.get_args(Role):
         raise Refused("bad_role", role=role)
     account = Account(name=name, role=role, lines=list(lines), created_at=_now(), max_sessions=max_sessions)
     if password:
@@ -104,6 +106,27 @@ async def new_token(store: Store, name: str, *, by: str = "") -> str:
     token = Token(id=id, hash=_digest(secret), created_at=_now())
     await _change(store, name, {"$push": {"tokens": to_document(token)}}, by, "token_made", token=id)
     return f"nb_{id}_{secret}"
+
+
+SETTINGS = ("lines", "max_sessions", "skills", "languages", "absences", "rights")
+"""What ``set_settings`` may change."""
+
+
+async def set_settings(store: Store, account: Account, names: Sequence[str], *, by: str = "") -> None:
+    """Keeps the named settings as ``account`` has them. Raises ``Refused``: ``no_such_account``."""
+    document = to_document(account)
+    fields = {name: _kept(name, document[name]) for name in names if name in document}
+    # What is at its default is not kept at all.
+    gone = {name: "" for name in names if name not in document}
+    change = {key: value for key, value in (("$set", fields), ("$unset", gone)) if value}
+    if change:
+        said = {name: json.dumps(document.get(name), ensure_ascii=False) for name in names}
+        await _change(store, account.name, change, by, "account_changed", **said)
+
+
+def _kept(name: str, value: Any) -> Any:
+    # Names of lines are no keys of the document: a store might take them for paths.
+    return json.dumps(value) if name == "rights" else value
 
 
 async def disable(store: Store, name: str, *, by: str = "") -> None:
@@ -178,6 +201,9 @@ def _audit(id: str, by: str, action: str, name: str, **params: str) -> Write:
 
 
 def _account(document: Document) -> Account:
+    rights = document.get("rights")
+    if rights is not None:
+        document = {**document, "rights": json.loads(rights)}
     return msgspec.convert(document, Account)
 
 

@@ -4,125 +4,189 @@ so that a change takes effect at once."""
 from __future__ import annotations
 
 import argparse
-import asyncio
-import getpass
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import msgspec
 
 from crm import accounts
-from crm.errors import NavbatError, Refused, Unavailable
+from crm import lines as crm_lines
+from crm.errors import NavbatError
 from crm.ports import Store
-from crm.records import Account
+from crm.records import Absence, Account, Right
 from navbat import shapes
-from navbat.backends import make_log, make_store, place_of
-from navbat.config import Config, load, locate
-from navbat.embedded import make_private, socket_of, url_of
-from router.events import OperatorChanged
+from navbat.config import Config, locate
+from navbat.reach import by, opened_store, tell
+from navbat.rulebook import Rulebook
+from navbat.yamlfile import unknown_word
 
-Action = Callable[[argparse.Namespace, Store, Config], Awaitable[Sequence[str] | None]]
+if TYPE_CHECKING:
+    from router.log import Log
+
+
+class Desk(NamedTuple):
+    """What the configuration says."""
+
+    config: Config
+    book: Rulebook
+
+
+Action = Callable[[argparse.Namespace, Store, Desk], Awaitable[Sequence[str] | None]]
 """Returns the token ids that stop working (``["*"]``: every login), or None when nothing changed."""
-
-TELL_TIMEOUT = 3.0
-
-_REFUSALS = {
-    "bad_name": "a name is 1 to 32 letters, digits, dots, underscores and hyphens",
-    "bad_password": "a password has 1 to 1024 characters",
-    "account_exists": "there is an account {name} already",
-    "no_such_account": "there is no account {name}",
-    "no_such_token": "{name} has no such token",
-}
 
 
 async def operator(args: argparse.Namespace) -> int:
     """``navbat operator ACTION NAME``."""
-    config = load(locate(args.config), channels=False)
-    if not config.mongodb:
-        make_private(config.folder)
-    store = make_store(place_of(config, ""))
-    await store.open()
-    try:
-        ended = await _ACTIONS[args.action](args, store, config)
+    config, book = Rulebook.load(locate(args.config), channels=False)
+    async with opened_store(config) as store:
+        ended = await _ACTIONS[args.action](args, store, Desk(config, book))
         if ended is not None:
-            await _tell(config, store, args.name, ended)
-    except Refused as refused:
-        text = _REFUSALS.get(refused.code)
-        raise NavbatError(text.format_map(refused.params) if text else str(refused)) from refused
-    finally:
-        await store.close()
+            await _tell(config, book, store, args.name, ended)
     return 0
 
 
-async def _add(args: argparse.Namespace, store: Store, config: Config) -> Sequence[str]:
-    lines = [line for line in args.lines.split(",") if line]
-    for line in lines:
-        if line not in config.lines:
-            raise NavbatError(f"there is no line {line}", f"lines: {', '.join(config.lines) or 'none'}")
+async def _add(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+    lines = await _known_lines(store, desk, args.lines)
     password = args.password or ""
     await accounts.add_account(
         store, args.name, role=args.role, lines=lines, password=password,
-        max_sessions=args.max_sessions, by=_by(),
+        max_sessions=args.max_sessions, by=by(),
     )  # fmt: skip
     if args.token:
-        print(await accounts.new_token(store, args.name, by=_by()))
+        print(await accounts.new_token(store, args.name, by=by()))
     elif not password:
         print(f"{args.name} has no password and no token yet, and so cannot log in", file=sys.stderr)
     return []
 
 
-async def _passwd(args: argparse.Namespace, store: Store, config: Config) -> None:
-    await accounts.set_password(store, args.name, args.password or "", by=_by())
+async def _passwd(args: argparse.Namespace, store: Store, desk: Desk) -> None:
+    await accounts.set_password(store, args.name, args.password or "", by=by())
 
 
-async def _token(args: argparse.Namespace, store: Store, config: Config) -> None:
-    print(await accounts.new_token(store, args.name, by=_by()))
+async def _token(args: argparse.Namespace, store: Store, desk: Desk) -> None:
+    print(await accounts.new_token(store, args.name, by=by()))
 
 
-async def _disable(args: argparse.Namespace, store: Store, config: Config) -> Sequence[str]:
-    await accounts.disable(store, args.name, by=_by())
+async def _disable(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+    await accounts.disable(store, args.name, by=by())
     return ["*"]
 
 
-async def _enable(args: argparse.Namespace, store: Store, config: Config) -> Sequence[str]:
-    await accounts.enable(store, args.name, by=_by())
+async def _enable(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+    await accounts.enable(store, args.name, by=by())
     return []
 
 
-async def _revoke(args: argparse.Namespace, store: Store, config: Config) -> Sequence[str]:
-    ids = await accounts.revoke(store, args.name, args.id, by=_by())
+async def _revoke(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+    ids = await accounts.revoke(store, args.name, args.id, by=by())
     print(f"{len(ids)} tokens stopped working", file=sys.stderr)
     return ids if args.id else ["*"]
 
 
-async def _list(args: argparse.Namespace, store: Store, config: Config) -> None:
+async def _set(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+    account = await accounts.get_account(store, args.name)
+    names = []
+    for name in ("skills", "languages"):
+        if getattr(args, name) is not None:
+            names.append(name)
+            setattr(account, name, [word.strip() for word in getattr(args, name).split(",") if word.strip()])
+    if args.lines is not None:
+        names.append("lines")
+        account.lines = await _known_lines(store, desk, args.lines)
+    if args.max_sessions is not None:
+        names.append("max_sessions")
+        account.max_sessions = args.max_sessions
+    if args.absence or args.no_absence:
+        names.append("absences")
+        kept = [] if args.no_absence else account.absences
+        account.absences = [*kept, *map(_absence, args.absence)]
+    if args.rights:
+        names.append("rights")
+        account.rights = await _rights(store, desk, args.rights)
+    if not names:
+        raise NavbatError("nothing to set", "navbat operator set --help lists what there is")
+    desk.book.check_account(account)
+    await accounts.set_settings(store, account, names, by=by())
+    return []
+
+
+def _absence(text: str) -> Absence:
+    """``2026-03-05..2026-03-07[:reason]``, or a single day."""
+    days, _, reason = text.partition(":")
+    first, dots, last = days.partition("..")
+    return Absence(from_=first, to=last if dots else first, reason=reason.strip())
+
+
+async def _rights(store: Store, desk: Desk, given: Sequence[str]) -> dict[str, list[Right]] | None:
+    """``sales:join_open,whisper``, without a line for all lines; ``role``: those of the role."""
+    if list(given) == ["role"]:
+        return None
+    rights: dict[str, list[Right]] = {}
+    for text in given:
+        line, colon, words = text.rpartition(":")
+        if colon and line != "*":
+            await _known_lines(store, desk, line)
+        for word in words.split(","):
+            if word and word not in get_args(Right):
+                raise NavbatError(unknown_word("right", word, get_args(Right)))
+        rights[line or "*"] = [word for word in words.split(",") if word]  # type: ignore[misc]
+    return rights
+
+
+async def _list(args: argparse.Namespace, store: Store, desk: Desk) -> None:
     found = await accounts.list_accounts(store)
+    members = await _members(store, desk)
     if args.json:
-        print(json.dumps([_row(account, config) for account in found], ensure_ascii=False, indent=2))
+        print(json.dumps([_row(account, members) for account in found], ensure_ascii=False, indent=2))
         return
     for account in found:
         access = ["password"] * bool(account.password) + [f"token {t.id}" for t in account.tokens]
         state = "disabled" if account.disabled else ", ".join(access) or "no login"
-        lines = ",".join(_lines_of(account, config)) or "-"
+        lines = ",".join(_lines_of(account, members)) or "-"
         print(f"{account.name:<20} {account.role:<10} {lines:<20} {state}")
 
 
-def _row(account: Account, config: Config) -> dict[str, Any]:
+def _row(account: Account, members: Members) -> dict[str, Any]:
     return {
         "name": account.name,
         "role": account.role,
-        "lines": _lines_of(account, config),
+        "lines": _lines_of(account, members),
         "disabled": account.disabled,
         "password": bool(account.password),
         "tokens": [{"id": t.id, "created_at": shapes.rfc3339(t.created_at)} for t in account.tokens],
         "max_sessions": account.max_sessions,
+        "skills": account.skills,
+        "languages": account.languages,
+        "absences": [msgspec.to_builtins(absence) for absence in account.absences],
+        "rights": account.rights,
         "created_at": shapes.rfc3339(account.created_at),
     }
 
 
-def _lines_of(account: Account, config: Config) -> list[str]:
-    """Those of the account and those whose configuration names it."""
-    named = {name for name, line in config.lines.items() if account.name in line.members}
+Members = Mapping[str, Sequence[str]]
+"""Line -> its members."""
+
+
+async def _members(store: Store, desk: Desk) -> Members:
+    """Of the lines in force; of the file's, where the desk has not been started yet."""
+    kept = {name: found.settings for name, found in (await crm_lines.in_force(store)).items()}
+    return {name: settings.get("members") or [] for name, settings in (kept or desk.book.written).items()}
+
+
+async def _known_lines(store: Store, desk: Desk, given: str) -> list[str]:
+    known = {**await _members(store, desk), **desk.book.written}
+    lines = [line.strip() for line in given.split(",") if line.strip()]
+    for line in lines:
+        if line not in known:
+            raise NavbatError(f"there is no line {line}", f"lines: {', '.join(known) or 'none'}")
+    return lines
+
+
+def _lines_of(account: Account, members: Members) -> list[str]:
+    """Those of the account and those that name it."""
+    named = {name for name, line in members.items() if account.name in line}
     return sorted(named | set(account.lines))
 
 
@@ -133,39 +197,18 @@ _ACTIONS: dict[str, Action] = {
     "disable": _disable,
     "enable": _enable,
     "revoke": _revoke,
+    "set": _set,
     "list": _list,
 }
 
 
-def _by() -> str:
-    """Who the audit says it was: the system's user."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "cli"
-
-
-async def _tell(config: Config, store: Store, name: str, ended: Sequence[str]) -> None:
+async def _tell(config: Config, book: Rulebook, store: Store, name: str, ended: Sequence[str]) -> None:
     """Tells a running desk what the account is now."""
-    socket = socket_of(config.folder)
-    url = config.redis or (url_of(socket) if socket else "")
-    account = await accounts.get_account(store, name)
-    event = OperatorChanged(
-        name=account.name,
-        role=account.role,
-        lines=account.lines,
-        disabled=account.disabled,
-        max_sessions=account.max_sessions,
-        revoked=list(ended),
-    )
-    try:
-        if not url:
-            raise Unavailable("no desk has run here yet")
-        log = make_log(place_of(config, url))
-        try:
-            async with asyncio.timeout(TELL_TIMEOUT):
-                await log.append(event)
-        finally:
-            await log.close()
-    except (Unavailable, TimeoutError):
-        print("the desk is not running: it will know when it starts", file=sys.stderr)
+    event = book.told(await accounts.get_account(store, name))
+    event.revoked = list(ended)
+
+    async def say(log: Log) -> bool:
+        await log.append(event)
+        return True
+
+    await tell(config, say)

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_desk(commands)
     _add_operator(commands)
+    _add_line(commands)
     _add_reads(commands)
     _add_actions(commands)
     scenario = _command(
@@ -105,6 +106,7 @@ def _add_operator(commands: Any) -> None:
         ("disable", "end an account: no login works any more"),
         ("enable", "let a disabled account in again"),
         ("revoke", "take tokens back and end their logins"),
+        ("set", "change what an operator can and may"),
         ("list", "list the accounts"),
     ):
         made[action] = _command(actions, action, "navbat.cli:operator", about, json=action == "list")
@@ -121,7 +123,75 @@ def _add_operator(commands: Any) -> None:
         made[action].add_argument(
             "--password-stdin", action="store_true", help="read the password from stdin"
         )
+    change = made["set"]
+    change.add_argument("--lines", metavar="A,B", help="lines to work in")
+    change.add_argument("--skills", metavar="A,B", help="for the `skills` of lines; empty for none")
+    change.add_argument("--languages", metavar="A,B", help="codes such as uz; empty for none")
+    change.add_argument("--max-sessions", type=int, metavar="N", help="over all lines")
+    change.add_argument(
+        "--absence", action="append", default=[], metavar="FROM..TO[:REASON]",
+        help="one more absence, such as 2026-03-05..2026-03-07:holiday; may be given again",
+    )  # fmt: skip
+    change.add_argument("--no-absence", action="store_true", help="forget the absences there are")
+    change.add_argument(
+        "--rights", action="append", default=[], metavar="[LINE:]A,B",
+        help="separate rights there (join_open, join_silent, whisper, take_over, read_only), in all lines "
+        "without LINE; `role`: those of the role; may be given again",
+    )  # fmt: skip
     made["revoke"].add_argument("--id", default="", help="only this token, as `list` shows it")
+
+
+def _add_line(commands: Any) -> None:
+    line = commands.add_parser(
+        "line", help="show and change the lines' rules", description="Show and change the lines' rules."
+    )
+    actions = line.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    made = {}
+    for action, about in (
+        ("list", "list the lines in force"),
+        ("show", "show a line's settings"),
+        ("set", "change settings of a line, at once"),
+        ("add", "make a new line"),
+        ("remove", "take away a line that the configuration does not have"),
+        ("edit-from", "take all settings of a line from a file"),
+        ("versions", "list a line's versions, the newest first"),
+        ("diff", "compare versions; without a number, the configuration with what is in force"),
+        ("rollback", "put an earlier version in force again"),
+        ("shift", "set a member's shifts"),
+        ("absence", "add or remove an operator's absence"),
+    ):
+        reads = action in ("list", "show", "versions")
+        made[action] = _command(actions, action, "navbat.lines_cli:main", about, json=reads)
+        made[action].add_argument(
+            "--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        if action not in ("list", "absence"):
+            made[action].add_argument("line", metavar="LINE")
+        if action not in ("list", "show", "versions", "diff", "absence"):
+            made[action].add_argument("--comment", default="", metavar="TEXT", help="kept with the version")
+            made[action].add_argument(
+                "--expected", type=int, metavar="N", help="refuse when another version is in force"
+            )
+    for action in ("set", "add"):
+        made[action].add_argument(
+            "changes", nargs="+" if action == "set" else "*", metavar="KEY=VALUE",
+            help="a setting in YAML, such as answer_within=2m or 'members=[anna, bek]' or "
+            "hours.mon=09:00-18:00; an empty value is the default",
+        )  # fmt: skip
+    made["edit-from"].add_argument("file", metavar="FILE", help="YAML: the line's mapping alone")
+    made["diff"].add_argument("first", nargs="?", type=int, metavar="N")
+    made["diff"].add_argument("second", nargs="?", type=int, metavar="M", help="[what is in force]")
+    made["rollback"].add_argument("version", type=int, metavar="N")
+    made["shift"].add_argument("name", metavar="NAME")
+    days = made["shift"].add_mutually_exclusive_group(required=True)
+    days.add_argument("--none", action="store_true", help="whenever online")
+    days.add_argument("days", nargs="*", default=[], metavar="DAY=HOURS", help="such as mon=09:00-13:00")
+    absence = made["absence"]
+    absence.add_argument("name", metavar="NAME")
+    absence.add_argument("what", choices=("add", "remove"))
+    absence.add_argument("first", metavar="FROM", help="first day, such as 2026-03-05")
+    absence.add_argument("last", metavar="TO", help="last day")
+    absence.add_argument("--reason", default="", help="shown to colleagues")
 
 
 def _add_reads(commands: Any) -> None:
@@ -179,7 +249,8 @@ def _add_actions(commands: Any) -> None:
 
 def run_desk(args: argparse.Namespace) -> int:
     """``navbat run``."""
-    from navbat.config import load, locate
+    from navbat.config import locate
+    from navbat.rulebook import Rulebook
     from navbat.run import EMPTY_ROLES, ROLES, run
 
     roles = [role for given in args.role for role in given.split(",") if role]
@@ -187,7 +258,7 @@ def run_desk(args: argparse.Namespace) -> int:
         if role not in (*ROLES, *EMPTY_ROLES):
             print(f"navbat run: there is no role {role}; roles: {', '.join(ROLES)}", file=sys.stderr)
             return WRONG_USE
-    return run(load(locate(args.config)), roles)
+    return run(*Rulebook.load(locate(args.config)), roles)
 
 
 def check(args: argparse.Namespace) -> int:

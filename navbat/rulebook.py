@@ -16,7 +16,7 @@ from crm.errors import ConfigError, Refused
 from crm.lines import Settings
 from crm.records import Account
 from navbat import flow
-from navbat.config import Config
+from navbat.config import Config, read
 from navbat.line_settings import Line, joint_problems, operator_problems, problems
 from navbat.line_settings import Operator as OperatorSettings
 from navbat.yamlfile import KeyPath, YamlFile, parse_text, show_path, unknown_word
@@ -33,10 +33,20 @@ class Rulebook:
     """The desk's ``router.line_changes.Rulebook``. ``config`` says what accounts leave open, ``folder`` is
     where its flows are."""
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, written: Mapping[str, Settings]) -> None:
+        self.written = written
+        """The lines as the file has them."""
         self._operators = config.operators
         self._flows: dict[str, Flow] = dict(config.flows)
         self._folder = folder
+
+    @classmethod
+    def load(cls, path: Path, *, channels: bool = True) -> tuple[Config, Rulebook]:
+        """A configuration and what it says of settings. Raises ``ConfigError`` as ``navbat.config.load``."""
+        config, file = read(path, channels=channels)
+        file.raise_problems()
+        assert config is not None
+        return config, cls(config, path.parent / "flows", resolved(file))
 
     # ---------------------------------------------------------------- lines
 

@@ -8,17 +8,18 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm.errors import NavbatError
 from navbat import logs, parts
+from navbat.announce import announce
 from navbat.backends import Place, make_log, make_store, place_of
 from navbat.child import Child
 from navbat.config import Config
 from navbat.embedded import EmbeddedRedis, FolderLock, attach, make_private
+from navbat.rulebook import Rulebook
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -39,7 +40,7 @@ STOP_TIMEOUT = 9.0
 CHILD_ROLES = frozenset({"router", "projector"})
 
 
-def run(config: Config, roles: Sequence[str] = ()) -> int:
+def run(config: Config, book: Rulebook, roles: Sequence[str] = ()) -> int:
     """Runs a desk (or the given parts of one) until SIGTERM or SIGINT. Raises ``NavbatError`` when
     it cannot start."""
     for role in roles:
@@ -50,7 +51,7 @@ def run(config: Config, roles: Sequence[str] = ()) -> int:
         make_private(config.folder)
         if not roles:
             stack.enter_context(FolderLock(config.folder))
-        return asyncio.run(_run(config, frozenset(roles)))
+        return asyncio.run(_run(config, book, frozenset(roles)))
 
 
 def secrets_of(config: Config) -> list[str]:
@@ -64,7 +65,7 @@ def secrets_of(config: Config) -> list[str]:
     return found
 
 
-async def _run(config: Config, roles: frozenset[str]) -> int:
+async def _run(config: Config, book: Rulebook, roles: frozenset[str]) -> int:
     """Serves until a signal comes; a second one ends at once."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -76,7 +77,7 @@ async def _run(config: Config, roles: frozenset[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    desk = Desk(config, roles)
+    desk = Desk(config, book, roles)
     serving = asyncio.create_task(desk.serve(), name="desk")
     waiting = asyncio.create_task(asked.wait(), name="signal")
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -96,8 +97,9 @@ async def _run(config: Config, roles: frozenset[str]) -> int:
 class Desk:
     """One process of a desk, with everything it owns."""
 
-    def __init__(self, config: Config, roles: frozenset[str]) -> None:
+    def __init__(self, config: Config, book: Rulebook, roles: frozenset[str]) -> None:
         self._config = config
+        self._book = book
         self._whole = not roles
         self._roles = roles or frozenset(ROLES)
         self._stack = contextlib.AsyncExitStack()
@@ -116,7 +118,7 @@ class Desk:
             await store.open()
             stack.push_async_callback(store.close)
             if self._roles & {"router", "receiver"}:
-                await announce(self._config, log, store)
+                await announce(self._config, self._book, log, store)
             if self._whole:
                 for part in ("router", "projector"):
                     child = Child(place, part)
@@ -191,7 +193,7 @@ class Desk:
             from router.gateway import Gateway
 
             server = f"{socket.gethostname()}:{os.getpid()}"
-            gateway = Gateway(log, store, server=server, can=abilities(self._config))
+            gateway = Gateway(log, store, server=server, can=abilities(self._config), book=self._book)
             routes += [*gateway.routes(), *Files(gateway, media).routes()]
             starts.append(("gateway", gateway.run))
         web_server = await self._open_server(routes)
@@ -280,33 +282,6 @@ async def _open(channel: Channel) -> None:
     except Exception as error:
         channel.trouble = f"cannot be opened: {type(error).__name__}"
         logger.exception("channel %s cannot be opened", channel.name)
-
-
-async def announce(config: Config, log: Log, store: Store) -> None:
-    """Tells the desk its accounts and lines as they are now, before anything new can come in."""
-    from crm import accounts
-    from router.events import OperatorChanged
-
-    known = set()
-    for account in await accounts.list_accounts(store):
-        known.add(account.name)
-        await log.append(
-            OperatorChanged(
-                name=account.name,
-                role=account.role,
-                lines=account.lines,
-                disabled=account.disabled,
-                max_sessions=account.max_sessions,
-            )
-        )
-    await log.append(config.lines_configured())
-    for name, line in config.lines.items():
-        for member in line.members:
-            if member not in known:
-                print(
-                    f"line {name}: {member} has no account yet; `navbat operator add {member}` makes one",
-                    file=sys.stderr,
-                )
 
 
 def abilities(config: Config) -> dict[str, list[str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from crm.records import Message, MessageChange
 from router.connection import Connection
 from router.picture import Picture, is_waiting, people
@@ -74,15 +76,21 @@ class Broadcast:
             if session_id in states and state is not None:
                 self._note(state, old)
             targets = self._targets(session_id, state)
-            if targets:
-                frame = Changes(
-                    messages=messages.get(session_id, []),
-                    changes=changes.get(session_id, []),
-                    sessions=[self._picture.view(state)]
-                    if state is not None and session_id in states
-                    else [],
-                )
-                for connection in targets:
+            frames: dict[bool, Changes] = {}
+            for connection in targets:
+                silent = state is not None and state.line in connection.access.sees_silent
+                if silent not in frames:
+                    frames[silent] = Changes(
+                        messages=messages.get(session_id, []),
+                        changes=changes.get(session_id, []),
+                        sessions=[self._picture.view_for(state, silent=silent)]
+                        if state is not None
+                        and session_id in states
+                        and (silent or not _in_secret(state, old))
+                        else [],
+                    )
+                frame = frames[silent]
+                if frame.messages or frame.changes or frame.sessions:
                     told.setdefault(connection, []).append(frame)
             if old is not None and (state is None or people(old) != people(state)):
                 self._tell_former(told, old, targets)
@@ -91,25 +99,28 @@ class Broadcast:
     def _targets(self, session_id: str, state: Session | None) -> set[Connection]:
         found = set(self._watchers.get(session_id, ()))
         if state is not None:
-            for name in (state.holder, *state.seen_by, *state.guests):
-                if name:
-                    found |= self.of_operator.get(name, set())
+            for name in people(state):
+                found |= self.of_operator.get(name, set())
         return found
 
     def _tell_former(
         self, told: dict[Connection, list[Changes]], old: Session, still: set[Connection]
     ) -> None:
         """Those to whom it belonged before, and who do not look at it any more."""
-        names = {old.holder, *old.seen_by, *old.guests} - {""}
-        former = {c for name in names for c in self.of_operator.get(name, ())} - still
+        former = {c for name in people(old) for c in self.of_operator.get(name, ())} - still
         if not former:
             return
         now = self._picture.sessions.get(old.id)
         gone = Changes(gone=[old.id])
-        listed = Changes(sessions=[self._picture.view(now)]) if now is not None else gone
+        listed: dict[bool, Changes] = {}
         for connection in former:
-            shown = now is not None and self._picture.concerns(connection.access, now)
-            told.setdefault(connection, []).append(listed if shown else gone)
+            part = gone
+            if now is not None and self._picture.concerns(connection.access, now):
+                silent = now.line in connection.access.sees_silent
+                if silent not in listed:
+                    listed[silent] = Changes(sessions=[self._picture.view_for(now, silent=silent)])
+                part = listed[silent]
+            told.setdefault(connection, []).append(part)
 
     # ---------------------------------------------------------------- lists
 
@@ -124,6 +135,10 @@ class Broadcast:
             self._lines.add(session.line)
         if self._dirty or self._lines:
             self.stirred.set()
+
+    def line_changed(self, name: str) -> None:
+        self._lines.add(name)
+        self.stirred.set()
 
     def operator_changed(self, name: str) -> None:
         self._operators.add(name)
@@ -144,10 +159,10 @@ class Broadcast:
         for session in gone:
             for name in people(session):
                 own.setdefault(name, set()).add(session.id)
-        frames: dict[frozenset[str], bytes | None] = {}
+        frames: dict[tuple[frozenset[str], frozenset[str]], bytes | None] = {}
         told = []
         for connection in self._everybody:
-            name, key = connection.name, connection.access.lines
+            name, key = connection.name, (connection.access.lines, connection.access.sees_silent)
             if name in own or name in operators:
                 data = self._frame(connection, waiting, gone, lines, operators, own.get(name, set()))
             else:
@@ -184,7 +199,7 @@ class Broadcast:
         colleagues = [picture.operators[name] for name in sorted(operators) if name in picture.operators]
         frame = Changes(
             id=picture.position,
-            sessions=[picture.view(s) for s in waiting if access.may("read", s.line)],
+            sessions=[picture.view(s, access) for s in waiting if access.may("read", s.line)],
             gone=[s.id for s in gone if s.id not in own],
             lines=[
                 picture.line_view(n) for n in sorted(lines & access.lines) if n in picture.configured.lines
@@ -194,6 +209,13 @@ class Broadcast:
         if frame.sessions or frame.gone or frame.lines or frame.operators:
             return encode_frame(frame)
         return None
+
+
+def _in_secret(session: Session, old: Session | None) -> bool:
+    """Whether nothing has changed but who reads along silently."""
+    if old is None or session.silent == old.silent:
+        return False
+    return msgspec.structs.replace(session, silent=old.silent, rev=old.rev) == old
 
 
 def _send(entry: str, told: dict[Connection, list[Changes]]) -> None:

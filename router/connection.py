@@ -256,7 +256,7 @@ def changes_for(
         newest = current if current is not None and current.rev > session.rev else session
         shown = sees(connection, newest) or picture.concerns(connection.access, newest)
         if shown and picture.may_read(connection.access, newest):
-            changed.sessions.append(picture.view(newest))
+            changed.sessions.append(picture.view(newest, connection.access))
         else:
             changed.gone.append(session.id)
     if not lists_only:
@@ -298,5 +298,7 @@ def sees(connection: Connection, session: Session) -> bool:
         session.holder == name
         or name in session.seen_by
         or name in session.guests
+        or name in session.silent
+        or name == session.bot
         or (session.id in connection.watching)
     )

@@ -81,7 +81,7 @@ def _events(picture: Picture, access: Access, id: str, entry: Entry) -> Iterator
     for session in entry.sessions:
         number += 1
         if picture.may_read(access, session):
-            data = msgspec.to_builtins(picture.view(session))
+            data = msgspec.to_builtins(picture.view(session, access))
             yield Event(id=f"{id}:{number}", at=entry.at, type="session", data=data)
     for operator in entry.operators:
         number += 1

@@ -14,13 +14,13 @@ from aiohttp import WSMsgType, web
 
 from crm.errors import Unavailable
 from crm.ports import Store
-from crm.records import Account, Message, MessageChange
+from crm.records import Account, Message, MessageChange, Right, Role
 from router.access import Access
 from router.broadcast import Broadcast
 from router.connection import Connection, alert_view, concerns
 from router.events import Present
 from router.follow import plain
-from router.line_changes import configured
+from router.line_changes import Rulebook, configured
 from router.log import Log, id_key, now_ms
 from router.logins import Logins, Throttled
 from router.picture import Picture
@@ -71,18 +71,19 @@ MAX_CONNECTIONS = 5000
 
 class Gateway:
     """``routes`` go into an aiohttp application, ``run`` keeps the picture current. ``server`` names
-    this process in presence and status."""
+    this process in presence and status; with ``book`` clients may change lines and operators."""
 
     def __init__(
-        self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None
-    ) -> None:
+        self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None,
+        book: Rulebook | None = None,
+    ) -> None:  # fmt: skip
         self._log = log
         self._store = store
         self._server = server
         self.picture = Picture()
         self.picture.can = can or {}
         self.broadcast = Broadcast(self.picture)
-        self._requests = Requests(log, store, self.picture, self.broadcast)
+        self._requests = Requests(log, store, self.picture, self.broadcast, book)
         self._logins = Logins(store)
         self._sockets: dict[Connection, asyncio.Task[None]] = {}
         self._ready = asyncio.Event()
@@ -204,10 +205,9 @@ class Gateway:
             account = connection.account
             if operator.disabled:
                 connection.end(Bye(code="revoked"))
-            elif (account.role, account.lines) != (operator.role, operator.lines):
-                connection.account = msgspec.structs.replace(
-                    account, role=operator.role, lines=operator.lines
-                )
+            elif (account.role, account.lines, account.rights) != _granted(operator):
+                role, lines, rights = _granted(operator)
+                connection.account = msgspec.structs.replace(account, role=role, lines=lines, rights=rights)
                 connection.access = Access(connection.account, self.picture.configured.lines)
                 self._snapshot(connection)
 
@@ -250,6 +250,8 @@ class Gateway:
                     "at": now_ms(),
                 }
                 await self._log.report(f"gateway:{self._server}", msgspec.json.encode(fields), ttl=30)
+                for line in self.picture.turned():
+                    self.broadcast.line_changed(line)
                 self.down = troubled(await self._log.reports())
                 self._lag = await self._log.behind()
             except Unavailable:
@@ -303,6 +305,10 @@ class Gateway:
             await _bye(socket, bye or Bye(code="login"))
             return None
         account, token_id = found
+        state = self.picture.operators.get(account.name)
+        if state is not None:
+            # The configuration may give rights that the account does not name.
+            account = msgspec.structs.replace(account, rights=state.rights)
         connection = Connection(socket, account, token_id, Access(account, self.picture.configured.lines))
         connection.presence = hello.presence
         return connection
@@ -381,7 +387,7 @@ class Gateway:
         connection.send(
             Snapshot(
                 id=connection.sent if connection.lagging else self.picture.position,
-                sessions=[self.picture.view(s) for s in self.picture.listed(access)],
+                sessions=[self.picture.view(s, access) for s in self.picture.listed(access)],
                 operators=self.picture.colleagues(access),
                 lines=[self.picture.line_view(name) for name in sorted(access.lines)],
             )
@@ -421,6 +427,10 @@ async def _bye(socket: web.WebSocketResponse, bye: Bye) -> None:
         await socket.close()
     except OSError:
         logger.info("a client went before it was told why")
+
+
+def _granted(operator: OperatorState) -> tuple[Role, list[str], dict[str, list[Right]] | None]:
+    return operator.role, operator.lines, operator.rights
 
 
 def troubled(reports: dict[str, bytes]) -> list[str]:

@@ -3,11 +3,13 @@ what of it one login may see. Applying an entry twice, or an older one, changes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from router.access import Access
 from router.capacity import HELD
 from router.events import LinesConfigured
+from router.hours import Calendar
+from router.log import now_ms
 from router.protocol import LineView, OperatorView, SessionView
 from router.state import Entry, OperatorState, Session
 
@@ -30,6 +32,7 @@ class Picture:
         self._waiting: dict[str, dict[str, None]] = {}
         self._counts: dict[str, dict[str, int]] = {}
         self._of_operator: dict[str, dict[str, None]] = {}
+        self._open = Opening(lambda: self.configured)
 
     # ---------------------------------------------------------------- keeping it current
 
@@ -90,9 +93,8 @@ class Picture:
     # ---------------------------------------------------------------- what a login sees
 
     def may_read(self, access: Access, session: Session) -> bool:
-        return access.may(
-            "read", session.line, holder=session.holder, guests=(*session.guests, session.transfer_from)
-        )
+        guests = (*session.guests, *session.silent, session.bot, session.transfer_from)
+        return access.may("read", session.line, holder=session.holder, guests=guests)
 
     def concerns(self, access: Access, session: Session) -> bool:
         """Whether the session belongs on this login's lists: his own, or waiting in his lines."""
@@ -150,7 +152,14 @@ class Picture:
             oldest=min(arrivals, default=0),
             offered=counts.get("offered", 0),
             taken=sum(counts.get(status, 0) for status in HELD),
+            open=self._open.now(name),
+            results=rules.results,
+            bot=rules.bot,
         )
+
+    def turned(self) -> list[str]:
+        """Lines that have opened or closed since the last time."""
+        return self._open.turned()
 
     def operator_view(self, operator: OperatorState) -> OperatorView:
         return OperatorView(
@@ -159,12 +168,19 @@ class Picture:
             lines=operator.lines,
             duty=operator.duty,
             duty_reason=operator.duty_reason,
+            skills=operator.skills,
+            languages=operator.languages,
             load=operator.load,
             max_sessions=operator.max_sessions,
             here=operator.here,
         )
 
-    def view(self, session: Session) -> SessionView:
+    def view(self, session: Session, access: Access) -> SessionView:
+        """What this login sees of a session."""
+        return self.view_for(session, silent=session.line in access.sees_silent)
+
+    def view_for(self, session: Session, *, silent: bool) -> SessionView:
+        """The same for all who are told of silent readers, or for all who are not."""
         return SessionView(
             id=session.id, chat=session.chat, channel=session.channel, kind=session.kind, line=session.line,
             status=session.status, customer=session.customer, holder=session.holder, name=session.name,
@@ -175,6 +191,8 @@ class Picture:
             offer_until=session.offer_until, seen_by=session.seen_by, guests=session.guests,
             transfer_from=session.transfer_from, return_reason=session.return_reason, result=session.result,
             pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
+            vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
+            bot=session.bot, offer_kind=session.offer_kind, rating=session.rating, language=session.language,
         )  # fmt: skip
 
 
@@ -184,7 +202,32 @@ def is_waiting(session: Session) -> bool:
 
 
 def people(session: Session) -> tuple[str, ...]:
-    """Operators on whose own lists the session stands."""
-    if session.seen_by or session.guests:
-        return tuple({session.holder, *session.seen_by, *session.guests} - {""})
+    """Operators, and the external bot, on whose own lists the session stands."""
+    if session.seen_by or session.guests or session.silent or session.bot:
+        own = {session.holder, session.bot, *session.seen_by, *session.guests, *session.silent}
+        return tuple(own - {""})
     return (session.holder,) if session.holder else ()
+
+
+class Opening:
+    """Which lines are within their working hours."""
+
+    def __init__(self, configured: Callable[[], LinesConfigured]) -> None:
+        self._configured = configured
+        self._calendars: dict[str, Calendar] = {}
+        self._of: LinesConfigured | None = None
+        self._last: dict[str, bool] = {}
+
+    def now(self, line: str) -> bool:
+        if self._of is not self._configured():
+            self._of, self._calendars = self._configured(), {}
+        rules = self._of.lines[line]
+        calendar = self._calendars.get(line)
+        if calendar is None:
+            calendar = Calendar(rules.zone, rules.hours, rules.days, rules.holidays)
+            self._calendars[line] = calendar
+        return calendar.is_open(now_ms())
+
+    def turned(self) -> list[str]:
+        last, self._last = self._last, {line: self.now(line) for line in self._configured().lines}
+        return [line for line, is_open in self._last.items() if last.get(line, is_open) != is_open]

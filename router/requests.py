@@ -19,12 +19,14 @@ from crm.errors import Refused, Unavailable
 from crm.ports import Store
 from crm.records import Customer, Message, MessageChange, apply_change
 from router import events, protocol
-from router.access import NEEDED
+from router.access import needed
+from router.admin_requests import Administration
 from router.broadcast import Broadcast
 from router.connection import Connection
 from router.follow import plain, start_of
+from router.line_changes import Rulebook
 from router.log import Log
-from router.picture import Picture
+from router.picture import Picture, people
 from router.protocol import DecisionView, Done, Frame, SessionView
 from router.state import CommandDone, Decided, MessageAdded, MessageChanged, Session, Told
 
@@ -40,12 +42,15 @@ DECISIONS_MAX = 100
 class Requests:
     """Answers the frames of all connections of one gateway."""
 
-    def __init__(self, log: Log, store: Store, picture: Picture, broadcast: Broadcast) -> None:
+    def __init__(
+        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, book: Rulebook | None = None
+    ) -> None:
         self._log = log
         self._store = store
         self._picture = picture
         self._broadcast = broadcast
         self._pending: dict[str, asyncio.Future[CommandDone]] = {}
+        self._answers = self._reads() | (Administration(log, store, book).answers() if book else {})
 
     # ---------------------------------------------------------------- commands
 
@@ -55,8 +60,8 @@ class Requests:
         try:
             if isinstance(frame, protocol.CommandFrame):
                 await self._command(connection, frame)
-            elif type(frame) in self._reads():
-                await self._reads()[type(frame)](connection, frame)
+            elif type(frame) in self._answers:
+                await self._answers[type(frame)](connection, frame)
             else:
                 raise Refused("unknown")
         except Refused as refused:
@@ -67,6 +72,9 @@ class Requests:
     async def _command(self, connection: Connection, frame: protocol.CommandFrame) -> None:
         event = await self._event(connection, frame)
         done = await self._carry_out(event)
+        if isinstance(event, events.Join) and event.silent and event.on and not done.code:
+            # From here on nobody may see him look.
+            await self._hint(connection, self._picture.sessions[event.session], "looking", on=False)
         connection.send(
             Done(
                 rid=frame.rid, code=done.code, params=done.params, session=done.session, message=done.message
@@ -102,8 +110,13 @@ class Requests:
         if isinstance(frame, protocol.Start):
             return await self._start(connection, frame, common)
         assert isinstance(frame, protocol.SessionCommandFrame)
-        session = self._open_session(connection, frame.session, NEEDED[type(frame)])
         _check_lengths(frame)
+        if isinstance(frame, protocol.Score):
+            # A closed one too: it is the history that knows it then.
+            session = await self._known_session(frame.session)
+            self._check_right(connection, session, needed(frame))
+        else:
+            session = self._open_session(connection, frame.session, needed(frame))
         if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
             return await self._about_message(frame, session, common)
         fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name not in ("rid", "id")}
@@ -116,9 +129,22 @@ class Requests:
         session = self._picture.sessions.get(id)
         if session is None:
             raise Refused("no_such_session", session=id)
-        guests = (*session.guests, *session.seen_by, session.transfer_from)
+        self._check_right(connection, session, right)
+        return session
+
+    def _check_right(self, connection: Connection, session: Session, right: str) -> None:
+        guests = (*people(session), session.transfer_from)
         if not connection.access.may(right, session.line, holder=session.holder, guests=guests):
             raise Refused("no_right", right=right)
+
+    async def _known_session(self, id: str) -> Session:
+        """Open or closed. Raises ``Refused``."""
+        session = self._picture.sessions.get(id)
+        if session is None:
+            document = await history.session(self._store, id)
+            if document is None:
+                raise Refused("no_such_session", session=id)
+            session = msgspec.convert(document, Session, strict=False)
         return session
 
     async def _about_message(
@@ -171,8 +197,12 @@ class Requests:
     async def typing(self, connection: Connection, frame: protocol.Typing) -> None:
         """Passed on to colleagues, and to the customer unless it is a draft of a note."""
         session = self._picture.sessions.get(frame.session)
-        if session is None or not self._picture.may_read(connection.access, session):
+        if session is None or not connection.access.may(
+            "work", session.line, holder=session.holder, guests=people(session)
+        ):
             return
+        if connection.name in session.silent and connection.name not in session.guests:
+            return  # he leaves no trace
         await self._hint(connection, session, "draft" if frame.draft else "typing", on=frame.on)
 
     async def _hint(self, connection: Connection, session: Session, kind: str, *, on: bool) -> None:
@@ -216,7 +246,7 @@ class Requests:
         finally:
             connection.let_go()
         session = self._picture.sessions.get(frame.session)
-        if session is not None:
+        if session is not None and connection.name not in session.silent:
             await self._hint(connection, session, "looking", on=True)
 
     async def _leave(self, connection: Connection, frame: protocol.Leave) -> None:
@@ -226,7 +256,7 @@ class Requests:
         self._broadcast.unwatch(connection, frame.session)
         connection.send(Done(rid=frame.rid))
         session = self._picture.sessions.get(frame.session)
-        if watched and session is not None:
+        if watched and session is not None and connection.name not in session.silent:
             await self._hint(connection, session, "looking", on=False)
 
     async def _thread(self, connection: Connection, frame: protocol.GetThread) -> None:
@@ -236,15 +266,10 @@ class Requests:
 
     async def _readable(self, connection: Connection, id: str) -> SessionView:
         """The session, open or closed, if this login may read it. Raises ``Refused``."""
-        session = self._picture.sessions.get(id)
-        if session is None:
-            document = await history.session(self._store, id)
-            if document is None:
-                raise Refused("no_such_session", session=id)
-            session = msgspec.convert(document, Session, strict=False)
+        session = await self._known_session(id)
         if not self._picture.may_read(connection.access, session):
             raise Refused("no_right", right="read")
-        return self._picture.view(session)
+        return self._picture.view(session, connection.access)
 
     async def _page(self, session: str, before_seq: int, limit: int) -> tuple[list[Message], bool]:
         limit = max(1, min(limit, PAGE_MAX))
@@ -317,7 +342,7 @@ class Requests:
         found.sort(key=lambda s: int(s.id), reverse=True)
         if frame.status in ("", "closed") and len(found) < limit:
             found += await self._closed(connection, frame, limit - len(found))
-        views = [self._picture.view(s) for s in found[:limit]]
+        views = [self._picture.view(s, connection.access) for s in found[:limit]]
         connection.send(protocol.SessionList(rid=frame.rid, sessions=views))
 
     async def _closed(self, connection: Connection, frame: protocol.GetSessions, limit: int) -> list[Session]:
@@ -347,7 +372,10 @@ class Requests:
             protocol.Card(
                 rid=frame.rid,
                 customer=history.customer(document) if document else Customer(id=frame.customer),
-                sessions=[self._picture.view(s) for s in sorted(latest.values(), key=lambda s: -int(s.id))],
+                sessions=[
+                    self._picture.view(s, connection.access)
+                    for s in sorted(latest.values(), key=lambda s: -int(s.id))
+                ],
             )
         )
 
