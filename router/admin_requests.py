@@ -82,11 +82,13 @@ class Administration:
     async def _set_line(self, connection: Connection, frame: protocol.SetLine) -> None:
         there = await lines.in_force(self._store)
         if frame.line in there:
+            _needs(connection.access, "lead", frame.line)
             before = there[frame.line].settings
         elif frame.expected == 0:
             _needs(connection.access, "administer", "")
             before = {}
         else:
+            _needs(connection.access, "lead", frame.line)
             raise Refused("no_such_line", line=frame.line)
         settings = self._book.edited(before, frame.changes)
         await self._change(connection, frame, before, settings)
@@ -128,7 +130,7 @@ class Administration:
     # ---------------------------------------------------------------- operators
 
     async def _operator(self, connection: Connection, frame: protocol.GetOperator) -> None:
-        account = await accounts.get_account(self._store, frame.operator)
+        account = await self._account(connection.access, frame.operator)
         may = await self._may_set(connection.access, account)
         if not may:
             raise Refused("no_right", right="lead")
@@ -142,7 +144,7 @@ class Administration:
         )  # fmt: skip
 
     async def _set_operator(self, connection: Connection, frame: protocol.SetOperator) -> None:
-        account = await accounts.get_account(self._store, frame.operator)
+        account = await self._account(connection.access, frame.operator)
         names = [name for name in accounts.SETTINGS if getattr(frame, name) is not None]
         for name in names:
             setattr(account, name, getattr(frame, name))
@@ -157,6 +159,11 @@ class Administration:
         await accounts.set_settings(self._store, account, names, by=connection.name)
         await self._log.append(self._book.told(account))
         connection.send(protocol.Done(rid=frame.rid))
+
+    async def _account(self, access: Access, name: str) -> Account:
+        if "lead" not in access.rights:
+            raise Refused("no_right", right="lead")
+        return await accounts.get_account(self._store, name)
 
     async def _may_set(self, access: Access, account: Account) -> list[str]:
         """The settings of an account that this login may change."""
@@ -179,7 +186,8 @@ class Administration:
 
 
 def _needs(access: Access, right: str, line: str) -> None:
-    allowed = right in access.rights and access.everywhere if not line else access.may(right, line)
+    # Who may act everywhere hears that a line is not there; the others only that it is not theirs.
+    allowed = (access.everywhere and right in access.rights) or access.may(right, line)
     if not allowed:
         raise Refused("no_right", right=right)
 

@@ -73,13 +73,18 @@ class Requests:
         event = await self._event(connection, frame)
         done = await self._carry_out(event)
         if isinstance(event, events.Join) and event.silent and event.on and not done.code:
-            # From here on nobody may see him look.
-            await self._hint(connection, self._picture.sessions[event.session], "looking", on=False)
+            await self._look_away(connection, event.session)
         connection.send(
             Done(
                 rid=frame.rid, code=done.code, params=done.params, session=done.session, message=done.message
             )
         )
+
+    async def _look_away(self, connection: Connection, id: str) -> None:
+        """Who was seen looking before he joined silently is seen leaving; nothing is seen of him then."""
+        session = self._picture.sessions.get(id)
+        if session is not None and id in connection.watching:
+            await self._hint(connection, session, "looking", on=False)
 
     async def _carry_out(self, event: events.Command) -> CommandDone:
         future: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()

@@ -135,6 +135,16 @@ FRAMES: list[Frame] = [
     (wire.Leave, {}, _no_right),
     (wire.GetThread, {}, _no_right),
     (wire.GetWhy, {}, _no_right),
+    (wire.Whisper, {"text": "hello"}, _no_right),
+    (wire.TakeOver, {}, _no_right),
+    (wire.Join, {}, _no_right),
+    (wire.Join, {"silent": True}, _no_right),
+    (wire.Join, {"on": False}, _no_right),
+    (wire.Snooze, {}, _no_right),
+    (wire.Spam, {}, _no_right),
+    (wire.Spam, {"on": False}, _no_right),
+    (wire.SetPriority, {"priority": 1}, _no_right),
+    (wire.Score, {"score": 5}, _no_right),
 ]
 ABOUT_DESK: list[Frame] = [
     (wire.Start, {"chat": "tg:7", "line": "support", "text": "hello"}, _no_right),
@@ -149,6 +159,16 @@ ABOUT_DESK: list[Frame] = [
     (wire.GetSessions, {"status": "closed", "line": "support"}, _empty),
     (wire.GetStatus, {}, _only_own_lines),
     (wire.Follow, {"since": "{oldest}"}, _accepted),
+    (wire.GetLine, {"line": "support"}, _no_right),
+    (wire.GetLine, {"line": "sales"}, _no_right),
+    (wire.GetLineVersions, {"line": "support"}, _no_right),
+    (wire.SetLine, {"line": "support", "expected": 1, "changes": {"mode": "all"}}, _no_right),
+    (wire.SetLine, {"line": "sales", "expected": 1, "changes": {"members": "[anna]"}}, _no_right),
+    (wire.SetLine, {"line": "hers", "expected": 0, "changes": {}}, _no_right),
+    (wire.RollbackLine, {"line": "support", "expected": 1, "to": 1}, _no_right),
+    (wire.GetOperator, {"operator": "bek"}, _no_right),
+    (wire.SetOperator, {"operator": "anna", "lines": ["support"]}, _no_right),
+    (wire.SetOperator, {"operator": "anna", "rights": {"*": ["take_over"]}}, _no_right),
 ]
 ELSEWHERE = {wire.Hello, wire.Ping, wire.SetDuty, wire.Typing}
 """Frames without an answer (they are sent below), and the one that is about oneself only."""
@@ -217,7 +237,10 @@ async def test_a_line_that_is_not_his_is_closed_to_an_operator(house: House, log
             answer = await anna.ask(_frame(kind, ABOUT_SESSION | fields))
             assert expected(answer), f"{kind.__name__} {fields}: {answer}"
         for kind, fields, expected in ABOUT_DESK:
-            given = {name: value.format(customer=customer, oldest=oldest) for name, value in fields.items()}
+            given = {
+                name: value.format(customer=customer, oldest=oldest) if isinstance(value, str) else value
+                for name, value in fields.items()
+            }
             answer = await anna.ask(_frame(kind, given))
             assert expected(answer), f"{kind.__name__} {fields}: {answer}"
         anna.tell(wire.Typing(session="1"))

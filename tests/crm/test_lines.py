@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,10 @@ from crm import lines
 from crm.errors import Refused
 from storage.sqlite import SqliteStore
 
-FILE = {"sales": {"mode": "even", "members": ["anna"]}, "support": {"mode": "manual"}}
+FILE: dict[str, dict[str, Any]] = {
+    "sales": {"mode": "even", "members": ["anna"]},
+    "support": {"mode": "manual"},
+}
 
 
 @pytest.fixture

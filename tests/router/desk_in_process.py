@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,9 +13,11 @@ import aiohttp
 from aiohttp import web
 
 from crm import accounts
+from crm.records import Role
 from router import events, protocol
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.gateway import Gateway
+from router.line_changes import Rulebook
 from router.log import Log
 from router.projector import Projector
 from router.worker import Worker
@@ -71,11 +73,11 @@ class DeskInProcess:
     """``anna`` and ``bek`` are members of sales, ``vali`` of support; ``boss`` leads, ``root``
     administers."""
 
-    def __init__(self, log: Log, folder: Path) -> None:
+    def __init__(self, log: Log, folder: Path, book: Rulebook | None = None) -> None:
         self.log = log
         self.store = SqliteStore(folder / "desk.sqlite")
         self.worker = Worker(log, self.store)
-        self.gateway = Gateway(log, self.store, server="test")
+        self.gateway = Gateway(log, self.store, server="test", book=book)
         self.url = ""
         self.tokens: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -98,9 +100,7 @@ class DeskInProcess:
             ("boss", "supervisor"),
             ("root", "admin"),
         ):
-            await accounts.add_account(self.store, name, role=role)  # type: ignore[arg-type]
-            self.tokens[name] = await accounts.new_token(self.store, name)
-            await self.log.append(OperatorChanged(name=name, role=role))  # type: ignore[arg-type]
+            await self.account(name, role)  # type: ignore[arg-type]
         for name, part in (
             ("worker", self.worker),
             ("projector", Projector(self.log, self.store)),
@@ -123,6 +123,12 @@ class DeskInProcess:
         for name in list(self._tasks):
             await self.stop(name)
         await self._stack.aclose()
+
+    async def account(self, name: str, role: Role, lines: Sequence[str] = ()) -> None:
+        """One with a token, known to the desk."""
+        await accounts.add_account(self.store, name, role=role, lines=lines)
+        self.tokens[name] = await accounts.new_token(self.store, name)
+        await self.log.append(OperatorChanged(name=name, role=role, lines=list(lines)))
 
     def start(self, name: str, part: Any) -> None:
         self._tasks[name] = asyncio.create_task(part.run(), name=name)
@@ -162,6 +168,6 @@ class DeskInProcess:
 
 
 @contextlib.asynccontextmanager
-async def running_desk(log: Log, folder: Path) -> AsyncIterator[DeskInProcess]:
-    async with DeskInProcess(log, folder) as desk:
+async def running_desk(log: Log, folder: Path, book: Rulebook | None = None) -> AsyncIterator[DeskInProcess]:
+    async with DeskInProcess(log, folder, book) as desk:
         yield desk
