@@ -13,10 +13,13 @@ from crm.records import Absence, Account, Role
 from navbat.config import Config
 from navbat.rulebook import Rulebook
 from router import line_changes, protocol
+from router import picture as picture_module
 from router.access import Access
-from router.events import LineRules
+from router.events import LineRules, LinesConfigured
 from router.log import Log
+from router.picture import Picture
 from router.protocol import Changes, Done, Hint, LineSettings, LineVersions, OperatorSettings, Snapshot
+from router.state import Entry, Session
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 
@@ -318,3 +321,33 @@ async def test_accounts_keep_what_they_can_and_may(desk: DeskInProcess) -> None:
     account.rights, account.skills = None, []
     await accounts.set_settings(desk.store, account, ["rights", "skills"], by="root")
     assert await accounts.get_account(desk.store, "anna") == account
+
+
+def test_a_line_says_whether_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monday = 1_772_442_000_000  # 2026-03-02 09:00 UTC
+    now = monday
+    monkeypatch.setattr(picture_module, "now_ms", lambda: now)
+    picture = Picture()
+    rules = LineRules(hours={"mon": ["09:00-18:00"]}, results=["sold"], bot="robot")
+    picture.configured = LinesConfigured(lines={"sales": rules, "support": LineRules()}, channels={})
+    view = picture.line_view("sales")
+    assert (view.open, view.results, view.bot) == (True, ["sold"], "robot")
+    assert picture.turned() == []
+    now = monday - 1
+    assert picture.turned() == ["sales"]
+    assert not picture.line_view("sales").open
+    assert picture.line_view("support").open
+    picture.configured = LinesConfigured(lines={"sales": LineRules()}, channels={})
+    assert picture.line_view("sales").open
+
+
+def test_an_external_bot_sees_what_it_has() -> None:
+    session = Session(
+        id="1", chat="tg:1", channel="tg", kind="telegram", line="sales", customer="c", status="bot",
+        bot="robot", rev=1,
+    )  # fmt: skip
+    picture = Picture()
+    picture.configured = LinesConfigured(lines=LINES, channels={})
+    picture.apply(Entry(at=1, sessions=[session]))
+    assert [s.id for s in picture.listed(access("bot", "robot"))] == ["1"]
+    assert picture.listed(access()) == [], "nobody waits while the bot has it"
