@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,8 +26,10 @@ from router.state import (
     CustomerSeen,
     Decided,
     Entry,
+    FieldsFilled,
     MessageAdded,
     MessageChanged,
+    Rated,
     Session,
     Stray,
     encode,
@@ -40,6 +43,12 @@ LOOKUP = 400
 UNREAD = ("sent", "delivered")
 """Outgoing messages in these states become ``read`` with a later one."""
 
+CARD = ("name", "phone", "email")
+"""What a bot learns that has a place of its own on the customer's card; the rest is in ``fields``."""
+SCORE = ("score", "score_by", "score_comment")
+"""What a supervisor's judgement leaves on a session."""
+
+_KEY = re.compile(r"[A-Za-z_][\w-]*")
 _COLLECTIONS: dict[type, str] = {Alert: "alerts", Audit: "audit", Decided: "decisions", Stray: "strays"}
 
 
@@ -69,6 +78,8 @@ class Memory:
         self.early: dict[str, list[Early]] = {}
         self.places: dict[str, Place] = {}
         self.revs: dict[str, int] = {}
+        self.scores: dict[str, Document] = {}
+        """Session -> what a supervisor's judgement left on it: the desk does not remember that."""
         self._waiting = 0
 
     def keep(self, key: str, early: Early) -> list[Early]:
@@ -97,6 +108,7 @@ class Memory:
         if len(self.places) > self.MAX_SESSIONS:
             oldest = next(iter(self.places))
             del self.places[oldest], self.revs[oldest]
+            self.scores.pop(oldest, None)
 
 
 class _Row:
@@ -140,8 +152,12 @@ class Batch:
         self._by_source: dict[str, str] = {}
         self._unread: dict[str, set[str]] = defaultdict(set)
         self._moved: list[str] = []
+        self._rated: dict[str, Document] = {}
+        """Sessions that were rated after the desk had forgotten them."""
         self._records: list[Write] = []
         self._writes: list[Write] = []
+        self._after: list[Write] = []
+        """What goes onto sessions when they have been written."""
 
     # ---------------------------------------------------------------- what the store knows
 
@@ -162,6 +178,10 @@ class Batch:
             await self._load({"chat": chat, "delivery": {"$in": list(UNREAD)}})
         for session in self._moved:
             await self._load({"session": session})
+        rated = {t.session for _, t in self._told if isinstance(t, Rated) and not t.operator}
+        for keys in _pieces(rated - self._sessions.keys()):
+            for document in await self._store.find("sessions", {"_id": {"$in": keys}}):
+                self._rated[document["_id"]] = document
 
     async def _load_places(self, sessions: set[str]) -> None:
         unknown = sessions - self._memory.places.keys()
@@ -169,6 +189,8 @@ class Batch:
             for document in await self._store.find("sessions", {"_id": {"$in": keys}}):
                 place = Place(document["customer"], document["line"], document["channel"])
                 self._memory.remember(document["_id"], place, document["rev"])
+                if document.get("score"):
+                    self._memory.scores[document["_id"]] = {name: document.get(name, "") for name in SCORE}
         for session in list(self._sessions.values()):
             if self._memory.revs.get(session.id, 0) > session.rev:
                 del self._sessions[session.id]
@@ -208,6 +230,10 @@ class Batch:
                 self._changed(at, told.change)
             elif isinstance(told, CustomerSeen):
                 self._writes += _customer_writes(told)
+            elif isinstance(told, FieldsFilled):
+                self._writes += _card_writes(told)
+            elif isinstance(told, Rated):
+                self._rate(at, told)
             elif type(told) in _COLLECTIONS:
                 self._records.append(_record(_COLLECTIONS[type(told)], at, told))
         for session in self._moved:
@@ -218,7 +244,9 @@ class Batch:
             *(Write.insert("messages", row.to_document()) for row in rows if row.document is None),
             *(Write.replace("messages", row.to_document()) for row in rows if row.document is not None),
             *self._writes,
-            *(_session_write(session) for session in self._sessions.values()),
+            *(_session_write(s, self._memory.scores.get(s.id, {})) for s in self._sessions.values()),
+            *self._after,
+            *(_handled_write(s) for s in self._sessions.values() if s.status == "closed" and s.holder),
         ]
 
     def _added(self, at: str, message: Message) -> None:
@@ -278,6 +306,27 @@ class Batch:
                 row.place = place
                 row.changed = True
 
+    def _rate(self, at: str, rated: Rated) -> None:
+        """Into ``ratings``, and onto the session. A customer can rate only the sessions of his chat."""
+        session = self._rated.get(rated.session, {})
+        if session and not rated.by and session["chat"] != rated.chat:
+            logger.warning("a rating of session %s came from another chat", rated.session)
+            return
+        record = _record("ratings", at, rated)
+        if record.document is not None and session:
+            missing = {"chat": session["chat"], "operator": session.get("last_author", "")}
+            missing["line"] = session["line"]
+            record.document |= {
+                name: value for name, value in missing.items() if not record.document.get(name)
+            }
+        self._records.append(record)
+        onto: Document = {"rating": rated.score}
+        if rated.by:
+            onto = dict(zip(SCORE, (rated.score, rated.by, rated.comment), strict=True))
+            self._memory.scores[rated.session] = onto
+        where = {"_id": rated.session} | ({} if rated.by else {"chat": rated.chat})
+        self._after.append(Write.update("sessions", where, {"$set": onto}))
+
     # ---------------------------------------------------------------- changes that come too early
 
     def _too_early(self, key: str, at: str, change: MessageChange) -> None:
@@ -336,9 +385,30 @@ _SESSION_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _session_write(session: Session) -> Write:
+def _session_write(session: Session, score: Document) -> Write:
     """All fields are written, so that none keeps an older value."""
-    return Write.replace("sessions", {**_SESSION_DEFAULTS, **msgspec.to_builtins(session), "_id": session.id})
+    document = {**_SESSION_DEFAULTS, **msgspec.to_builtins(session), "_id": session.id, **score}
+    return Write.replace("sessions", document)
+
+
+def _handled_write(session: Session) -> Write:
+    """Who handled the customer last, for ``last_operator_first``."""
+    at = session.closed_at
+    newer = {"_id": session.customer, "$or": [{"handled_at": {"$lte": at}}, {"handled_at": None}]}
+    return Write.update("customers", newer, {"$set": {"last_operator": session.holder, "handled_at": at}})
+
+
+def _card_writes(filled: FieldsFilled) -> Iterator[Write]:
+    """What the customer told a bot of himself. ``told``: field -> when; such a name or phone is not
+    replaced by what the channel says."""
+    yield Write.upsert("customers", {"_id": filled.customer}, {"$setOnInsert": {"id": filled.customer}})
+    for field, value in filled.fields.items():
+        # A name may hold what a key of a store may not.
+        safe = field if _KEY.fullmatch(field) else "_" + re.sub(r"[^\w-]", "_", field)
+        key = field if field in CARD else f"fields.{safe}"
+        told = f"told.{safe}"
+        newer = {"_id": filled.customer, "$or": [{told: {"$lte": filled.at}}, {told: None}]}
+        yield Write.update("customers", newer, {"$set": {key: value, told: filled.at}})
 
 
 def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:
@@ -360,6 +430,10 @@ def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:
         yield Write.update("customers", {"_id": customer.id}, {"$addToSet": {"identities": identity}})
     # What is not known now (an empty name) does not erase what was.
     newer = {"_id": customer.id, "$or": [{"seen_at": {"$lte": seen.at}}, {"seen_at": None}]}
+    for field in ("name", "phone"):
+        if field in facts:
+            theirs = {"$and": [newer, {f"told.{field}": None}]}
+            yield Write.update("customers", theirs, {"$set": {field: facts.pop(field)}})
     yield Write.update("customers", newer, {"$set": facts})
 
 

@@ -24,8 +24,10 @@ from router.state import (
     CustomerSeen,
     Decided,
     Entry,
+    FieldsFilled,
     MessageAdded,
     MessageChanged,
+    Rated,
     Session,
     encode,
 )
@@ -361,3 +363,51 @@ def test_changes_that_wait_too_long_give_up() -> None:
     assert memory.keep("c", early[2]) == [early[0]]
     assert memory.take("a") == []
     assert memory.take("b") == [early[1]]
+
+
+async def test_what_a_bot_learnt_stays_on_the_card(log: Log, store: SqliteStore) -> None:
+    filled = FieldsFilled(
+        at=20, session="7", customer="c1", fields={"name": "Ali", "email": "a@b.uz", "car": "x", "a.$b": "y"}
+    )
+    await tell(log, CustomerSeen(customer=Customer(id="c1", name="nick"), chat=CHAT, at=9))
+    await tell(log, filled)
+    await tell(log, FieldsFilled(at=10, session="7", customer="c1", fields={"car": "older"}))
+    await tell(log, CustomerSeen(customer=Customer(id="c1", name="nick", phone="+998"), chat=CHAT, at=30))
+    await project(log, store)
+    card = await store.get("customers", "c1")
+    assert card is not None
+    assert (card["name"], card["email"], card["phone"], card["fields"]) == (
+        "Ali",
+        "a@b.uz",
+        "+998",
+        {"car": "x", "_a__b": "y"},
+    )
+
+
+async def test_ratings_reach_the_collection_and_the_session(log: Log, store: SqliteStore) -> None:
+    await tell(log, sessions=[session(last_author="anna", status="closed")])
+    await project(log, store)
+    await tell(log, Rated(at=5, chat=CHAT, session="7", score=4))
+    await tell(log, Rated(at=6, chat="shop:1", session="7", score=1))
+    await tell(log, Rated(at=7, chat="", session="7", score=2, by="boss", comment="slow"))
+    await project(log, store)
+    await tell(log, sessions=[session(rev=2, last_author="anna", rating=4, status="closed")])
+    await project(log, store)
+    found = await store.find("ratings", {}, sort=[("at", 1)])
+    assert [(d["score"], d["operator"], d["line"]) for d in found] == [
+        (4, "anna", "sales"),
+        (2, "anna", "sales"),
+    ]
+    kept = await store.get("sessions", "7")
+    assert kept is not None
+    assert (kept["rating"], kept["score"], kept["score_by"], kept["score_comment"]) == (4, 2, "boss", "slow")
+
+
+async def test_who_handled_a_customer_last_is_known(log: Log, store: SqliteStore) -> None:
+    await tell(log, CustomerSeen(customer=Customer(id="c1", name="Ali"), chat=CHAT, at=9))
+    await tell(log, sessions=[session(holder="anna", status="closed", closed_at=50)])
+    await tell(log, sessions=[session(id="6", holder="bek", status="closed", closed_at=40)])
+    await project(log, store)
+    card = await store.get("customers", "c1")
+    assert card is not None
+    assert card["last_operator"] == "anna"
