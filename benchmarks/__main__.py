@@ -12,7 +12,7 @@ import time
 
 from benchmarks.harness import Figure, save, table
 
-NAMES = ("route", "choose", "latency", "channel", "takeover", "console", "idle", "projector")
+NAMES = ("route", "choose", "latency", "channel", "takeover", "console", "idle", "projector", "rehearse")
 
 
 def measure(name: str) -> list[Figure]:

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     scenario.add_argument("files", nargs="+", metavar="FILE")
     _add_flow(commands)
+    _add_rehearse(commands)
     return top
 
 
@@ -59,6 +60,25 @@ def _command(
     if json:
         made.add_argument("--json", action="store_true", help="print JSON")
     return made
+
+
+def _add_rehearse(commands: Any) -> None:
+    made = _command(
+        commands,
+        "rehearse",
+        "navbat.rehearse.command:main",
+        "play recorded days under other rules",
+        json=True,
+    )
+    made.add_argument("--line", required=True, metavar="L", help="whose rules are tried, and whose figures")
+    made.add_argument(
+        "--rules", required=True, metavar="FILE", help="settings of the line that differ from those now"
+    )
+    made.add_argument(
+        "--from", dest="start", required=True, metavar="D", help="a date, or a local date and time"
+    )
+    made.add_argument("--to", dest="end", required=True, metavar="D", help="the same; itself not included")
+    made.add_argument("--csv", default="", metavar="FILE", help="write the figures as CSV; `-`: to stdout")
 
 
 def _add_flow(commands: Any) -> None:

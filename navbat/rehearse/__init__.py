@@ -1,0 +1,1 @@
+"""``navbat rehearse``: recorded days played again under other rules."""
