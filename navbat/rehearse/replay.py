@@ -52,6 +52,7 @@ class _Play:
         "got",
         "hold",
         "holder",
+        "left",
         "offers",
         "session",
         "shown",
@@ -66,6 +67,8 @@ class _Play:
         self.done = 0
         self.got = 0
         self.hold = 0
+        self.left: list[Reaction] = []
+        """What an offer was too short for."""
         self.holder = ""
         self.offers = 0
         self.waits = 0
@@ -231,10 +234,20 @@ class _Replay:
         self._plan_act(play)
 
     def _offered(self, play: _Play, session: Session) -> None:
-        index, play.offers = play.offers, play.offers + 1
-        known = index < len(play.talk.offers)
-        for reaction in play.talk.offers[index] if known else self._beyond(play.talk):
-            self._plan(self.now + reaction.delay, "offer", (session.id, session.offer_until, reaction))
+        """A reaction that would outlast this offer goes on with the next one: whoever gets that has so
+        much less to wait. So shorter offers are missed more often, but not for ever."""
+        reactions = play.left
+        if not reactions:
+            index, play.offers = play.offers, play.offers + 1
+            known = index < len(play.talk.offers)
+            reactions = play.talk.offers[index] if known else self._beyond(play.talk)
+        lasts = session.offer_until - self.now
+        play.left = []
+        for reaction in reactions:
+            if reaction.delay < lasts:
+                self._plan(self.now + reaction.delay, "offer", (session.id, session.offer_until, reaction))
+            else:
+                play.left.append(msgspec.structs.replace(reaction, delay=reaction.delay - lasts))
 
     def _beyond(self, talk: Talk) -> list[Reaction]:
         """One more offer than there were: it is taken, as the last one was."""

@@ -133,7 +133,7 @@ async def test_what_was_missed_is_missed_again_but_not_for_ever(tmp_path: Path) 
     _, recording = await record(tmp_path, lines())
     quick = compare(recording, "sales", lines(), lines(answer_within=5_000), people())
     assert quick["new"].missed > quick["now"].missed > 0
-    assert quick["new"].answered > 0
+    assert quick["new"].answered > 0.9 * quick["now"].answered
 
 
 def test_ranks_are_the_nearest() -> None:
