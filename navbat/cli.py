@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     scenario.add_argument("files", nargs="+", metavar="FILE")
     _add_flow(commands)
     _add_rehearse(commands)
+    _add_simulate(commands)
     return top
 
 
@@ -81,11 +82,21 @@ def _add_rehearse(commands: Any) -> None:
     made.add_argument("--csv", default="", metavar="FILE", help="write the figures as CSV; `-`: to stdout")
 
 
+def _add_simulate(commands: Any) -> None:
+    simulate = _command(
+        commands, "simulate", "navbat.simulate:main", "play random worlds against the invariants of the queue",
+        json=True,
+    )  # fmt: skip
+    simulate.add_argument("--seeds", type=int, required=True, metavar="N", help="how many worlds")
+    simulate.add_argument("--events", type=int, default=1000, metavar="N", help="actions in each [1000]")
+    simulate.add_argument("--first-seed", type=int, default=0, metavar="N", help="the seed to begin with [0]")
+
+
 def _add_flow(commands: Any) -> None:
     flow = _command(commands, "flow", "navbat.flow:main", "check a scripted bot, or try it in the terminal")
     actions = flow.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, about in (("check", "say everything that is wrong with a flow"), ("try", "talk to a flow")):
-        made = actions.add_parser(name, help=about, description=about[:1].upper() + about[1:] + ".")
+        made = _command(actions, name, "navbat.flow:main", about)
         made.add_argument("files", nargs="+" if name == "check" else 1, metavar="FILE")
         if name == "try":
             made.add_argument("--language", default="", metavar="CODE", help="the customer's language")

@@ -56,6 +56,7 @@ class Desk(Floor):
         for operator in operators:
             operator.load = 0
             self.operators[operator.name] = operator
+        revisions = {operator.name: operator.rev for operator in operators}
         self.clock = decode(fields["clock"]) if "clock" in fields else 0
         self.pace = decode(fields["pace"], type=dict[str, tuple[int, int]]) if "pace" in fields else {}
         if "configured" in fields:
@@ -74,6 +75,9 @@ class Desk(Floor):
             self.timers.arm(name, "presence", at + self.configured.presence_timeout)
         self._take_up_waiting()
         self.outcome = Outcome()
+        # Counting anew what they hold is no change of theirs.
+        for name, rev in revisions.items():
+            self.operators[name].rev = rev
 
     def _take_up_waiting(self) -> None:
         """The queues, and what the next event has to look at, from the sessions alone."""

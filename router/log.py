@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -123,9 +123,11 @@ class Lease:
 class Log:
     """One desk's log, journal, states and streams, for every process role."""
 
-    def __init__(self, redis: Redis, desk: str) -> None:
+    def __init__(self, redis: Redis, desk: str, clock: Callable[[], int] = now_ms) -> None:
         self.redis = redis
         self.desk = desk
+        self.now = clock
+        """The time in ms, for everything that this log's processes stamp."""
         self.keys = Keys(desk)
         self._appender = Appender(redis)
         self._mover = Pipe(redis)
@@ -137,7 +139,7 @@ class Log:
         """Makes the event durable and returns its log id. Only after that may its source be told
         that we have it."""
         if not event.at:
-            event.at = now_ms()
+            event.at = self.now()
         return await self._appender.add(self.keys.log, encode_event(event))
 
     async def put_raw(self, channel: str, body: bytes) -> str:
@@ -164,7 +166,7 @@ class Log:
         """Takes raw bodies out of the inbox and puts their events into the log (and media jobs into
         the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell. ``last``
         is the platform's number of the newest body moved, for the next process to go on from."""
-        at = now_ms()
+        at = self.now()
         commands: list[Args] = [("MULTI",)]
         for event in events:
             event.at = event.at or at
@@ -197,7 +199,7 @@ class Log:
 
     async def finish_job(self, channel: str, id: str, outcome: Event) -> None:
         """Appends the outcome and removes the job in one step."""
-        outcome.at = outcome.at or now_ms()
+        outcome.at = outcome.at or self.now()
         async with reaching("job"):
             pipe: Any = self.redis.pipeline(transaction=True)
             pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
@@ -235,7 +237,7 @@ class Log:
 
     async def finish_sending(self, channel: str, done: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Removes deliveries (by stream id) and appends their outcomes in one step."""
-        at = now_ms()
+        at = self.now()
         async with reaching("outbox"):
             pipe: Any = self.redis.pipeline(transaction=True)
             for id, outcomes in done:
@@ -326,7 +328,7 @@ class Log:
         )
         async with reaching("trim"):
             for key, age_ms, before in streams:
-                oldest = f"{now_ms() - age_ms}-0"
+                oldest = f"{self.now() - age_ms}-0"
                 await self._run("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
 
     def seen_keys(self, at: int) -> tuple[str, str]:
@@ -359,7 +361,7 @@ class Log:
             cursor = await self._run("GET", self.keys.cursor)
             after = f"({cursor.decode()}" if cursor else "-"
             found = _entries(await self._run("XRANGE", self.keys.log, after, "+", "COUNT", 1))
-        return max(0, now_ms() - id_key(found[0][0].decode())[0]) if found else 0
+        return max(0, self.now() - id_key(found[0][0].decode())[0]) if found else 0
 
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``."""

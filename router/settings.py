@@ -50,6 +50,8 @@ def configure(floor: Floor, event: LinesConfigured) -> None:
     else:
         floor.queues = old
     _set_members(floor)
+    for session in floor.sessions.values():
+        floor.recharge(session)
     look_at_calendars(floor)
 
 
@@ -103,7 +105,10 @@ def requeue(floor: Floor) -> None:
     """Puts all that waits into the queues anew: needs, order and what it waits for may have changed."""
     for session in floor.sessions.values():
         if session.status == "waiting" or (session.status == "offered" and not session.holder):
+            before = session.ring, len(session.timers)
             clocks.look_again(floor, session)
+            if before != (session.ring, len(session.timers)):
+                floor.touch(session)
             floor.queue(session).put(session)
             floor.stirred.add(session.line)
             if session.asked < 2:

@@ -16,7 +16,7 @@ from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Store
 from router.desk import Desk, Known
 from router.events import Event, FromChat, decode_event
-from router.log import Lease, Log, now_ms
+from router.log import Lease, Log
 from router.outcome import Outcome
 from router.state import Entry, Stray, decode_operator, decode_session
 from router.writer import Writer
@@ -35,12 +35,13 @@ REPORT_EVERY_MS = 2_000
 
 
 class Worker:
-    """``run`` ends only by cancellation. ``lease_ttl`` in seconds."""
+    """``run`` ends only by cancellation: it waits for the ``lease``, then ``load`` and ``step`` again and
+    again. ``lease_ttl`` in seconds."""
 
     def __init__(self, log: Log, store: Store | None = None, *, lease_ttl: float = 3.0) -> None:
         self._log = log
         self._store = store
-        self._lease = Lease(log, "router", uuid.uuid4().hex, lease_ttl)
+        self.lease = Lease(log, "router", uuid.uuid4().hex, lease_ttl)
         self._ttl = lease_ttl
         self.desk = Desk()
         self.cursor = "0"
@@ -60,7 +61,7 @@ class Worker:
                 attempt = 0
                 await self._write()
             except LeaseLost:
-                logger.warning("router %s lost the lease and stands by", self._lease.token[:8])
+                logger.warning("router %s lost the lease and stands by", self.lease.token[:8])
             except Unavailable as error:
                 attempt += 1
                 logger.warning("router waits: %s", error)
@@ -68,18 +69,18 @@ class Worker:
 
     async def _stand_by(self) -> None:
         """Returns when the lease is ours."""
-        while not await self._lease.acquire():
+        while not await self.lease.acquire():
             await self._report(active=False)
             await asyncio.sleep(self._ttl / 6)
-        self._renewed = now_ms()
+        self._renewed = self._log.now()
 
     async def _write(self) -> None:
-        writer = Writer(self._log, self._lease)
+        writer = Writer(self._log, self.lease)
         keeper = asyncio.create_task(self._keep_lease(), name="router-lease")
         try:
-            await self._load()
+            await self.load()
             while True:
-                await self._step(writer)
+                await self.step(writer)
         finally:
             keeper.cancel()
             await writer.close()
@@ -88,39 +89,40 @@ class Worker:
         """Renews the lease while nothing is committed (a load of a large desk, a quiet hour)."""
         while True:
             await asyncio.sleep(self._ttl / 3)
-            if now_ms() - self._renewed > self._ttl * 300:
+            if self._log.now() - self._renewed > self._ttl * 300:
                 # Never within a commit: that watches the lease, and a renewal is a change of it.
                 async with self._committing:
                     with contextlib.suppress(Unavailable):
-                        if await self._lease.renew():
-                            self._renewed = now_ms()
+                        if await self.lease.renew():
+                            self._renewed = self._log.now()
 
     async def release(self) -> None:
         """Lets a standby take over at once; called after ``run`` was cancelled."""
-        await self._lease.release()
+        await self.lease.release()
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Takes up what was last committed. Only the holder of the lease calls it."""
         cursor, fields, sessions, operators = await self._log.load()
         self.desk = Desk()
         self.desk.restore(
             fields,
             [decode_session(s) for s in sessions],
             [decode_operator(o) for o in operators],
-            resumed_at=now_ms(),
+            resumed_at=self._log.now(),
         )
         if "next_session" not in fields and self._store is not None:
             self.desk.next_session = await _first_free_session(self._store)
         self.cursor = cursor
         logger.info("router writes from %s with %d open sessions", cursor, len(sessions))
 
-    async def _step(self, writer: Writer) -> None:
+    async def step(self, writer: Writer) -> None:
         """Waits for events or the next timer, applies, commits."""
-        now = now_ms()
+        now = self._log.now()
         due = self.desk.timers.next_due()
         longest = int(self._ttl * 250)
         block = longest if due is None else max(0, min(due - now, longest))
         rows = await self._log.read_log(self.cursor, BATCH, block)
-        now = now_ms()
+        now = self._log.now()
         async with self._committing:
             if rows:
                 await self._apply(writer, rows, now)
@@ -170,14 +172,14 @@ class Worker:
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""
         chats = {e.key for e in events if isinstance(e, FromChat) and e.key not in self.desk.by_chat}
-        if not chats or self._store is None or now_ms() < self._ask_again:
+        if not chats or self._store is None or self._log.now() < self._ask_again:
             return {}
         try:
             async with asyncio.timeout(WHO_TIMEOUT):
                 found = await self._store.find("customers", {"chats": {"$in": sorted(chats)}})
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
-            self._ask_again = now_ms() + WHO_PAUSE_MS
+            self._ask_again = self._log.now() + WHO_PAUSE_MS
             return {}
         return {chat: _known(doc) for doc in found for chat in doc.get("chats", ()) if chat in chats}
 
@@ -201,9 +203,9 @@ class Worker:
     async def _report(self, *, active: bool) -> None:
         fields = {
             "active": active, "cursor": self.cursor, "sessions": len(self.desk.sessions),
-            "applied": self.applied, "duplicates": self.duplicates, "at": now_ms(),
+            "applied": self.applied, "duplicates": self.duplicates, "at": self._log.now(),
         }  # fmt: skip
-        await self._log.report(f"router:{self._lease.token[:8]}", msgspec.json.encode(fields))
+        await self._log.report(f"router:{self.lease.token[:8]}", msgspec.json.encode(fields))
 
 
 def _known(document: Document) -> Known:

@@ -87,7 +87,7 @@ def dispatch(
 ) -> list[tuple[int, str]]:
     """All offers that are made now, in order: the first of the waiting who can be offered, again and
     again, the backlogs of all lines merged."""
-    made = []
+    made: list[tuple[int, str]] = []
     stamp = max((member.given for member in members.values()), default=0)
     left = sorted(waiting, key=lambda s: (-s.priority, s.breach, s.arrival, s.id))
     while True:
