@@ -131,7 +131,7 @@ def _wrote(
         bot.hear(floor, session, text, data)
     elif session.status in HELD:
         _wrote_to_holder(floor, session)
-    elif session.arrival != session.waiting_since:
+    elif waits_anew:
         session.arrival = session.waiting_since
         floor.reorder(session)
     return message

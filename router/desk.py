@@ -107,7 +107,9 @@ class Desk(Floor):
         if now < self.resumed_at:
             self.now = max(self.now, now)
             return
-        self.now = max(self.now, self.resumed_at)
+        if self.resumed_at > self.now:
+            self.now = self.resumed_at
+            self._catch_up()
         while fired := self.timers.pop_due(now):
             due, owner, kind = fired
             self.now = max(self.now, due)
@@ -119,6 +121,14 @@ class Desk(Floor):
                 fire(self, self.sessions[owner], kind)
             settle(self)
         self.now = max(self.now, now)
+
+    def _catch_up(self) -> None:
+        """All that is late is of one instant now: first hours, shifts and absences, then the timers."""
+        for queue in list(self.queues.values()):
+            due = self.timers.due(queue.name, CALENDAR)
+            if due is not None and due <= self.now:
+                schedule.turn(self, queue)
+        settle(self)
 
     def apply(self, event: events.Event, known: Known | None = None) -> None:
         """Takes one event. ``known``: who writes in its chat, when that was looked up."""

@@ -342,4 +342,6 @@ class Floor:
         """Before its line disappears: it counts for nobody until it is charged again."""
         charged = self._charged.pop(session.id, None)
         if charged is not None and charged[0] in self.operators:
-            self.operators[charged[0]].load -= 1
+            operator = self.operators[charged[0]]
+            operator.load -= 1
+            self.touch_operator(operator)

@@ -20,4 +20,5 @@ class Outcome:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.told or self.deliveries or self.sessions or self.operators or self.fields)
+        changed = self.sessions or self.closed or self.operators or self.fields
+        return not (self.told or self.deliveries or changed)

@@ -40,6 +40,11 @@ class Timers:
             self._heap = [(due, key[1] != CALENDAR, order, key) for key, (due, order) in self._armed.items()]
             heapq.heapify(self._heap)
 
+    def due(self, owner: str, kind: str) -> int | None:
+        """When this one fires, if it is armed."""
+        armed = self._armed.get((owner, kind))
+        return armed[0] if armed else None
+
     def next_due(self) -> int | None:
         """When the next one fires."""
         while self._heap:

@@ -12,6 +12,7 @@ import msgspec
 from navbat.simulate.redis import Server
 from router import events
 from router.desk import Desk
+from router.hours import is_absent
 from router.log import Keys
 from router.queue import Queue
 from router.state import (
@@ -253,12 +254,12 @@ def check_decisions(desk: Desk, decisions: list[Decided]) -> None:
     """An offer by the mode never exceeds a capacity."""
     by_mode = [d for d in decisions if d.chosen and d.why in ("even", "strict", "least_loaded")]
     for decision in by_mode:
-        for other in (d for d in decisions if d.chosen == decision.chosen and d.session != decision.session):
-            require(other.session, "a decision has a session")
-        operator = desk.operators[decision.chosen]
+        name = decision.chosen
         queue = desk.queues.get(decision.line)
-        require(decision.chosen not in decision.dropped, f"{decision.chosen} was dropped and chosen")
-        require(queue is None or operator.name not in queue.absent, f"{operator.name} is absent and chosen")
+        require(name not in decision.dropped, f"{name} was dropped and chosen")
+        if queue is not None:
+            absent = is_absent(desk.operators[name].absences, queue.rules.zone, decision.at)
+            require(not absent, f"{name} is absent and chosen")
 
 
 def check_saved(desk: Desk, server: Server, keys: Keys) -> None:
