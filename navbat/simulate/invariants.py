@@ -28,6 +28,8 @@ from router.state import (
 )
 
 HELD = ("taken", "answered", "pending")
+NOBODYS = ("waiting", "bot", "spam")
+NOTHING: Counter[str] = Counter()
 WHOLE_EVERY = 64
 """Checks between two looks at the whole desk against what is saved."""
 
@@ -69,7 +71,8 @@ class Checker:
         """Nobody knows whether the last commit was done; the next load tells."""
 
     def taken_up(self, desk: Desk) -> None:
-        """A writer has loaded the desk."""
+        """A writer has loaded the desk. It numbers timers anew, from the highest that is armed."""
+        self._gone.clear()
         self._read_journal(desk)
 
     # ---------------------------------------------------------------- after every commit
@@ -151,14 +154,16 @@ def check_sessions(desk: Desk) -> None:
     held: dict[str, set[str]] = {}
     for session in desk.sessions.values():
         status = session.status
-        require(desk.by_chat.get(session.chat) == session.id, f"{session.id} is not found by its chat")
-        require(status != "closed", f"{session.id} is closed and still there")
-        if status in HELD:
-            require(session.holder, f"{session.id} is {status} and nobody's")
-        if status in ("waiting", "bot", "spam"):
-            require(not session.holder, f"{session.id} is {status} and {session.holder}'s")
-        require(bool(session.bot) is (status == "bot"), f"{session.id} is {status} and has a bot")
-        require(("offer" in session.timers) is (status == "offered"), f"{session.id} is {status}: its offer")
+        wrong = (
+            desk.by_chat.get(session.chat) != session.id
+            or status == "closed"
+            or (status in HELD and not session.holder)
+            or (status in NOBODYS and session.holder)
+            or bool(session.bot) is not (status == "bot")
+            or ("offer" in session.timers) is not (status == "offered")
+        )
+        if wrong:
+            raise Violation(f"session {session.id} is {status} and does not agree with itself: {session}")
         if session.holder:
             held.setdefault(session.holder, set()).add(session.id)
     for name in {*held, *desk.held}:
@@ -187,15 +192,18 @@ def _counts(session: Session, until: str) -> bool:
 def check_queues(desk: Desk) -> None:
     """Loads are right, backlogs complete and in order, and nobody waits for whom somebody is free."""
     loads = counting(desk)
-    for operator in desk.operators.values():
-        load = loads.get(operator.name, Counter())
-        require(operator.load == sum(load.values()), f"the load of {operator.name} is wrong")
+    for name, operator in desk.operators.items():
+        load = loads.get(name, NOTHING)
+        require(operator.load == sum(load.values()), f"the load of {name} is wrong")
         for queue in desk.queues.values():
-            require(queue.load.get(operator.name, 0) == load[queue.name], f"{operator.name} in {queue.name}")
+            if queue.load.get(name, 0) != load[queue.name]:
+                raise Violation(f"the load of {name} in {queue.name} is wrong")
+    untaken = [
+        s for s in desk.sessions.values() if not s.holder and (s.status == "waiting" or s.status == "offered")
+    ]
+    untaken.sort(key=_place)
     for queue in desk.queues.values():
-        mine = [s for s in desk.sessions.values() if s.line == queue.name]
-        waiting = [s for s in mine if s.status == "waiting" or (s.status == "offered" and not s.holder)]
-        waiting.sort(key=_place)
+        waiting = [s for s in untaken if s.line == queue.name]
         require([s.id for s in queue.waiting()] == [s.id for s in waiting], f"the backlog of {queue.name}")
         if waiting and (queue.is_open or queue.rules.off_hours == "offer"):
             _check_conserving(desk, queue, waiting, loads)

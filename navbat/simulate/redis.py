@@ -88,13 +88,16 @@ class Server:
     def _hset(self, key: bytes, *pairs: bytes) -> int:
         found = self.get(key, {})
         self.put(key, found)
+        before = len(found)
         found.update(zip(pairs[::2], pairs[1::2], strict=True))
-        return len(pairs) // 2
+        return len(found) - before
 
     def _hdel(self, key: bytes, *fields: bytes) -> int:
         found = self.get(key, {})
-        self.touch(key)
-        return sum(found.pop(field, None) is not None for field in fields)
+        gone = sum(found.pop(field, None) is not None for field in fields)
+        if gone:
+            self.touch(key)
+        return gone
 
     def _hgetall(self, key: bytes) -> dict[bytes, bytes]:
         return dict(self.get(key, {}))

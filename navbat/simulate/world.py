@@ -323,6 +323,7 @@ class World:
         worker, client, writer = self._worker, self._client, self._writer
         client.faults.stall_after = random.randrange(3)
         task = asyncio.create_task(worker.step(writer))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([task], timeout=0)
         for _ in range(10):
             await asyncio.sleep(0)
