@@ -107,9 +107,10 @@ class Server:
 
     def _sadd(self, key: bytes, *members: bytes) -> int:
         found = self.get(key, set())
-        self.put(key, found)
         before = len(found)
         found.update(members)
+        if len(found) > before:
+            self.put(key, found)
         return len(found) - before
 
     def _smismember(self, key: bytes, *members: bytes) -> list[int]:

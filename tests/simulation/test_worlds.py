@@ -116,17 +116,7 @@ def lost_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customers, "_wrote", dropping)
 
 
-PLANTED = [
-    lost_closings,
-    overtaking,
-    too_many,
-    sleeping,
-    no_dedup,
-    two_hands,
-    unsaved,
-    lost_message,
-    hoarding,
-]
+PLANTED = [lost_closings, overtaking, too_many, sleeping, no_dedup, two_hands, unsaved, lost_message]
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: str(plant.__name__))
