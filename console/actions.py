@@ -52,6 +52,15 @@ def _takeable(s: Situation) -> bool:
     return s.offered or (s.session is not None and s.session.status == "waiting")
 
 
+def _stranger(s: Situation) -> bool:
+    """Somebody else's conversation, or nobody's."""
+    return s.session is not None and not s.mine
+
+
+def _spam(s: Situation) -> bool:
+    return s.session is not None and s.session.status == "spam"
+
+
 def _failed(s: Situation) -> bool:
     return s.failed
 
@@ -109,6 +118,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("note", ("i",), _session, 52, group="writing", where=LISTS),
     Action("give_back", ("b",), _mine, 40, group="session", where=LISTS),
     Action("pin", ("p",), _mine, 20, group="session", where=LISTS),
+    Action("take_over", ("T",), _stranger, 14, group="session", where=LISTS),
+    Action("join", ("J",), _stranger, 13, group="session", where=LISTS),
+    Action("listen", ("L",), _stranger, 11, group="session", where=LISTS),
+    Action("whisper", ("w",), _session, 9, group="session", where=LISTS),
+    Action("snooze", ("z",), _mine, 19, group="session", where=LISTS),
+    Action("spam", ("S",), lambda s: s.mine or _takeable(s) or _spam(s), 8, group="session", where=LISTS),
     Action("why", ("question_mark",), _session, 15, group="session", where=LISTS),
     Action(
         "switch_note",

@@ -109,6 +109,8 @@ class Layout(DeskScreen):
 
     def _join(self) -> None:
         """The dividers meet the reply rule where it is now."""
+        if not self.is_running:
+            return
         rule = self.query_one("#reply-rule")
         for edge in self.query(Divider):
             visible = rule.display and self._widths[1] > 0

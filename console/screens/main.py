@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from console.actions import ACTIONS, BY_ID
 from console.model import Touched
-from console.screens.verbs import Verbs
+from console.screens.leading import Leading
 from console.shell import shell
 from console.widgets.card import CardView
 from console.widgets.chrome import Divider, KeyBar, ReplyRule, Rule, TopBar
@@ -27,7 +27,7 @@ from console.widgets.thread import ThreadView
 from crm.errors import Unavailable
 
 
-class MainScreen(Verbs):
+class MainScreen(Leading):
     """The screen an operator lives in."""
 
     DEFAULT_CSS = """

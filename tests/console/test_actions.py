@@ -144,6 +144,80 @@ async def test_pin(gateway: FakeGateway) -> None:
         assert (await gateway.expect(wire.Pin, on=False)).session == "10"
 
 
+@acts("take_over")
+async def test_taking_over_asks_first(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("13")
+        await seat.press("T")
+        assert isinstance(seat.app.screen, PickScreen)
+        await seat.press("2")
+        assert gateway.count(wire.TakeOver) == 0
+        seat.desk.sessions.put_cursor("13")
+        await seat.press("T", "1")
+        assert (await gateway.expect(wire.TakeOver)).session == "13"
+
+
+@acts("join", "listen")
+async def test_joining_openly_and_silently(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("13")
+        await seat.press("J")
+        joined = await gateway.expect(wire.Join)
+        assert (joined.session, joined.silent, joined.on) == ("13", False, True)
+        seat.desk.sessions.put_cursor("14")
+        await seat.press("escape", "L")
+        assert (await gateway.expect(wire.Join, silent=True)).on is True
+
+
+@acts("whisper")
+async def test_a_whisper_is_never_a_reply(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("w")
+        assert isinstance(seat.app.screen, AskScreen)
+        await seat.press(*"psst", "enter")
+        whispered = await gateway.expect(wire.Whisper)
+        assert (whispered.session, whispered.text) == ("10", "psst")
+        await seat.press("w", *"no", "escape")
+        assert (gateway.count(wire.Whisper), gateway.count(wire.Say)) == (1, 0)
+
+
+@acts("snooze")
+async def test_snooze_for_a_while_or_until_he_writes(gateway: FakeGateway) -> None:
+    async with seated(gateway, clock=Clock()) as seat:
+        await seat.press("z", "2")
+        snoozed = await gateway.expect(wire.Snooze)
+        assert (snoozed.session, snoozed.until) == ("10", seat.app.now() + 3_600_000)
+        await seat.press("z", "5")
+        assert (await gateway.expect(wire.Snooze, until=0)).session == "10"
+
+
+@acts("spam")
+async def test_spam_can_be_undone_and_unmuted(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
+        await seat.press("S", "u")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert gateway.count(wire.Spam) == 0
+        await seat.press("S")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert (await gateway.expect(wire.Spam)).on is True
+
+
+async def test_closing_asks_for_the_result_where_the_line_has_some(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
+        line = seat.app.picture.lines[seat.app.picture.sessions["10"].line]
+        line.results = ["sold", "not sold"]
+        await seat.press("c")
+        assert isinstance(seat.app.screen, PickScreen)
+        await seat.press("2")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert (await gateway.expect(wire.Close)).result == "not sold"
+
+
 @acts("next")
 async def test_next_goes_where_time_runs_out_first(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:

@@ -12,6 +12,7 @@ import pytest
 
 from console.actions import ACTIONS, GROUPS
 from console.themes import NAMES
+from console.screens.leading import SNOOZES
 from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, texts
 from crm.records import Duty, MessageKind
@@ -45,6 +46,7 @@ def wanted() -> set[str]:
     keys |= {f"theme.{name}" for name in NAMES} | {f"duty.{duty}" for duty in get_args(Duty)}
     keys |= {f"status.{status}" for status in get_args(Status)}
     keys |= {f"kind.{kind}" for kind in get_args(MessageKind)}
+    keys |= {f"snooze.{span}" for span in SNOOZES}
     keys |= {f"shift.{what}" for what in ("keep", "give_back", "transfer", "close")}
     keys |= {f"login.{field}" for field in ("server", "name", "password")}
     keys |= {f"channel.{kind}" for kind in ("telegram", "vk", "web", "email")}
