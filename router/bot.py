@@ -43,10 +43,16 @@ def begin(floor: Floor, session: Session) -> None:
         _carry_out(floor, session, step)
 
 
+def is_called_off(floor: Floor, session: Session, text: str) -> bool:
+    """Whether the customer calls for a human."""
+    script = floor.flows.get(session.bot or floor.queue(session).rules.bot)
+    return flow.wants_human(text, script.human_words if script else ())
+
+
 def hear(floor: Floor, session: Session, text: str, data: str = "") -> None:
     """The customer spoke to the bot. ``data``: of the button he pressed."""
     script = floor.flows.get(session.bot)
-    if flow.wants_human(text, script.human_words if script else ()):
+    if is_called_off(floor, session, text):
         leave(floor, session, "asked_human")
     elif script is not None and session.flow is not None:
         _carry_out(floor, session, flow.hear(script, session.flow, text, data, session.language))

@@ -124,7 +124,7 @@ def _wrote(
     clocks.customer_wrote(floor, session, first=is_new, waits_anew=waits_anew)
     notices.off_hours(floor, session)
     if is_new:
-        _begin(floor, session, known=known)
+        _begin(floor, session, text, known=known)
     elif session.status == "closing":
         closing.come_back(floor, session)
     elif session.status == "bot":
@@ -137,11 +137,11 @@ def _wrote(
     return message
 
 
-def _begin(floor: Floor, session: Session, *, known: bool) -> None:
-    """The first message: to the line's bot, or into the queue."""
+def _begin(floor: Floor, session: Session, text: str, *, known: bool) -> None:
+    """The first message: to the line's bot, or into the queue, where a call for a human goes at once."""
     if not floor.queue(session).members:
         notices.send(floor, session, "closed_line")
-    if bot.wanted(floor, session, known=known):
+    if bot.wanted(floor, session, known=known) and not bot.is_called_off(floor, session, text):
         bot.begin(floor, session)
     else:
         moves.enqueue(floor, session)

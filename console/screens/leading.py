@@ -32,7 +32,7 @@ class Leading(Verbs):
                 frame = wire.TakeOver(rid=0, id=new_id(), session=id)
                 self.command(frame, lambda _: self.open_session(id))
 
-        choices = [Choice("yes", words("takeover.yes", name=holder)), Choice("no", words("take_over.no"))]
+        choices = [Choice("yes", words("takeover.yes", name=holder)), Choice("no", words("takeover.no"))]
         self.app.push_screen(PickScreen(words("action.take_over"), choices, typing=False), agreed)
 
     def do_join(self) -> None:

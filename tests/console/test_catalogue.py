@@ -11,8 +11,8 @@ from typing import get_args
 import pytest
 
 from console.actions import ACTIONS, GROUPS
-from console.themes import NAMES
 from console.screens.leading import SNOOZES
+from console.themes import NAMES
 from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, texts
 from crm.records import Duty, MessageKind
