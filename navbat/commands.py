@@ -134,9 +134,12 @@ async def why(args: argparse.Namespace) -> int:
     for decision in answer.decisions:
         dropped = ", ".join(f"{name} {reason}" for name, reason in decision.dropped.items())
         among = ", ".join(decision.candidates) or "nobody"
+        chosen = decision.chosen or ("everybody" if decision.why == "all" else "nobody")
+        timers = ", ".join(f"{kind} {shapes.rfc3339(due)}" for kind, due in decision.timers.items())
         print(
-            f"{shapes.rfc3339(decision.at)} {decision.why}: {decision.chosen or 'everybody'} among {among}"
+            f"{shapes.rfc3339(decision.at)} {decision.why}: {chosen} among {among}"
             + (f"; not {dropped}" if dropped else "")
+            + (f"; timers {timers}" if timers else "")
         )
     return 0
 

@@ -358,7 +358,8 @@ def lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"FAILED {outcome.name}, step {outcome.step}: {outcome.message}"
         if outcome.decision:
             decision = outcome.decision
-            yield f"  {decision['why']}: chose {decision.get('chosen') or 'everybody'}"
+            chosen = decision.get("chosen") or ("everybody" if decision["why"] == "all" else "nobody")
+            yield f"  {decision['why']}: chose {chosen}"
             yield f"  among {', '.join(decision.get('candidates', [])) or 'nobody'}"
             for name, reason in decision.get("dropped", {}).items():
                 yield f"  not {name}: {reason}"

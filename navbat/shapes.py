@@ -122,7 +122,7 @@ def _is_time(key: object, value: object) -> bool:
 
 
 def decision(view: DecisionView) -> dict[str, Any]:
-    """One routing decision."""
+    """One routing decision; ``timers``: what was armed then, and when each would fire."""
     return {
         "at": rfc3339(view.at),
         "line": view.line,
@@ -130,4 +130,5 @@ def decision(view: DecisionView) -> dict[str, Any]:
         "chosen": view.chosen or None,
         "candidates": view.candidates,
         "dropped": view.dropped,
+        "timers": {kind: rfc3339(due) for kind, due in view.timers.items()},
     }

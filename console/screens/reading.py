@@ -232,6 +232,8 @@ class Reading(Layout):
                 text.append(f"       {app.words('why.among', names=candidates)}\n", "dim")
             for name, reason in decision.dropped.items():
                 text.append(f"       ✗ {one_line(name, 60)}: {one_line(reason, 120)}\n", "dim")
+            for kind, due in decision.timers.items():
+                text.append(f"       ◷ {one_line(kind, 40)} {hour(due, app.zone)}\n", "dim")
         if not answer.decisions:
             text.append(app.words("why.none"), "dim")
         self.app.push_screen(ShowScreen(app.words("why.title"), text))
