@@ -17,7 +17,7 @@ class Situation:
     """What the operator has before him."""
 
     focus: str = "list"
-    """``list``, ``thread``, ``reply`` or ``note``."""
+    """``list``, ``thread``, ``reply``, ``note`` or ``whisper``."""
     session: SessionView | None = None
     """The open session, or in the list the one under the cursor."""
     mine: bool = False
@@ -32,6 +32,10 @@ class Situation:
     file: bool = False
     """There is a file to open: the selected message's, or the newest."""
     off_duty: bool = False
+    leads: bool = False
+    """This login leads the session's line."""
+    leader: bool = False
+    """It leads some line."""
     owed: bool = False
     """Some session of this operator has a promise that runs out."""
 
@@ -80,14 +84,14 @@ class Action:
     weight: int = 0
     anywhere: bool = False
     group: str = "desk"
-    where: tuple[str, ...] = ("list", "thread", "reply", "note")
+    where: tuple[str, ...] = ("list", "thread", "reply", "note", "whisper")
     """Focus areas for whose footer it is meant."""
     urgent: Callable[[Situation], bool] = _never
     """When it comes first in the footer, whatever its weight."""
 
 
 LISTS = ("list", "thread")
-WRITING = ("reply", "note")
+WRITING = ("reply", "note", "whisper")
 
 ACTIONS: tuple[Action, ...] = (
     Action("undo", ("u",), lambda s: s.pending_undo, 100, group="session", where=LISTS),
@@ -123,6 +127,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("listen", ("L",), _stranger, 11, group="session", where=LISTS),
     Action("whisper", ("w",), _session, 9, group="session", where=LISTS),
     Action("snooze", ("z",), _mine, 19, group="session", where=LISTS),
+    Action("priority", ("P",), lambda s: s.mine or _takeable(s), 7, group="session", where=LISTS),
+    Action("score", ("R",), lambda s: s.leads, 6, group="session", where=LISTS),
     Action("spam", ("S",), lambda s: s.mine or _takeable(s) or _spam(s), 8, group="session", where=LISTS),
     Action("why", ("question_mark",), _session, 15, group="session", where=LISTS),
     Action(
@@ -157,6 +163,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("duty", ("f2",), _always, 30, anywhere=True, urgent=lambda s: s.off_duty),
     Action("hide_list", ("left_square_bracket",), _always, group="screen"),
     Action("hide_card", ("right_square_bracket",), _always, group="screen"),
+    Action("lines", ("f7",), lambda s: s.leader, 26, anywhere=True, where=LISTS),
     Action("language", ("f3",), _always, anywhere=True, group="screen"),
     Action("theme", ("f4",), _always, anywhere=True, group="screen"),
     Action("sound", ("f5",), _always, anywhere=True, group="screen"),

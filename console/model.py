@@ -380,6 +380,11 @@ class Picture:
         named = [v for v in self.lines.values() if self.operator in v.members or v.name in self.me.lines]
         return sorted(named or self.lines.values(), key=lambda v: v.name)
 
+    def leads(self, line: str = "") -> bool:
+        """Whether this login leads a line; without a name, any at all."""
+        led = self.rights.get("lead")
+        return led is not None and (not line or line in led)
+
     # -------------------------------------------------------------- promises
 
     def promise(self, view: SessionView) -> int:

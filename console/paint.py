@@ -58,7 +58,7 @@ def message_lines(brush: Brush, messages: list[Message]) -> list[Line]:
     first = messages[0]
     if first.direction == "system":
         return _system(brush, first)
-    style = {"in": "in", "out": "out", "note": "note", "whisper": "note"}[first.direction]
+    style = {"in": "in", "out": "out", "note": "note", "whisper": "whisper"}[first.direction]
     body: list[Line] = []
     if first.reply_to or first.reply_text:
         body.append([("quote", fit("▏" + one_line(first.reply_text or "…"), brush.body).rstrip())])
@@ -74,8 +74,8 @@ def message_lines(brush: Brush, messages: list[Message]) -> list[Line]:
 
 def echo_lines(brush: Brush, echo: Echo) -> list[Line]:
     """A reply that is still on its way to the desk."""
-    style = "note" if echo.kind == "note" else "out"
-    name = brush.words("thread.note") if echo.kind == "note" else brush.words("thread.you")
+    style = "out" if echo.kind == "reply" else echo.kind
+    name = brush.words("thread.you" if echo.kind == "reply" else f"thread.{echo.kind}")
     body: list[Line] = [[("media", f"[{one_line(file)}]")] for file in echo.files]
     if echo.text:
         body.extend([(style, line)] for line in wrap(clean(echo.text, MAX_TEXT), brush.body))

@@ -124,7 +124,7 @@ class Shelf:
 
 
 class Drafts:
-    """Unsent texts by session and kind (``reply`` or ``note``), kept across restarts. What was sent
+    """Unsent texts by session and kind (``reply``, ``note`` or ``whisper``), kept across restarts. What was sent
     and not confirmed is kept too, under its command's id: a console that ended before the desk
     answered finds it in the composer again."""
 

@@ -4,17 +4,17 @@ line and the console's forms."""
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from crm import lines
 from crm.errors import ConfigError, Refused
 from crm.lines import Settings
 from crm.records import Account
+from crm.yaml_line import as_line
 from navbat import flow
 from navbat.config import Config, read
 from navbat.line_settings import Line, joint_problems, operator_problems, problems
@@ -87,18 +87,7 @@ class Rulebook:
         return {name: as_text(settings[name]) for name in (*SETTINGS, *settings) if name in settings}
 
     def views(self, settings: Settings) -> list[SettingView]:
-        given = self.texts(settings)
-        hints = typing.get_type_hints(Line, include_extras=True)
-        return [
-            SettingView(
-                name=field.name,
-                text=given.get(field.name, ""),
-                default=_default(field),
-                allowed=_allowed(hints[field.name]),
-                about=_about(hints[field.name]),
-            )
-            for field in msgspec.structs.fields(Line)
-        ]
+        return list(_views(Line, settings))
 
     def flows(self, rules: Mapping[str, LineRules]) -> dict[str, Flow]:
         """Names that are no flow are accounts'. Raises ``Refused``: ``bad_settings``."""
@@ -203,23 +192,41 @@ def as_text(value: Any) -> str:
     """A value as one line of YAML."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    text = yaml.safe_dump(
-        value, default_flow_style=True, allow_unicode=True, width=float("inf"), sort_keys=False
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
+    return as_line(value)
+
+
+def _views(kind: type[msgspec.Struct], given: Mapping[str, Any], prefix: str = "") -> Iterator[SettingView]:
+    """The settings of a struct; those of a struct inside it by their dotted names."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        hint = hints[field.name]
+        inner = _bare(hint)
+        value = given.get(field.name)
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            yield from _views(inner, value if isinstance(value, dict) else {}, f"{prefix}{field.name}.")
+            continue
+        yield SettingView(
+            name=prefix + field.name,
+            text=as_text(value) if field.name in given else "",
+            default=_default(field),
+            allowed=_allowed(hint),
+            about=_about(hint),
+        )
 
 
 def _default(field: Any) -> str:
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    if value is None:
-        return ""
-    if isinstance(value, msgspec.Struct):
+    if value is None or value == "":
         return ""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
 
 
+def _bare(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+
+
 def _allowed(hint: Any) -> list[str]:
-    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+    kind = _bare(hint)
     if typing.get_origin(kind) is typing.Literal:
         return list(typing.get_args(kind))
     return ["on", "off"] if kind is bool else []

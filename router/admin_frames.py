@@ -79,7 +79,8 @@ class SetOperator(Request, kw_only=True):
 
 
 class SettingView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One setting of a line, for a form. ``text`` is empty while the default holds."""
+    """One setting of a line, for a form; one inside another has a dotted name (``sla.resolution``).
+    ``text`` is empty while the default holds."""
 
     name: str
     text: str = ""

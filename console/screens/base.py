@@ -13,7 +13,7 @@ from console.model import HELD
 from console.shell import shell, work
 from console.widgets.card import CardView
 from console.widgets.chrome import KeyBar, TopBar
-from console.widgets.composer import NoteComposer, ReplyComposer
+from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
 from console.widgets.sessions import SessionList
 from console.widgets.thread import ThreadView
 from crm.errors import Refused, Unavailable
@@ -43,6 +43,7 @@ class DeskScreen(Screen[None]):
     thread: ThreadView
     reply: ReplyComposer
     note: NoteComposer
+    whisper: WhisperComposer
     card: CardView
     keys: KeyBar
 
@@ -55,6 +56,7 @@ class DeskScreen(Screen[None]):
         self.pane = "list"
         """The pane in front where not all fit: ``list``, ``thread`` or ``card``."""
         self.writing = "reply"
+        """Which composer is on screen: ``reply``, ``note`` or ``whisper``."""
         self.attached: dict[str, list[Media]] = {}
         """Session -> what was uploaded for it and goes with its next reply."""
         self.uploading: dict[str, list[str]] = {}
@@ -88,13 +90,19 @@ class DeskScreen(Screen[None]):
         return self.view
 
     def area(self) -> str:
-        """Where the focus is: ``list``, ``thread``, ``reply`` or ``note``."""
+        """Where the focus is: ``list``, ``thread``, ``reply``, ``note`` or ``whisper``."""
         focused = self.focused
-        if focused is self.reply:
-            return "reply"
-        if focused is self.note:
-            return "note"
+        if isinstance(focused, Composer):
+            return focused.kind
         return "list" if focused is self.sessions or focused is None else "thread"
+
+    @property
+    def composer(self) -> Composer:
+        """The composer on screen."""
+        return self.composer_of(self.writing)
+
+    def composer_of(self, kind: str) -> Composer:
+        return {"reply": self.reply, "note": self.note, "whisper": self.whisper}[kind]
 
     def can_write(self, view: SessionView) -> bool:
         """Answering is accepting: an offered or waiting session can be written to as well."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual import events, on
@@ -19,8 +19,10 @@ from textual.widgets.option_list import Option
 
 from console.shell import shell
 
+T = TypeVar("T")
 
-class Dialog(ModalScreen[str | None]):
+
+class Dialog(ModalScreen[T | None], Generic[T]):
     """A box in the middle; Escape gives None."""
 
     DEFAULT_CSS = """
@@ -33,7 +35,10 @@ class Dialog(ModalScreen[str | None]):
         }
         & Input { border: none; height: 1; padding: 0 1; background: $panel; margin: 0 0 1 0; }
         & Input:focus { border: none; }
-        & OptionList { border: none; height: auto; max-height: 14; background: $surface; padding: 0; }
+        & OptionList {
+            border: none; height: auto; max-height: 14; background: $surface; padding: 0;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+        }
         & OptionList:focus { border: none; }
         & .hint { color: $faint; height: auto; }
         & .body { height: auto; max-height: 24; scrollbar-size-vertical: 1; }
@@ -87,7 +92,7 @@ def _matched(query: str, label: str) -> list[int]:
     return places
 
 
-class PickScreen(Dialog):
+class PickScreen(Dialog[str]):
     """Pick one: type to narrow the list, Enter takes the marked one. Without ``typing`` the choices
     are numbered, and a digit takes one at once."""
 
@@ -144,7 +149,7 @@ class PickScreen(Dialog):
             event.stop()
 
 
-class AskScreen(Dialog):
+class AskScreen(Dialog[str]):
     """Ask for one line of text; Enter gives it, also when it is empty."""
 
     def __init__(self, title: str, placeholder: str = "", value: str = "") -> None:
@@ -160,7 +165,7 @@ class AskScreen(Dialog):
         self.dismiss(event.value.strip())
 
 
-class ShowScreen(Dialog):
+class ShowScreen(Dialog[str]):
     """Shows a text that can be scrolled; any of Escape, Enter and q closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -183,7 +188,7 @@ class ShowScreen(Dialog):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
-class FileScreen(Dialog):
+class FileScreen(Dialog[str]):
     """Choose a file by its path; Tab completes, Up and Down pick among what fits."""
 
     def compose(self) -> ComposeResult:
@@ -253,6 +258,3 @@ def completions(typed: str, limit: int = 50) -> list[str]:
         return [f"{entry}/" if entry.is_dir() else str(entry) for entry in entries[:limit]]
     except OSError:
         return []
-
-
-Answered = Callable[[str | None], None]

@@ -10,10 +10,11 @@ from console.paint import media_label
 from console.screens.base import DeskScreen
 from console.shell import shell
 from console.widgets.chrome import Divider, Part, ReplyRule, Rule
-from console.widgets.composer import Composer
+from console.words import hour
 from console.wrap import fit
 from crm.text import one_line
 
+PROMPTS = {"reply": ">", "note": "✎", "whisper": "»"}
 WIDE, MEDIUM = 100, 70
 """Columns from which all three panes stand side by side, and from which two do."""
 
@@ -70,19 +71,18 @@ class Layout(DeskScreen):
         view = self.view
         self.query_one("#blank").display = view is None
         self.thread.display = view is not None
-        writable = view is not None and (self.can_write(view) or self.writing == "note")
+        writable = view is not None and (self.can_write(view) or self.writing != "reply")
         self.query_one("#reply-rule").display = view is not None
         self.query_one("#writing").display = writable
-        noting = self.writing == "note"
-        self.reply.display = not noting
-        self.note.display = noting
-        self.query_one("#prompt", Static).update("✎" if noting else ">")
-        self.query_one("#prompt").set_class(noting, "note")
+        for composer in (self.reply, self.note, self.whisper):
+            composer.display = composer.kind == self.writing
+        self.query_one("#prompt", Static).update(PROMPTS[self.writing])
+        self.query_one("#prompt").set_classes(self.writing)
         files = self.query_one("#files", Static)
         words = shell(self).words
         labels = [media_label(words, media) for media in self.files]
         labels += [words("files.sending", name=name) for name in self.uploading.get(self.session, ())]
-        files.display = bool(labels) and not noting
+        files.display = bool(labels) and self.writing == "reply"
         files.update("  ".join(labels))
         if view is None:
             off = shell(self).picture.me.duty == "offline"
@@ -127,7 +127,12 @@ class Layout(DeskScreen):
             return "", ""
         kind = app.words.maybe(f"channel.{view.kind}", view.kind.capitalize())
         title = f"{one_line(view.name or view.chat, 60)} · {one_line(kind, 20)} · {one_line(view.line, 30)}"
-        return title, self._promise_text()
+        marks = [app.words("main.vip")] if view.vip else []
+        marks += [f"P{view.priority}"] if view.priority else []
+        if view.silent:
+            names = ", ".join(one_line(name, 30) for name in view.silent[:3])
+            marks.append(app.words("main.silent", names=names))
+        return " · ".join((title, *marks)), self._promise_text()
 
     def _promise_text(self) -> str:
         """The right end of the thread's title: what is owed, or what the session is."""
@@ -135,9 +140,13 @@ class Layout(DeskScreen):
         assert view is not None
         picture, words, now = app.picture, app.words, app.now()
         if picture.is_offered(view):
-            return words("main.offer_ends", span=words.span(view.offer_until - now))
+            ends = words("main.offer_ends", span=words.span(view.offer_until - now))
+            return f"{self._offer_text()} · {ends}" if self._offer_text() else ends
         if self.thread.below:
             return words("main.below", n=self.thread.below)
+        if view.snoozed and view.status in OPEN:
+            until = hour(view.snoozed, app.zone)
+            return words("main.snoozed_written") if view.snoozed < 0 else words("main.snoozed", at=until)
         promise = picture.promise(view)
         if picture.is_mine(view) and promise:
             key = "main.answer_in" if promise >= now else "main.answer_late"
@@ -146,18 +155,29 @@ class Layout(DeskScreen):
             return words(key, span=words.span(abs(promise - now)))
         if view.status in HELD and view.holder and not picture.is_mine(view):
             return words("main.held_by", name=one_line(view.holder, 40))
+        if view.status == "bot":
+            return words("main.with_bot", name=one_line(view.bot, 40))
         others = sorted(picture.looking.get(view.id, set()) - {picture.operator})
         if others:
             return words("main.looking", names=", ".join(one_line(n, 30) for n in others[:3]))
-        return words.maybe(f"status.{view.status}", words("status.gone"))
+        status = words.maybe(f"status.{view.status}", words("status.gone"))
+        return f"{status} · {words('main.rated', score=view.rating)}" if view.rating else status
+
+    def _offer_text(self) -> str:
+        """Why an offer comes to this operator before others; empty for an ordinary one."""
+        view, words = self.view, shell(self).words
+        assert view is not None
+        if view.transfer_from:
+            return words("offer.transfer", name=one_line(view.transfer_from, 30))
+        return words.maybe(f"offer.{view.offer_kind}", view.offer_kind) if view.offer_kind else ""
 
     def _reply_title(self, width: int) -> Part:
         view, words = self.view, shell(self).words
         assert view is not None
-        composer: Composer = self.note if self.writing == "note" else self.reply
-        right = words("main.room", n=composer.room) if composer.room >= 0 else ""
-        if self.writing == "note":
-            return Part(width, words("main.note"), right, "note")
+        room = self.composer.room
+        right = words("main.room", n=room) if room >= 0 else ""
+        if self.writing != "reply":
+            return Part(width, words(f"main.{self.writing}"), right, self.writing)
         if self.editing:
             return Part(width, words("main.editing"), right, "note")
         if self.quoting:
@@ -197,6 +217,8 @@ class Layout(DeskScreen):
             and message.direction == "out"
             and message.author == app.picture.operator,
             off_duty=bool(app.picture.operator) and app.picture.me.duty == "offline",
+            leads=view is not None and app.picture.leads(view.line),
+            leader=app.picture.leads(),
             owed=app.picture.owes(),
         )
 

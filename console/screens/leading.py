@@ -1,13 +1,15 @@
-"""Stepping into conversations and putting them to sleep: take over, join, listen, whisper, snooze, spam.
-
-A whisper has a dialog of its own: what is written there can only become a ``Whisper``, never a reply."""
+"""Stepping into conversations, putting them to sleep or aside, judging them, and the lines' board."""
 
 from __future__ import annotations
 
+import re
+
 from console.link import new_id
+from console.screens.board import Board
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.verbs import Verbs
 from console.shell import shell
+from console.times import moment
 from crm.text import one_line
 from router import protocol as wire
 from router.protocol import SessionView
@@ -52,18 +54,6 @@ class Leading(Verbs):
         frame = wire.Join(rid=0, id=new_id(), session=id, silent=silent, on=not there)
         self.command(frame, lambda _: None if there else self.open_session(id))
 
-    def do_whisper(self) -> None:
-        view = self.target()
-        if view is None:
-            return
-        words, id = shell(self).words, view.id
-
-        def written(text: str | None) -> None:
-            if text:
-                self.command(wire.Whisper(rid=0, id=new_id(), session=id, text=text))
-
-        self.app.push_screen(AskScreen(words("action.whisper"), words("ask.whisper")), written)
-
     def do_snooze(self) -> None:
         view = self.target()
         if view is None:
@@ -71,11 +61,24 @@ class Leading(Verbs):
         words, id = shell(self).words, view.id
         choices = [Choice(span, words(f"snooze.{span}")) for span in SNOOZES]
         choices.append(Choice("written", words("snooze.written")))
+        choices.append(Choice("other", words("snooze.other")))
 
         def picked(span: str | None) -> None:
-            if span is not None:
-                until = shell(self).now() + SNOOZES[span] * 60_000 if span in SNOOZES else 0
-                self.command(wire.Snooze(rid=0, id=new_id(), session=id, until=until))
+            if span == "other":
+                self.app.push_screen(AskScreen(words("action.snooze"), words("snooze.hint")), written)
+            elif span is not None:
+                sleep(shell(self).now() + SNOOZES[span] * 60_000 if span in SNOOZES else 0)
+
+        def written(text: str | None) -> None:
+            if text is None:
+                return
+            try:
+                sleep(moment(text, shell(self).now(), shell(self).zone))
+            except ValueError:
+                self.toast(words("snooze.bad"), "warning")
+
+        def sleep(until: int) -> None:
+            self.command(wire.Snooze(rid=0, id=new_id(), session=id, until=until))
 
         self.app.push_screen(PickScreen(words("action.snooze"), choices, typing=False), picked)
 
@@ -90,6 +93,48 @@ class Leading(Verbs):
         name = one_line(view.name or view.chat, 30)
         frame = wire.Spam(rid=0, id=new_id(), session=view.id)
         self.delay(frame, shell(self).words("undo.spam", name=name))
+
+    def do_priority(self) -> None:
+        """A larger number goes before all smaller ones, in every line."""
+        view = self.target()
+        if view is None:
+            return
+        words, id = shell(self).words, view.id
+
+        def given(text: str | None) -> None:
+            if text is None:
+                return
+            if not re.fullmatch(r"[+-]?[0-9]{1,7}", text):
+                self.toast(words("priority.number"), "warning")
+                return
+            self.command(wire.SetPriority(rid=0, id=new_id(), session=id, priority=int(text)))
+
+        self.app.push_screen(AskScreen(words("action.priority"), "0", str(view.priority)), given)
+
+    def do_score(self) -> None:
+        """One to five, and what to say about it."""
+        view = self.target()
+        if view is None:
+            return
+        words, id = shell(self).words, view.id
+        choices = [Choice(str(n), words(f"score.{n}")) for n in range(1, 6)]
+
+        def picked(score: str | None) -> None:
+            if score is None:
+                return
+
+            def told(comment: str | None) -> None:
+                if comment is not None:
+                    frame = wire.Score(rid=0, id=new_id(), session=id, score=int(score), comment=comment)
+                    self.command(frame, lambda _: self.toast(words("score.done")))
+
+            self.app.push_screen(AskScreen(words("action.score"), words("score.comment")), told)
+
+        self.app.push_screen(PickScreen(words("action.score"), choices, typing=False), picked)
+
+    def do_lines(self) -> None:
+        """The board of the lines, and from there their rules and the colleagues' settings."""
+        self.app.push_screen(Board(shell(self).words("action.lines"), self.ask))
 
     def do_close(self) -> None:
         """Asks for the result where the line has some."""

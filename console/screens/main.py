@@ -21,7 +21,7 @@ from console.screens.leading import Leading
 from console.shell import shell
 from console.widgets.card import CardView
 from console.widgets.chrome import Divider, KeyBar, ReplyRule, Rule, TopBar
-from console.widgets.composer import Composer, NoteComposer, ReplyComposer
+from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
 from console.widgets.sessions import SessionList
 from console.widgets.thread import ThreadView
 from crm.errors import Unavailable
@@ -38,6 +38,7 @@ class MainScreen(Leading):
         & #writing { height: auto; max-height: 9; }
         & #prompt { width: 3; color: $primary; text-style: bold; padding: 0 1; }
         & #prompt.note { color: $note; }
+        & #prompt.whisper { color: $whisper; }
         & #files { height: auto; color: $secondary; padding: 0 1; display: none; }
         & #blank { height: 1fr; content-align: center middle; text-align: center; color: $faint; }
     }
@@ -75,6 +76,7 @@ class MainScreen(Leading):
                     yield Static(">", id="prompt", markup=False)
                     yield ReplyComposer(id="reply")
                     yield NoteComposer(id="note")
+                    yield WhisperComposer(id="whisper")
             yield Divider("┤", id="edge-card")
             yield CardView(id="card")
             yield Divider("┤", id="edge-right")
@@ -87,6 +89,7 @@ class MainScreen(Leading):
         self.thread = self.query_one(ThreadView)
         self.reply = self.query_one(ReplyComposer)
         self.note = self.query_one(NoteComposer)
+        self.whisper = self.query_one(WhisperComposer)
         self.card = self.query_one(CardView)
         self.keys = self.query_one(KeyBar)
         self.lay_out()
@@ -190,6 +193,10 @@ class MainScreen(Leading):
     def _noted(self, event: NoteComposer.Noted) -> None:
         self.put_note(event.session, event.text)
 
+    @on(WhisperComposer.Whispered)
+    def _whispered(self, event: WhisperComposer.Whispered) -> None:
+        self.put_whisper(event.session, event.text)
+
     @on(Composer.Changed)
     def _typed(self, event: Composer.Changed) -> None:
         self.typed()
@@ -201,7 +208,7 @@ class MainScreen(Leading):
         if event.action in ("open", "reply"):
             self.action_enter()
         elif event.action == "send":
-            (self.note if self.writing == "note" else self.reply).submit()
+            self.composer.submit()
         elif event.action in BY_ID:
             self.run_verb(event.action)
 

@@ -46,6 +46,7 @@ class Reading(Layout):
             self.thread.show(thread, view)
             self.reply.turn_to(session)
             self.note.turn_to(session)
+            self.whisper.turn_to(session)
             self.sessions.put_open(session)
             self.sessions.put_cursor(session)
             self.card.put(session, None)
@@ -224,16 +225,19 @@ class Reading(Layout):
         text = Text()
         for decision in answer.decisions[-20:]:
             text.append(hour(decision.at, app.zone) + "  ", "dim")
-            text.append(one_line(decision.why, 200), "bold")
-            chosen = one_line(decision.chosen or "–", 60)
-            text.append(f"\n       {app.words('why.chosen', name=chosen)}\n")
+            text.append(app.words.maybe(f"because.{decision.why}", decision.why), "bold")
+            chosen = one_line(decision.chosen, 60)
+            to = app.words("why.chosen", name=chosen) if chosen else app.words("why.nobody")
+            text.append(f"\n       {to}\n")
             candidates = ", ".join(one_line(name, 60) for name in decision.candidates)
             if candidates:
                 text.append(f"       {app.words('why.among', names=candidates)}\n", "dim")
             for name, reason in decision.dropped.items():
-                text.append(f"       ✗ {one_line(name, 60)}: {one_line(reason, 120)}\n", "dim")
+                told = app.words.maybe(f"dropped.{reason}", reason)
+                text.append(f"       ✗ {one_line(name, 60)}: {told}\n", "dim")
             for kind, due in decision.timers.items():
-                text.append(f"       ◷ {one_line(kind, 40)} {hour(due, app.zone)}\n", "dim")
+                told = app.words.maybe(f"timer.{kind.partition(':')[0]}", kind)
+                text.append(f"       ◷ {hour(due, app.zone)} {told}\n", "dim")
         if not answer.decisions:
             text.append(app.words("why.none"), "dim")
         self.app.push_screen(ShowScreen(app.words("why.title"), text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from console.actions import BY_ID
+from console.actions import BY_ID, WRITING
 from console.link import new_id
 from console.model import Echo
 from console.screens.attaching import Attaching
@@ -66,16 +66,22 @@ class Verbs(Attaching):
             self.reply.focus()
 
     def do_note(self) -> None:
+        self._write("note")
+
+    def do_whisper(self) -> None:
+        self._write("whisper")
+
+    def _write(self, kind: str) -> None:
         view = self.target()
         if view is not None:
             if view.id != self.session:
                 self.open_session(view.id, focus=False)
-            self.writing = "note"
+            self.writing = kind
             self.lay_out()
-            self.note.focus()
+            self.composer.focus()
 
     def do_switch_note(self) -> None:
-        if self.writing == "note":
+        if self.writing != "reply":
             view = self.view
             if view is not None and self.can_write(view):
                 self.do_reply()
@@ -84,10 +90,9 @@ class Verbs(Attaching):
 
     def do_leave(self) -> None:
         """Escape: from writing to reading, from reading to the list."""
-        if self.area() in ("reply", "note"):
+        if self.area() in WRITING:
             self.editing = self.quoting = ""
-            if self.writing == "note":
-                self.writing = "reply"
+            self.writing = "reply"
             self.lay_out()
             self.thread.focus()
         else:
@@ -98,10 +103,10 @@ class Verbs(Attaching):
         self.save_drafts()
 
     def do_send(self) -> None:
-        (self.note if self.writing == "note" else self.reply).submit()
+        self.composer.submit()
 
     def do_newline(self) -> None:
-        (self.note if self.writing == "note" else self.reply).insert("\n")
+        self.composer.insert("\n")
 
     def say(self, session: str, text: str) -> None:
         """Sends a reply with the attached files, or the correction of an earlier one."""
@@ -137,12 +142,18 @@ class Verbs(Attaching):
         self._wrote()
 
     def put_note(self, session: str, text: str) -> None:
-        app = shell(self)
-        frame = wire.Note(rid=0, id=new_id(), session=session, text=text)
-        app.picture.echoes[frame.id] = Echo(frame.id, session, "note", text, app.now())
-        app.drafts.sent(session, "note", frame.id, text)
+        self._put(wire.Note(rid=0, id=new_id(), session=session, text=text), "note")
+
+    def put_whisper(self, session: str, text: str) -> None:
+        self._put(wire.Whisper(rid=0, id=new_id(), session=session, text=text), "whisper")
+
+    def _put(self, frame: wire.Note | wire.Whisper, kind: str) -> None:
+        """What only colleagues see; refused, it returns to its own composer."""
+        app, session = shell(self), frame.session
+        app.picture.echoes[frame.id] = Echo(frame.id, session, kind, frame.text, app.now())
+        app.drafts.sent(session, kind, frame.id, frame.text)
         self.command(
-            frame, lambda done: self._said(frame, "note", done), lambda: self._take_back(frame.id, "note")
+            frame, lambda done: self._said(frame, kind, done), lambda: self._take_back(frame.id, kind)
         )
         self._stop_typing(session)
         self._wrote()
@@ -175,7 +186,7 @@ class Verbs(Attaching):
         later = app.drafts.get(known.session, kind)
         app.drafts.set(known.session, kind, known.text + ("\n" + later if later else ""))
         if known.session == self.session:
-            (self.note if kind == "note" else self.reply).turn_to(self.session)
+            self.composer_of(kind).turn_to(self.session)
         self.thread.sync()
 
     def _correct(self, session: str, text: str) -> None:
@@ -188,14 +199,13 @@ class Verbs(Attaching):
     def typed(self) -> None:
         """The operator is writing: colleagues and, where the channel can, the customer see it."""
         app, area = shell(self), self.area()
-        if app.link is None or not self.session or area not in ("reply", "note"):
+        if app.link is None or not self.session or area not in WRITING:
             return
         if app.clock() - self._typing_sent < TYPING_EVERY:
             return
-        composer = self.note if area == "note" else self.reply
-        if composer.text:
+        if self.composer_of(area).text:
             self._typing_sent = app.clock()
-            app.link.hint(wire.Typing(session=self.session, draft=area == "note"))
+            app.link.hint(wire.Typing(session=self.session, draft=area != "reply"))
 
     def _stop_typing(self, session: str) -> None:
         link = shell(self).link

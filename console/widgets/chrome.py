@@ -19,7 +19,7 @@ from crm.text import one_line
 
 Span = tuple[str, str]
 DUTY_MARKS = {"online": "●", "break": "◐", "offline": "○"}
-BAR_STYLES = ("brand", "text", "faint", "good", "warn", "bad", "rule", "title", "note", "key")
+BAR_STYLES = ("brand", "text", "faint", "good", "warn", "bad", "rule", "title", "note", "whisper", "key")
 
 
 class Painted(Widget):
@@ -38,6 +38,7 @@ class Painted(Widget):
         & .bar--rule { color: $rule; }
         & .bar--title { color: $foreground; text-style: bold; }
         & .bar--note { color: $note; text-style: bold; }
+        & .bar--whisper { color: $whisper; text-style: bold; }
         & .bar--key { color: $accent; text-style: bold; }
     }
     """

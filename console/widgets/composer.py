@@ -1,7 +1,7 @@
-"""Writing: a reply for the customer, or a note for colleagues.
+"""Writing: a reply for the customer, a note for colleagues, or a whisper to who is in the conversation.
 
-They are two widgets of two classes that post two different messages; a note has no way, by any key,
-to become a reply.
+They are three widgets of three classes that post three different messages; a note or a whisper has no
+way, by any key, to become a reply.
 """
 
 from __future__ import annotations
@@ -138,3 +138,22 @@ class NoteComposer(Composer):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, posted=self.Noted, sends_empty=False)
+
+
+class WhisperComposer(Composer):
+    """Writes to the operator who has the conversation, and to who joined or listens."""
+
+    DEFAULT_CSS = """
+    WhisperComposer { background: $whisper 12%; color: $whisper; }
+    """
+    kind = "whisper"
+
+    @dataclass
+    class Whispered(Posted):
+        """A word to the colleagues in this conversation."""
+
+        session: str
+        text: str
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, posted=self.Whispered, sends_empty=False)

@@ -259,9 +259,9 @@ class SessionList(ScrollView, can_focus=True):
         right = f"{KINDS.get(view.kind, one_line(view.kind, 8)[:2].upper())} "
         clock = f"{time:>6}"
         lead = "!" if picture.is_offered(view) else ""
-        pin = "^" if view.pinned else ""
+        pin = ("^" if view.pinned else "") + ("z" if view.snoozed else "") + ("★" if view.vip else "")
         name = one_line(view.name or view.chat, 60)
-        room = width - len(lead) - len(pin) - cell_len(right) - cell_len(clock) - 1
+        room = width - len(lead) - cell_len(pin) - cell_len(right) - cell_len(clock) - 1
         style = "offered" if lead else ("unread" if view.unread and picture.is_mine(view) else "name")
         return [
             ("offered", lead),

@@ -25,7 +25,7 @@ from crm.text import one_line
 from router.protocol import SessionView
 
 STYLES = (
-    "in", "out", "note", "system", "time", "name-in", "name-out", "name-note", "mark", "media", "quote",
+    "in", "out", "note", "whisper", "system", "time", "name-in", "name-out", "name-note", "name-whisper", "mark", "media", "quote",
     "deleted", "day", "tick", "read", "failed", "unknown", "link", "typing", "selected",
 )  # fmt: skip
 
@@ -43,11 +43,13 @@ class ThreadView(ScrollView, can_focus=True):
         & .thread--in { color: $foreground; }
         & .thread--out { color: $soft; }
         & .thread--note { color: $note; text-style: italic; }
+        & .thread--whisper { color: $whisper; text-style: italic; }
         & .thread--system { color: $faint; }
         & .thread--time { color: $faint; }
         & .thread--name-in { color: $primary; text-style: bold; }
         & .thread--name-out { color: $success; }
         & .thread--name-note { color: $note; text-style: bold; }
+        & .thread--name-whisper { color: $whisper; text-style: bold; }
         & .thread--mark { color: $faint; }
         & .thread--media { color: $secondary; }
         & .thread--quote { color: $faint; text-style: italic; }

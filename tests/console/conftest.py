@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from textual import events
@@ -115,9 +115,15 @@ class Clock:
         return self.time
 
 
+class Served(Protocol):
+    """A desk that a console can sign in at."""
+
+    url: str
+
+
 @asynccontextmanager
 async def seated(
-    gateway: FakeGateway,
+    gateway: Served,
     *,
     size: tuple[int, int] = (120, 36),
     clock: Clock | None = None,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from console.actions import ACTIONS
+from console.screens.board import Board
 from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScreen
 from console.screens.search import SearchScreen
 from console.words import LANGUAGES
@@ -173,12 +174,29 @@ async def test_joining_openly_and_silently(gateway: FakeGateway) -> None:
 async def test_a_whisper_is_never_a_reply(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
         await seat.press("w")
-        assert isinstance(seat.app.screen, AskScreen)
+        assert seat.desk.area() == "whisper"
+        assert "WHISPER" in seat.text()
         await seat.press(*"psst", "enter")
         whispered = await gateway.expect(wire.Whisper)
         assert (whispered.session, whispered.text) == ("10", "psst")
-        await seat.press("w", *"no", "escape")
+        await seat.until(lambda: not seat.app.picture.echoes)
+        assert "psst" in seat.text()
+        await seat.press(*"no", "escape")
+        assert seat.desk.area() == "thread"
+        assert seat.desk.reply.text == ""
+        await seat.press("enter")
+        assert seat.desk.area() == "reply"
+        await seat.press("ctrl+n", "escape", "w")
+        assert seat.desk.whisper.text == "no"
         assert (gateway.count(wire.Whisper), gateway.count(wire.Say)) == (1, 0)
+
+
+async def test_a_refused_whisper_returns_to_its_own_composer(gateway: FakeGateway) -> None:
+    gateway.refuse[wire.Whisper] = wire.Done(rid=0, code="no_right", params={"right": "whisper"})
+    async with seated(gateway) as seat:
+        await seat.press("w", *"psst", "enter")
+        await seat.until(lambda: seat.desk.whisper.text == "psst")
+        assert seat.desk.reply.text == seat.desk.note.text == ""
 
 
 @acts("snooze")
@@ -189,6 +207,56 @@ async def test_snooze_for_a_while_or_until_he_writes(gateway: FakeGateway) -> No
         assert (snoozed.session, snoozed.until) == ("10", seat.app.now() + 3_600_000)
         await seat.press("z", "5")
         assert (await gateway.expect(wire.Snooze, until=0)).session == "10"
+        await seat.press("z", "6", *"2h", "enter")
+        await gateway.expect(wire.Snooze, until=seat.app.now() + 7_200_000)
+        await seat.press("z", "6", *"10:30", "enter")
+        await gateway.expect(wire.Snooze, until=seat.app.now() + 1_800_000)
+        await seat.press("z", "6", *"soon", "enter")
+        assert "Write a time to come" in seat.text()
+        assert gateway.count(wire.Snooze) == 4
+
+
+@acts("priority")
+async def test_priority_is_a_whole_number(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("P", "backspace", *"x", "enter")
+        assert "whole number" in seat.text()
+        await seat.press("P", "backspace", *"-3", "enter")
+        given = await gateway.expect(wire.SetPriority)
+        assert (given.session, given.priority) == ("10", -3)
+        assert gateway.count(wire.SetPriority) == 1
+
+
+@acts("score")
+async def test_a_score_is_for_who_leads_the_line(gateway: FakeGateway) -> None:
+    gateway.rights = {"lead": ["sales"]}
+    gateway.sessions["13"].line = "support"
+    async with seated(gateway) as seat:
+        await seat.press("R", "4", *"calm", "enter")
+        score = await gateway.expect(wire.Score)
+        assert (score.session, score.score, score.comment) == ("10", 4, "calm")
+        seat.desk.sessions.put_cursor("13")
+        await seat.press("R")
+        assert not isinstance(seat.app.screen, PickScreen)
+
+
+@acts("lines")
+async def test_the_board_is_for_who_leads_some_line(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("f7")
+        assert not isinstance(seat.app.screen, Board)
+    gateway.rights = {"lead": ["sales"]}
+    async with seated(gateway) as seat:
+        await seat.press("f7")
+        assert isinstance(seat.app.screen, Board)
+        row = next(line for line in seat.text().splitlines() if "≡ sales" in line)
+        assert "even" in row
+        assert "1:32" in row
+        await gateway.push(lines=[wire.LineView(name="sales", waiting=7, oldest=NOW - 600_000)])
+        await seat.until(lambda: seat.app.picture.lines["sales"].waiting == 7)
+        seat.app.screen.fill()
+        await seat.pilot.pause()
+        assert "10:00" in next(line for line in seat.text().splitlines() if "≡ sales" in line)
 
 
 @acts("spam")
@@ -369,7 +437,7 @@ async def test_what_can_be_shown(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
         await seat.press("question_mark")
         await seat.until(lambda: isinstance(seat.app.screen, ShowScreen))
-        assert "dilnoza: break" in seat.text()
+        assert "dilnoza: on a break" in seat.text()
         await seat.press("escape", "v")
         await seat.until(lambda: "+998901234567" in seat.text())
         await seat.press("f1")

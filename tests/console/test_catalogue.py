@@ -6,20 +6,24 @@ import ast
 import re
 from pathlib import Path
 from string import Formatter
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
 from console.actions import ACTIONS, GROUPS
 from console.screens.leading import SNOOZES
 from console.themes import NAMES
+from console.values import DAYS
 from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, texts
+from crm.lines import Source
 from crm.records import Duty, MessageKind
+from router.events import LineRules
+from router.fired import EFFECTS
 from router.state import Status
 
 ROOT = Path(__file__).parents[2]
-CODED = ("refused", "bye", "system", "alert")
+CODED = ("refused", "bye", "system", "alert", "because", "dropped", "timer")
 """Families whose keys are named by the desk; their codes are looked for in its source."""
 
 
@@ -51,7 +55,13 @@ def wanted() -> set[str]:
     keys |= {f"login.{field}" for field in ("server", "name", "password")}
     keys |= {f"channel.{kind}" for kind in ("telegram", "vk", "web", "email")}
     keys |= {f"thread.{kind}" for kind in ("note", "whisper")}
-    return keys | {f"{family}.unknown" for family in CODED}
+    keys |= {f"main.{kind}" for kind in ("note", "whisper")}
+    keys |= {f"score.{score}" for score in range(1, 6)}
+    keys |= {f"week.{day}" for day in DAYS} | {f"source.{source}" for source in get_args(Source)}
+    keys |= {f"board.{name}" for name in ("waiting", "oldest", "offered", "taken")}
+    keys |= {f"staff.{name}" for name in ("lines", "max_sessions", "skills", "languages")}
+    keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
+    return keys | {f"{family}.unknown" for family in ("refused", "bye", "system", "alert")}
 
 
 def test_nothing_is_missing_and_nothing_left_over() -> None:
@@ -81,6 +91,25 @@ def test_every_note_of_the_desk_has_a_text() -> None:
     assert {code for code in codes if f"system.{code}" not in texts("en")} == set()
 
 
+def test_every_reason_of_a_decision_has_a_text() -> None:
+    """Modes and reasons, what drops somebody, and timers: whatever ``navbat why`` may say."""
+    source = "\n".join(
+        (ROOT / "router" / f"{name}.py").read_text() for name in ("floor", "queue", "dispatch")
+    )
+    inside = re.findall(
+        r"(?:def standing|def dropped_by|def lacks).*?(?=\n    def |\ndef )", source, re.DOTALL
+    )
+    dropped = {"break", "offline", "had", "off_hours", "manual"}
+    dropped |= set(re.findall(r'(?:return|if reason else|else) "([a-z_]+)"', "\n".join(inside)))
+    dropped |= set(re.findall(r'return "([a-z_]+)" if', "\n".join(inside)))
+    because = {*get_args(get_type_hints(LineRules)["mode"]), "off_hours", "pause", "nobody"}
+    because |= {"responsible", "last_operator"}
+    timers = {*EFFECTS, "sla_warn", "sla_breach"}
+    english = texts("en")
+    for family, codes in (("dropped", dropped), ("because", because), ("timer", timers)):
+        assert {key.partition(".")[2] for key in english if key.startswith(f"{family}.")} == codes
+
+
 def test_every_goodbye_of_the_gateway_has_a_text() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "router").glob("*.py"))
     codes = set(re.findall(r'Bye\(\s*code="([a-z_]+)"', source))
@@ -102,7 +131,8 @@ def gaps(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_twelve_months(language: str) -> None:
+def test_twelve_months_and_seven_days(language: str) -> None:
+    assert len(texts(language)["week.short"].split()) == 7
     assert len(texts(language)["day.months"].split()) == 12
 
 

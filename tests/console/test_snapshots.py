@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from textual.pilot import Pilot
 
 from console.app import Console
 from console.link import Credentials
+from console.screens.rules import LineForm
 from console.settings import Shelf
 from crm.records import Media
+from navbat.config import Config
+from navbat.rulebook import Rulebook
 from router import protocol as wire
 from tests.console.conftest import Clock, Seat, furnish
 from tests.fakes.gateway import NOW, FakeGateway, message
@@ -22,6 +26,7 @@ from tests.fakes.gateway import NOW, FakeGateway, message
 SIZES = [(80, 24), (120, 36), (60, 30)]
 NAMES = ["80x24", "120x36", "60x30"]
 Look = Callable[..., bool]
+BOOK = Rulebook(Config(), Path("flows"), {})
 
 
 @pytest.fixture
@@ -75,7 +80,9 @@ def look(
             lambda: app.picture.lines and app.desk is not None and app.desk.ready and app.latency > 0
         )
         app.latency = 14.0
-        seat.desk.reply.cursor_blink = seat.desk.note.cursor_blink = False
+        seat.desk.bar.refresh()
+        await pilot.pause()
+        seat.desk.reply.cursor_blink = seat.desk.note.cursor_blink = seat.desk.whisper.cursor_blink = False
         await does(seat)
         await pilot.pause()
         seat.desk.sync_all()
@@ -142,6 +149,56 @@ def test_transfer(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -
             box.cursor_blink = False  # type: ignore[attr-defined]
 
     look(snap_compare, far, size, transfer)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_whispering_where_everything_is_marked(
+    snap_compare: Look, far: FakeGateway, size: tuple[int, int]
+) -> None:
+    far.messages["10"].append(message("10", 9, "offer him the 10 %", direction="whisper", author="boss"))
+    vip = far.sessions["10"]
+    vip.vip, vip.priority, vip.pinned, vip.silent = True, 5, True, ["boss"]
+    far.sessions["11"].snoozed = NOW + 3_600_000
+
+    async def whisper(seat: Seat) -> None:
+        await opened(seat)
+        await seat.press("escape", "w")
+        await seat.write("thank you")
+
+    look(snap_compare, far, size, whisper)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_the_board_of_lines(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    far.rights = {"lead": ["sales", "support"]}
+
+    async def board(seat: Seat) -> None:
+        await seat.press("f7")
+
+    look(snap_compare, far, size, board)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+def test_the_rules_of_a_line(snap_compare: Look, far: FakeGateway, size: tuple[int, int]) -> None:
+    far.rights = {"lead": ["sales", "support"]}
+    settings = BOOK.views(
+        {"members": ["anna", "bek"], "hours": {"mon": ["09:00-18:00"], "tue": ["09:00-18:00"]}}
+    )
+    for view in settings:
+        view.yours = view.name != "mode"
+    far.answers[wire.GetLine] = wire.LineSettings(
+        rid=0, line="sales", version=4, at=NOW, by="dilnoza", comment="spring hours", settings=settings
+    )
+
+    async def rules(seat: Seat) -> None:
+        await seat.press("f7", "enter")
+        screen = seat.app.screen
+        assert isinstance(screen, LineForm)
+        await seat.until(lambda: screen.options.option_count)
+        screen.put("answer_within", "2m")
+        await seat.press("down")
+
+    look(snap_compare, far, size, rules)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=NAMES)

@@ -48,6 +48,7 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.operator = "anna"
+        self.rights: dict[str, list[str]] = {}
         self.passwords = {"anna": "secret"}
         self.tokens = {"token-1": "anna"}
         self.sessions: dict[str, wire.SessionView] = {}
@@ -63,6 +64,8 @@ class FakeGateway:
         ]
         self.received: list[wire.ClientFrame] = []
         self.done: dict[str, wire.Done] = {}
+        self.answers: dict[type, Any] = {}
+        """Read type -> its answer, for reads that this small desk does not know."""
         self.refuse: dict[type, wire.Done] = {}
         """Command type -> the refusal it gets."""
         self.silent: set[type] = set()
@@ -197,7 +200,7 @@ class FakeGateway:
         self.tickets.add(ticket)
         welcome = wire.Welcome(
             operator=name, role="operator", desk="shop", server="fake", now=NOW, token=token, ticket=ticket,
-            resumed=resumed, duty="online", heartbeat=self.heartbeat,
+            resumed=resumed, duty="online", heartbeat=self.heartbeat, rights=self.rights,
         )  # fmt: skip
         await self._send(socket, welcome)
         if resumed:
@@ -269,7 +272,7 @@ class FakeGateway:
     # -------------------------------------------------------------- a small desk
 
     async def carry_out(self, frame: wire.CommandFrame) -> wire.Done:
-        if isinstance(frame, wire.Say | wire.Note):
+        if isinstance(frame, wire.Say | wire.Note | wire.Whisper):
             return await self._said(frame)
         if isinstance(frame, wire.SetDuty):
             me = next(o for o in self.operators if o.name == self.operator)
@@ -300,12 +303,13 @@ class FakeGateway:
         view = self.sessions[id]
         await self.push(sessions=[msgspec.structs.replace(view, rev=view.rev + 1, **fields)])
 
-    async def _said(self, frame: wire.Say | wire.Note) -> wire.Done:
+    async def _said(self, frame: wire.Say | wire.Note | wire.Whisper) -> wire.Done:
         thread = self.messages.setdefault(frame.session, [])
         seq = thread[-1].seq + 1 if thread else 1
         reply = isinstance(frame, wire.Say)
+        direction = "out" if reply else "whisper" if isinstance(frame, wire.Whisper) else "note"
         new = message(
-            frame.session, seq, frame.text, direction="out" if reply else "note", author=self.operator, at=NOW,
+            frame.session, seq, frame.text, direction=direction, author=self.operator, at=NOW,
             delivery="queued" if reply else "", media=frame.media if isinstance(frame, wire.Say) else [],
         )  # fmt: skip
         view = self.sessions[frame.session]
@@ -326,6 +330,9 @@ class FakeGateway:
 
     def read(self, frame: wire.Request) -> wire.Frame:
         """The answer to a read."""
+        if type(frame) in self.answers:
+            known: wire.Frame = msgspec.structs.replace(self.answers[type(frame)], rid=frame.rid)
+            return known
         if isinstance(frame, wire.Open | wire.GetThread):
             messages = self.messages.get(frame.session, [])
             before = getattr(frame, "before_seq", 0) or 1 << 60
