@@ -12,7 +12,19 @@ import time
 
 from benchmarks.harness import Figure, save, table
 
-NAMES = ("route", "choose", "latency", "channel", "takeover", "console", "idle", "projector", "rehearse")
+NAMES = (
+    "route",
+    "choose",
+    "latency",
+    "channel",
+    "takeover",
+    "console",
+    "idle",
+    "projector",
+    "rehearse",
+    "scenario",
+    "simulate",
+)
 
 
 def measure(name: str) -> list[Figure]:
