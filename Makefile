@@ -32,7 +32,7 @@ demo: setup  ## a desk with simulated customers, and you at the console
 test: setup  ## the whole test suite; ARGS are passed to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: lint types contracts  ## everything CI checks besides the tests
+check: lint types contracts test  ## everything that CI runs on every change
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TextIO, get_args
 
+from console.decisions import decision_lines
 from console.link import (
     Arrived,
     Connected,
@@ -24,6 +25,7 @@ from console.model import Picture, Touched
 from console.paint import TICKS, media_label, system_text
 from console.settings import Shelf
 from console.shell import epoch_ms
+from console.times import moment
 from console.words import Words, hour
 from crm.errors import Refused as Declined
 from crm.errors import Unavailable
@@ -56,6 +58,8 @@ class Plain:
         self._commands: dict[str, Handler] = {
             "list": self._list, "open": self._open, "say": self._say, "note": self._note, "take": self._take,
             "skip": self._skip, "back": self._back, "to": self._to, "close": self._close, "pin": self._pin,
+            "whisper": self._whisper, "over": self._over, "join": self._join, "listen": self._listen_in,
+            "snooze": self._snooze, "spam": self._spam, "why": self._why,
             "next": self._next, "duty": self._duty, "history": self._history, "help": self._help,
             "quit": self._quit,
         }  # fmt: skip
@@ -215,6 +219,9 @@ class Plain:
     async def _note(self, text: str) -> None:
         await self._do(wire.Note(rid=0, id=new_id(), session=self._view().id, text=text))
 
+    async def _whisper(self, text: str) -> None:
+        await self._do(wire.Whisper(rid=0, id=new_id(), session=self._view().id, text=text))
+
     async def _take(self, id: str) -> None:
         view = self._view(id)
         await self._do(wire.Take(rid=0, id=new_id(), session=view.id))
@@ -229,8 +236,49 @@ class Plain:
     async def _to(self, name: str) -> None:
         await self._do(wire.Transfer(rid=0, id=new_id(), session=self._view().id, to=name))
 
-    async def _close(self, _: str) -> None:
-        await self._do(wire.Close(rid=0, id=new_id(), session=self._view().id))
+    async def _over(self, id: str) -> None:
+        session = id or self._view().id
+        await self._do(wire.TakeOver(rid=0, id=new_id(), session=session))
+        await self._open(session)
+
+    async def _join(self, id: str) -> None:
+        await self._step_in(id, silent=False)
+
+    async def _listen_in(self, id: str) -> None:
+        await self._step_in(id, silent=True)
+
+    async def _step_in(self, id: str, *, silent: bool) -> None:
+        """In, or out again. A colleague's conversation is on no list of ours: its number is enough."""
+        session = id or self._view().id
+        view = self.picture.sessions.get(session)
+        on = view is None or self.picture.operator not in (view.silent if silent else view.guests)
+        await self._do(wire.Join(rid=0, id=new_id(), session=session, silent=silent, on=on))
+        if on:
+            await self._open(session)
+
+    async def _snooze(self, text: str) -> None:
+        try:
+            until = 0 if text == "written" else moment(text, self.now(), None)
+        except ValueError:
+            self.say(self.words("snooze.bad"))
+            return
+        await self._do(wire.Snooze(rid=0, id=new_id(), session=self._view().id, until=until))
+
+    async def _spam(self, _: str) -> None:
+        """Mutes the chat, or lets it be heard again."""
+        view = self._view()
+        await self._do(wire.Spam(rid=0, id=new_id(), session=view.id, on=view.status != "spam"))
+
+    async def _why(self, _: str) -> None:
+        answer = await self.link.request(wire.GetWhy(rid=0, session=self._view().id), wire.Why)
+        for decision in answer.decisions[-20:]:
+            told = " · ".join(decision_lines(self.words, decision, None))
+            self.say(f"{hour(decision.at, None)} {told}")
+        if not answer.decisions:
+            self.say(self.words("why.none"))
+
+    async def _close(self, result: str) -> None:
+        await self._do(wire.Close(rid=0, id=new_id(), session=self._view().id, result=result))
 
     async def _pin(self, _: str) -> None:
         view = self._view()

@@ -324,7 +324,7 @@ TEXTS: dict[str, str] = {
     "alert.delivery_unknown": "A message of {operator} may not have been delivered",
     "alert.unknown": "{code}",
     # the linear mode
-    "plain.help": "list · open N · say TEXT · note TEXT · whisper TEXT · take [N] · skip [N] · over [N] · join [N] · listen [N] · back REASON · to NAME · snooze WHEN|written · spam · close · pin · next · why · duty online|break|offline · history · help · quit",
+    "plain.help": "list · open N · say TEXT · note TEXT · whisper TEXT · take [N] · skip [N] · over [N] · join [N] · listen [N] · back REASON · to NAME · snooze WHEN|written · spam · close [RESULT] · pin · next · why · duty online|break|offline · history · help · quit",
     "plain.connected": "Signed in as {name}: {duty}.",
     "plain.lost": "The connection is lost; trying again.",
     "plain.opened": "Conversation {id} with {name}, {status}.",

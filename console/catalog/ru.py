@@ -324,7 +324,7 @@ TEXTS: dict[str, str] = {
     "alert.delivery_unknown": "{operator}: сообщение могло не дойти",
     "alert.unknown": "{code}",
     # строчный режим
-    "plain.help": "list · open N · say ТЕКСТ · note ТЕКСТ · whisper ТЕКСТ · take [N] · skip [N] · over [N] · join [N] · listen [N] · back ПРИЧИНА · to ИМЯ · snooze КОГДА|written · spam · close · pin · next · why · duty online|break|offline · history · help · quit",
+    "plain.help": "list · open N · say ТЕКСТ · note ТЕКСТ · whisper ТЕКСТ · take [N] · skip [N] · over [N] · join [N] · listen [N] · back ПРИЧИНА · to ИМЯ · snooze КОГДА|written · spam · close [ИТОГ] · pin · next · why · duty online|break|offline · history · help · quit",
     "plain.connected": "Вход выполнен: {name}: {duty}.",
     "plain.lost": "Связь потеряна; пробую снова.",
     "plain.opened": "Разговор {id}, {name}, {status}.",

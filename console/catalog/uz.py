@@ -324,7 +324,7 @@ TEXTS: dict[str, str] = {
     "alert.delivery_unknown": "{operator}: xabar yetmagan bo‘lishi mumkin",
     "alert.unknown": "{code}",
     # satrli rejim
-    "plain.help": "list · open N · say MATN · note MATN · whisper MATN · take [N] · skip [N] · over [N] · join [N] · listen [N] · back SABAB · to ISM · snooze QACHON|written · spam · close · pin · next · why · duty online|break|offline · history · help · quit",
+    "plain.help": "list · open N · say MATN · note MATN · whisper MATN · take [N] · skip [N] · over [N] · join [N] · listen [N] · back SABAB · to ISM · snooze QACHON|written · spam · close [NATIJA] · pin · next · why · duty online|break|offline · history · help · quit",
     "plain.connected": "{name} nomi bilan kirildi: {duty}.",
     "plain.lost": "Aloqa uzildi; qayta urinilmoqda.",
     "plain.opened": "Suhbat {id}, {name}, {status}.",

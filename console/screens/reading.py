@@ -7,6 +7,7 @@ from functools import partial
 from rich.text import Text
 
 from console.actions import ACTIONS, GROUPS, shown_key
+from console.decisions import decision_lines
 from console.link import new_id
 from console.model import Thread
 from console.screens.dialogs import ShowScreen
@@ -16,7 +17,7 @@ from console.shell import shell, work
 from console.words import Words, hour
 from console.wrap import wrap
 from crm.records import Message
-from crm.text import clean, one_line
+from crm.text import clean
 from router import protocol as wire
 
 PAGE = 50
@@ -224,20 +225,11 @@ class Reading(Layout):
         app = shell(self)
         text = Text()
         for decision in answer.decisions[-20:]:
+            because, to, *facts = decision_lines(app.words, decision, app.zone)
             text.append(hour(decision.at, app.zone) + "  ", "dim")
-            text.append(app.words.maybe(f"because.{decision.why}", decision.why), "bold")
-            chosen = one_line(decision.chosen, 60)
-            to = app.words("why.chosen", name=chosen) if chosen else app.words("why.nobody")
+            text.append(because, "bold")
             text.append(f"\n       {to}\n")
-            candidates = ", ".join(one_line(name, 60) for name in decision.candidates)
-            if candidates:
-                text.append(f"       {app.words('why.among', names=candidates)}\n", "dim")
-            for name, reason in decision.dropped.items():
-                told = app.words.maybe(f"dropped.{reason}", reason)
-                text.append(f"       ✗ {one_line(name, 60)}: {told}\n", "dim")
-            for kind, due in decision.timers.items():
-                told = app.words.maybe(f"timer.{kind.partition(':')[0]}", kind)
-                text.append(f"       ◷ {hour(due, app.zone)} {told}\n", "dim")
+            text.append("".join(f"       {fact}\n" for fact in facts), "dim")
         if not answer.decisions:
             text.append(app.words("why.none"), "dim")
         self.app.push_screen(ShowScreen(app.words("why.title"), text))

@@ -14,6 +14,7 @@ from console.plain import Plain, run_plain
 from console.settings import Shelf
 from console.words import Words
 from router import protocol as wire
+from tests.console.conftest import frames
 from tests.fakes.gateway import NOW, FakeGateway, message, session
 
 
@@ -94,6 +95,39 @@ async def test_a_day_in_lines(gateway: FakeGateway) -> None:
             sessions=[session("11", rev=9, status="pending", holder="anna")],
         )
         await talk.hear("yana")
+
+
+async def test_stepping_in_and_setting_aside(gateway: FakeGateway) -> None:
+    async with talking(gateway) as talk:
+        await talk.hear("Signed in")
+        await talk.hear("Offered")
+        talk.tell("open 10")
+        await talk.hear("Conversation 10")
+        talk.tell("whisper psst")
+        assert (await gateway.expect(wire.Whisper)).text == "psst"
+        talk.tell("snooze yesterday")
+        await talk.hear("Write a time to come")
+        talk.tell("snooze written")
+        assert (await gateway.expect(wire.Snooze)).until == 0
+        talk.tell("snooze 2h")
+        talk.tell("why")
+        await talk.hear("✗ dilnoza: on a break")
+        talk.tell("spam")
+        assert (await gateway.expect(wire.Spam)).on is True
+        assert [frame.until > NOW for frame in frames(gateway, wire.Snooze)] == [False, True]
+        talk.tell("over 13")
+        assert (await gateway.expect(wire.TakeOver)).session == "13"
+        talk.tell("join 14")
+        assert (await gateway.expect(wire.Join)).session == "14"
+        talk.tell("listen 11")
+        assert (await gateway.expect(wire.Join, silent=True)).session == "11"
+        gateway.sessions["11"].silent = ["anna"]
+        await gateway.change("11", silent=["anna"])
+        talk.tell("list")
+        talk.tell("listen 11")
+        assert (await gateway.expect(wire.Join, silent=True, on=False)).session == "11"
+        talk.tell("close sold")
+        assert (await gateway.expect(wire.Close)).result == "sold"
 
 
 async def test_a_script_need_not_wait_for_the_connection(gateway: FakeGateway) -> None:
