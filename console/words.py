@@ -20,6 +20,13 @@ def texts(language: str) -> dict[str, str]:
     return found
 
 
+def setting_texts(language: str) -> dict[str, str]:
+    """What the settings of lines do, in a language that the desk does not tell it in; read when a form
+    is opened."""
+    found: dict[str, dict[str, str]] = importlib.import_module("console.catalog.settings").SETTINGS
+    return found.get(language, {})
+
+
 def preferred() -> str:
     """The language of the user's locale, English when we do not have it."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
@@ -60,6 +67,10 @@ class Words:
     def maybe(self, key: str, fallback: str) -> str:
         """A name that the gateway gives by a word which may be newer than this catalogue."""
         return self._texts.get(key) or one_line(fallback, 40)
+
+    def setting(self, name: str, fallback: str) -> str:
+        """What a line's setting does; as the desk tells it where we have no words for it."""
+        return setting_texts(self.language).get(name) or one_line(fallback, 400)
 
     # -------------------------------------------------------------- times
 

@@ -125,7 +125,7 @@ class LineForm(Listing[None]):
         if view is None:
             return
         words = shell(self).words
-        text = Text(words.maybe(f"setting.{view.name}", one_line(view.about, 400)))
+        text = Text(words.setting(view.name, view.about))
         facts = []
         if view.allowed:
             facts.append(words("rules.allowed", words=", ".join(one_line(w, 40) for w in view.allowed)))
@@ -245,8 +245,7 @@ class LineForm(Listing[None]):
             if answer is not None:
                 self.put(name, values.write(values.by_language(answer)))
 
-        about = one_line(self._settings[name].about, 300)
-        told = f"{words.maybe(f'setting.{name}', about)} · {words('text.hint')}"
+        told = f"{words.setting(name, self._settings[name].about)} · {words('text.hint')}"
         self.app.push_screen(FieldsScreen(name, fields, told), given)
 
     def _edit_line(self, view: SettingView) -> None:

@@ -15,9 +15,11 @@ from console.screens.leading import SNOOZES
 from console.themes import NAMES
 from console.values import DAYS
 from console.widgets.chrome import names_of
-from console.words import LANGUAGES, Words, preferred, texts
+from console.words import LANGUAGES, Words, preferred, setting_texts, texts
 from crm.lines import Source
 from crm.records import Duty, MessageKind
+from navbat.config import Config
+from navbat.rulebook import Rulebook
 from router.events import LineRules
 from router.fired import EFFECTS
 from router.state import Status
@@ -128,6 +130,16 @@ def test_languages_say_the_same_things(language: str) -> None:
 
 def gaps(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", [code for code in LANGUAGES if code != "en"])
+def test_every_setting_of_a_line_is_explained(language: str) -> None:
+    """In English the desk does it."""
+    views = Rulebook(Config(), Path("flows"), {}).views({})
+    assert set(setting_texts(language)) == {view.name for view in views}
+    assert all(view.about for view in views)
+    assert Words(language).setting("mode", "") != Words("en").setting("mode", "who is offered")
+    assert Words(language).setting("a_newer_one", "as told") == "as told"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
