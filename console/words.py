@@ -70,7 +70,7 @@ class Words:
 
     def setting(self, name: str, fallback: str) -> str:
         """What a line's setting does; as the desk tells it where we have no words for it."""
-        return setting_texts(self.language).get(name) or one_line(fallback, 400)
+        return setting_texts(self.language).get(name) or one_line(fallback, 400).replace("`", "")
 
     # -------------------------------------------------------------- times
 

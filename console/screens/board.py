@@ -77,7 +77,8 @@ class Board(Listing[None]):
         text = Text(f"{DUTY_MARKS[person.duty]} ", no_wrap=True, overflow="ellipsis")
         text.append(fit(one_line(person.name, NAME_WIDTH), NAME_WIDTH) + " ", "bold")
         text.append(f"{words(f'duty.{person.duty}')} · {words('pick.load', n=person.load)}")
-        lines = ", ".join(one_line(name, 20) for name in person.lines)
+        member_of = [line.name for line in shell(self).picture.lines.values() if person.name in line.members]
+        lines = ", ".join(one_line(name, 20) for name in sorted({*member_of, *person.lines}))
         return text.append(f" · {lines}" if lines else "", "dim")
 
     @on(OptionList.OptionSelected)

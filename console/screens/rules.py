@@ -34,7 +34,7 @@ class LineForm(Listing[None]):
     DEFAULT_CSS = """
     LineForm {
         & .box { width: 100; }
-        & #about { height: 3; color: $foreground; }
+        & #about { height: 4; color: $foreground; }
         & #made { height: auto; color: $faint; }
     }
     """
@@ -125,14 +125,13 @@ class LineForm(Listing[None]):
         if view is None:
             return
         words = shell(self).words
-        text = Text(words.setting(view.name, view.about))
-        facts = []
+        facts = [words("rules.default", value=_bare(view.default))]
         if view.allowed:
             facts.append(words("rules.allowed", words=", ".join(one_line(w, 40) for w in view.allowed)))
-        facts.append(words("rules.default", value=_bare(view.default)))
         if not view.yours:
             facts.append(words("rules.locked"))
-        text.append("\n" + " · ".join(facts), "dim")
+        text = Text(" · ".join(facts) + "\n", "dim")
+        text.append(words.setting(view.name, view.about), "not dim")
         self.query_one("#about", Static).update(text)
 
     # -------------------------------------------------------------- changing

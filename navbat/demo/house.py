@@ -121,9 +121,7 @@ class House:
 
     async def _employ(self, store: Store) -> None:
         for name in (HUMAN, *COLLEAGUES):
-            await accounts.add_account(
-                store, name, role="supervisor" if name == HUMAN else "operator", by="demo"
-            )
+            await accounts.add_account(store, name, role="admin" if name == HUMAN else "operator", by="demo")
             self.tokens[name] = await accounts.new_token(store, name, by="demo")
 
     # ---------------------------------------------------------------- the process
