@@ -87,7 +87,18 @@ def _sender(brush: Brush, message: Message) -> str:
         return brush.customer.split(" ")[0]
     if message.direction in ("note", "whisper"):
         return brush.words("thread." + message.direction)
-    return brush.words("thread.you") if message.author == brush.operator else one_line(message.author)
+    return (
+        brush.words("thread.you") if message.author == brush.operator else author_name(brush.words, message)
+    )
+
+
+def author_name(words: Words, message: Message) -> str:
+    """Who wrote what is not the customer's: a colleague, a scripted bot, or the desk itself."""
+    if not message.author:
+        return words("thread.desk")
+    if message.author.startswith("bot:"):
+        return words("thread.bot", name=one_line(message.author.removeprefix("bot:")))
+    return one_line(message.author)
 
 
 def _content(brush: Brush, message: Message, style: str) -> list[Line]:

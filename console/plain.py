@@ -22,7 +22,7 @@ from console.link import (
     new_id,
 )
 from console.model import Picture, Touched
-from console.paint import TICKS, media_label, system_text
+from console.paint import TICKS, author_name, media_label, system_text
 from console.settings import Shelf
 from console.shell import epoch_ms
 from console.times import moment
@@ -156,7 +156,7 @@ class Plain:
         who = (
             one_line(view.name)
             if view is not None and message.direction == "in"
-            else one_line(message.author)
+            else author_name(self.words, message)
         )
         if message.direction in ("note", "whisper"):
             who = f"{self.words(f'thread.{message.direction}')} {who}"

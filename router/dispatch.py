@@ -59,6 +59,7 @@ def _ask(floor: Floor, session: Session) -> None:
         session.offer_kind = "responsible" if session.asked == 1 else "last_operator"
         floor.give(session, operator, rules.responsible_wait)
         floor.system(session, f"asked_{kind}", operator=name)
+        decision.timers = _dues(session)
         floor.tell(decision)
         return
 
@@ -103,6 +104,7 @@ def _give(floor: Floor, session: Session, queue: Queue, name: str, new_round: bo
     if new_round:
         moves.new_round(floor, session)
     floor.give(session, floor.operators[name], queue.rules.answer_within)
+    decision.timers = _dues(session)  # with the end of this offer
     floor.tell(decision)
 
 
@@ -156,8 +158,13 @@ def explain(floor: Floor, session: Session, queue: Queue, why: str, chosen: str 
                 candidates.append(name)
     return Decided(
         at=floor.now, session=session.id, line=queue.name, why=why, chosen=chosen, candidates=candidates,
-        dropped=dropped, timers={kind: due for kind, (due, _) in session.timers.items()},
+        dropped=dropped, timers=_dues(session),
     )  # fmt: skip
+
+
+def _dues(session: Session) -> dict[str, int]:
+    """Kind of timer -> when it is due (ms)."""
+    return {kind: due for kind, (due, _) in session.timers.items()}
 
 
 def _tell_who_wait(floor: Floor) -> None:

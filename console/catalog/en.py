@@ -432,7 +432,7 @@ TEXTS: dict[str, str] = {
     "board.offered": "offered",
     "board.taken": "taken",
     "board.closed": "closed",
-    "board.hint": "⏎ rules of the line, or settings of the colleague",
+    "board.hint": "⏎ rules of the line, or settings of the colleague · s conversations",
     "fields.hint": "⏎ next field, from the last one: done · ^S done",
     "members.hint": "Space in or out · < > move · ⏎ done",
     "rules.made": "version {n} · {at} · {by}",
@@ -515,4 +515,6 @@ TEXTS: dict[str, str] = {
     "timer.pause": "tried again",
     "timer.sla_warn": "80 % of a promise",
     "timer.sla_breach": "end of a promise",
+    "thread.desk": "desk",
+    "thread.bot": "bot {name}",
 }

@@ -432,7 +432,7 @@ TEXTS: dict[str, str] = {
     "board.offered": "предл.",
     "board.taken": "в работе",
     "board.closed": "закрыта",
-    "board.hint": "⏎ правила линии или настройки коллеги",
+    "board.hint": "⏎ правила линии или настройки коллеги · s разговоры",
     "fields.hint": "⏎ следующее поле, с последнего: готово · ^S готово",
     "members.hint": "Пробел: включить или убрать · < > подвинуть · ⏎ готово",
     "rules.made": "версия {n} · {at} · {by}",
@@ -515,4 +515,6 @@ TEXTS: dict[str, str] = {
     "timer.pause": "следующая попытка",
     "timer.sla_warn": "80 % обещания",
     "timer.sla_breach": "конец обещания",
+    "thread.desk": "пульт",
+    "thread.bot": "бот {name}",
 }

@@ -432,7 +432,7 @@ TEXTS: dict[str, str] = {
     "board.offered": "taklif",
     "board.taken": "ishda",
     "board.closed": "yopiq",
-    "board.hint": "⏎ liniya qoidalari yoki hamkasb sozlamalari",
+    "board.hint": "⏎ liniya qoidalari yoki hamkasb sozlamalari · s suhbatlar",
     "fields.hint": "⏎ keyingi maydon, oxirgisidan: tayyor · ^S tayyor",
     "members.hint": "Probel: qo‘shish yoki olish · < > surish · ⏎ tayyor",
     "rules.made": "{n}-versiya · {at} · {by}",
@@ -515,4 +515,6 @@ TEXTS: dict[str, str] = {
     "timer.pause": "yana uriniladi",
     "timer.sla_warn": "va’daning 80 %i",
     "timer.sla_breach": "va’da muddati",
+    "thread.desk": "pult",
+    "thread.bot": "bot {name}",
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.cells import cell_len
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 
+from console.screens.conversations import ConversationsScreen
 from console.screens.listing import Listing
 from console.screens.rules import LineForm
 from console.screens.staff import OperatorForm
@@ -22,12 +26,14 @@ ROOMY = 76
 """Columns of the screen from which the modes are shown too."""
 
 
-class Board(Listing[None]):
-    """Live: who waits where, and who is there. Enter opens a line's rules or a colleague's settings."""
+class Board(Listing[str]):
+    """Live: who waits where, and who is there. Enter opens a line's rules or a colleague's settings, ``s``
+    the conversations there; one that is chosen is given."""
 
     DEFAULT_CSS = """
     Board { & .box { width: 92; } }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("s", "sessions", show=False)]
 
     def compose(self) -> ComposeResult:
         with self.box():
@@ -85,6 +91,16 @@ class Board(Listing[None]):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         kind, _, name = (event.option_id or "").partition(":")
         self.app.push_screen(LineForm(self._ask, name) if kind == "line" else OperatorForm(self._ask, name))
+
+    def action_sessions(self) -> None:
+        kind, _, name = self.marked().partition(":")
+
+        def chosen(session: str | None) -> None:
+            if session:
+                self.dismiss(session)
+
+        line, holder = (name, "") if kind == "line" else ("", name)
+        self.app.push_screen(ConversationsScreen(self._ask, line=line, holder=holder), chosen)
 
 
 def _right(text: str, width: int = 9) -> str:

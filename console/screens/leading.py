@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from console.link import new_id
 from console.screens.board import Board
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.verbs import Verbs
-from console.shell import shell
+from console.shell import shell, work
 from console.times import moment
 from crm.text import one_line
 from router import protocol as wire
@@ -133,8 +134,13 @@ class Leading(Verbs):
         self.app.push_screen(PickScreen(words("action.score"), choices, typing=False), picked)
 
     def do_lines(self) -> None:
-        """The board of the lines, and from there their rules and the colleagues' settings."""
-        self.app.push_screen(Board(shell(self).words("action.lines"), self.ask))
+        """The board of the lines, and from there conversations, rules and the colleagues' settings."""
+
+        def chosen(session: str | None) -> None:
+            if session:
+                work(self, partial(self.show, session), group="jump", exclusive=True)
+
+        self.app.push_screen(Board(shell(self).words("action.lines"), self.ask), chosen)
 
     def do_close(self) -> None:
         """Asks for the result where the line has some."""

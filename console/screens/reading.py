@@ -174,15 +174,9 @@ class Reading(Layout):
 
     async def _jump(self, found: Found) -> None:
         """Opens the session of a found message and loads back until the message is there."""
-        picture = shell(self).picture
-        if found.session not in picture.sessions:
-            page = await self.ask(wire.Open(rid=0, session=found.session, limit=PAGE), wire.Page)
-            if not isinstance(page, wire.Page) or page.session is None:
-                return
-            picture.thread(found.session)
-            picture.sessions[found.session] = page.session
-        self.open_session(found.session, focus=False)
-        thread = picture.thread(found.session)
+        if not await self.show(found.session):
+            return
+        thread = shell(self).picture.thread(found.session)
         if not thread.loaded:
             await self._load_thread(found.session)
         for _ in range(JUMP_PAGES):
@@ -193,6 +187,19 @@ class Reading(Layout):
         self.thread.focus()
         if not self.thread.select(found.message):
             self.toast(shell(self).words("search.not_loaded"), "warning")
+
+    async def show(self, session: str) -> bool:
+        """Opens a session that need not be on our lists."""
+        picture = shell(self).picture
+        if session not in picture.sessions:
+            page = await self.ask(wire.Open(rid=0, session=session, limit=PAGE), wire.Page)
+            if not isinstance(page, wire.Page) or page.session is None:
+                return False
+            picture.thread(session)
+            picture.sessions[session] = page.session
+        self.open_session(session, focus=False)
+        self.thread.focus()
+        return True
 
     # -------------------------------------------------------------- showing
 

@@ -240,6 +240,25 @@ async def test_a_score_is_for_who_leads_the_line(gateway: FakeGateway) -> None:
         assert not isinstance(seat.app.screen, PickScreen)
 
 
+async def test_the_board_leads_to_conversations_of_others(gateway: FakeGateway) -> None:
+    gateway.rights = {"lead": ["sales"]}
+    far = session("77", name="Vali", status="taken", holder="bek", last_text="salom")
+    gateway.answers[wire.GetSessions] = wire.SessionList(rid=0, sessions=[far])
+    async with seated(gateway) as seat:
+        gateway.sessions["77"] = far
+        gateway.messages["77"] = [message("77", 1, "salom")]
+        await seat.press("f7", "end", "s")
+        asked = await gateway.expect(wire.GetSessions)
+        assert (asked.line, asked.holder) == ("", "dilnoza")
+        await seat.until(lambda: "salom" in seat.text())
+        assert "Vali" in seat.text()
+        await seat.press("enter")
+        await seat.until(lambda: seat.desk.session == "77")
+        assert seat.app.screen is seat.desk
+        await seat.press("T", "1")
+        assert (await gateway.expect(wire.TakeOver)).session == "77"
+
+
 @acts("lines")
 async def test_the_board_is_for_who_leads_some_line(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:

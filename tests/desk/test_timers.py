@@ -273,3 +273,15 @@ def test_sla_is_off_by_default(clock: str) -> None:
     assert getattr(LineRules().sla, clock) == 0
     world = taken(World("anna", no_answer_after=0))
     assert alerts(world.at(10**6)) == []
+
+
+def test_a_decision_tells_the_timers_that_run_after_it() -> None:
+    """When an offer was made, its end is among them; who waits is told the timers of the queue."""
+    sales = LineRules(members=["anna"], overflow=[Overflow(after=90_000, line="support")])
+    world = World(lines={"sales": sales, "support": LineRules()})
+    world.writes("a")
+    assert set(world.decisions()[-1].timers) == {"overflow", "no_answer"}
+    world.at(10).online("anna")
+    (given,) = [d for d in world.decisions() if d.chosen]
+    assert given.timers["offer"] == world.session("a").offer_until
+    assert given.timers["overflow"] == world.session("a").timers["overflow"][0]
