@@ -32,8 +32,8 @@ class Situation:
     file: bool = False
     """There is a file to open: the selected message's, or the newest."""
     off_duty: bool = False
-    leads: bool = False
-    """This login leads the session's line."""
+    may: frozenset[str] = frozenset()
+    """The rights of this login in the session's line."""
     leader: bool = False
     """It leads some line."""
     owed: bool = False
@@ -56,9 +56,9 @@ def _takeable(s: Situation) -> bool:
     return s.offered or (s.session is not None and s.session.status == "waiting")
 
 
-def _stranger(s: Situation) -> bool:
-    """Somebody else's conversation, or nobody's."""
-    return s.session is not None and not s.mine
+def _stranger(right: str) -> Callable[[Situation], bool]:
+    """A conversation that somebody else, or nobody, has, in a line where one has this right."""
+    return lambda s: s.session is not None and not (s.mine or s.offered) and right in s.may
 
 
 def _spam(s: Situation) -> bool:
@@ -122,13 +122,20 @@ ACTIONS: tuple[Action, ...] = (
     Action("note", ("i",), _session, 52, group="writing", where=LISTS),
     Action("give_back", ("b",), _mine, 40, group="session", where=LISTS),
     Action("pin", ("p",), _mine, 20, group="session", where=LISTS),
-    Action("take_over", ("T",), _stranger, 14, group="session", where=LISTS),
-    Action("join", ("J",), _stranger, 13, group="session", where=LISTS),
-    Action("listen", ("L",), _stranger, 11, group="session", where=LISTS),
-    Action("whisper", ("w",), _session, 9, group="session", where=LISTS),
+    Action("take_over", ("T",), _stranger("take_over"), 51, group="session", where=LISTS),
+    Action("join", ("J",), _stranger("join_open"), 49, group="session", where=LISTS),
+    Action("listen", ("L",), _stranger("join_silent"), 47, group="session", where=LISTS),
+    Action(
+        "whisper",
+        ("w",),
+        lambda s: s.session is not None and "whisper" in s.may,
+        9,
+        group="session",
+        where=LISTS,
+    ),
     Action("snooze", ("z",), _mine, 19, group="session", where=LISTS),
     Action("priority", ("P",), lambda s: s.mine or _takeable(s), 7, group="session", where=LISTS),
-    Action("score", ("R",), lambda s: s.leads, 6, group="session", where=LISTS),
+    Action("score", ("R",), lambda s: "lead" in s.may, 6, group="session", where=LISTS),
     Action("spam", ("S",), lambda s: s.mine or _takeable(s) or _spam(s), 8, group="session", where=LISTS),
     Action("why", ("question_mark",), _session, 15, group="session", where=LISTS),
     Action(

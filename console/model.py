@@ -380,10 +380,9 @@ class Picture:
         named = [v for v in self.lines.values() if self.operator in v.members or v.name in self.me.lines]
         return sorted(named or self.lines.values(), key=lambda v: v.name)
 
-    def leads(self, line: str = "") -> bool:
-        """Whether this login leads a line; without a name, any at all."""
-        led = self.rights.get("lead")
-        return led is not None and (not line or line in led)
+    def may(self, line: str) -> frozenset[str]:
+        """The rights of this login in a line."""
+        return frozenset(right for right, lines in self.rights.items() if line in lines)
 
     # -------------------------------------------------------------- promises
 

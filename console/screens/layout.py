@@ -217,8 +217,8 @@ class Layout(DeskScreen):
             and message.direction == "out"
             and message.author == app.picture.operator,
             off_duty=bool(app.picture.operator) and app.picture.me.duty == "offline",
-            leads=view is not None and app.picture.leads(view.line),
-            leader=app.picture.leads(),
+            may=app.picture.may(view.line) if view is not None else frozenset(),
+            leader="lead" in app.picture.rights,
             owed=app.picture.owes(),
         )
 

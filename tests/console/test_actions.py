@@ -170,6 +170,20 @@ async def test_joining_openly_and_silently(gateway: FakeGateway) -> None:
         assert (await gateway.expect(wire.Join, silent=True)).on is True
 
 
+async def test_stepping_in_is_for_who_may(gateway: FakeGateway) -> None:
+    gateway.rights = {"take_over": ["support"], "join_open": ["sales"]}
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("13")
+        await seat.pilot.pause()
+        assert "J join" in seat.text()
+        await seat.press("T", "L", "w")
+        assert seat.app.screen is seat.desk
+        assert seat.desk.area() == "list"
+        await seat.press("J")
+        assert (await gateway.expect(wire.Join)).silent is False
+        assert gateway.count(wire.Join) == 1
+
+
 @acts("whisper")
 async def test_a_whisper_is_never_a_reply(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
@@ -241,7 +255,7 @@ async def test_a_score_is_for_who_leads_the_line(gateway: FakeGateway) -> None:
 
 
 async def test_the_board_leads_to_conversations_of_others(gateway: FakeGateway) -> None:
-    gateway.rights = {"lead": ["sales"]}
+    gateway.rights["lead"] = ["sales"]
     far = session("77", name="Vali", status="taken", holder="bek", last_text="salom")
     gateway.answers[wire.GetSessions] = wire.SessionList(rid=0, sessions=[far])
     async with seated(gateway) as seat:

@@ -48,7 +48,9 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.operator = "anna"
-        self.rights: dict[str, list[str]] = {}
+        self.rights: dict[str, list[str]] = {
+            right: ["sales", "support"] for right in ("take_over", "join_open", "join_silent", "whisper")
+        }
         self.passwords = {"anna": "secret"}
         self.tokens = {"token-1": "anna"}
         self.sessions: dict[str, wire.SessionView] = {}
