@@ -223,10 +223,11 @@ class Verbs(Attaching):
             self.command(make(view), done)
 
     def do_take(self) -> None:
+        """Opens it at once: what is typed while the desk decides must not be taken for single keys."""
         view = self.target()
         if view is not None:
-            id = view.id
-            self.command(wire.Take(rid=0, id=new_id(), session=id), lambda _: self.open_session(id))
+            self.command(wire.Take(rid=0, id=new_id(), session=view.id))
+            self.open_session(view.id)
 
     def do_skip(self) -> None:
         self._simple(lambda v: wire.Skip(rid=0, id=new_id(), session=v.id), lambda _: None)

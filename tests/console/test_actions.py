@@ -78,6 +78,25 @@ async def test_take(gateway: FakeGateway) -> None:
         assert seat.app.picture.is_mine(seat.app.picture.sessions["12"])
 
 
+async def test_what_is_typed_while_the_desk_decides_is_a_reply(gateway: FakeGateway) -> None:
+    gateway.silent = {wire.Take}
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("12")
+        await seat.press("t", *"scbx")
+        assert (seat.desk.area(), seat.desk.reply.text) == ("reply", "scbx")
+        assert seat.desk.delayed is None
+        assert gateway.count(wire.Skip) == gateway.count(wire.Return) == 0
+
+
+async def test_a_take_that_is_refused_says_why_and_keeps_what_was_typed(gateway: FakeGateway) -> None:
+    gateway.refuse[wire.Take] = wire.Done(rid=0, code="held_by", params={"holder": "bek"})
+    async with seated(gateway) as seat:
+        seat.desk.sessions.put_cursor("12")
+        await seat.press("t", *"hello")
+        await seat.until(lambda: "bek has it" in seat.text())
+        assert seat.app.drafts.get("12", "reply") == "hello"
+
+
 @acts("skip")
 async def test_skip(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
