@@ -75,6 +75,7 @@ class Broadcast:
             state, old = states.get(session_id, (self._picture.sessions.get(session_id), None))
             if session_id in states and state is not None:
                 self._note(state, old)
+                self._turn_away(told, state)
             targets = self._targets(session_id, state)
             frames: dict[bool, Changes] = {}
             for connection in targets:
@@ -97,11 +98,23 @@ class Broadcast:
         _send(id, told)
 
     def _targets(self, session_id: str, state: Session | None) -> set[Connection]:
-        found = set(self._watchers.get(session_id, ()))
+        found = {
+            connection
+            for connection in self._watchers.get(session_id, ())
+            if state is None or self._picture.may_read(connection.access, state)
+        }
         if state is not None:
             for name in people(state):
                 found |= self.of_operator.get(name, set())
         return found
+
+    def _turn_away(self, told: dict[Connection, list[Changes]], state: Session) -> None:
+        """Who looks at a session that he may not read any more (it changed line, or his rights did) does so
+        no longer."""
+        for connection in list(self._watchers.get(state.id, ())):
+            if not self._picture.may_read(connection.access, state):
+                self.unwatch(connection, state.id)
+                told.setdefault(connection, []).append(Changes(gone=[state.id]))
 
     def _tell_former(
         self, told: dict[Connection, list[Changes]], old: Session, still: set[Connection]

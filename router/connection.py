@@ -300,5 +300,5 @@ def sees(connection: Connection, session: Session) -> bool:
         or name in session.guests
         or name in session.silent
         or name == session.bot
-        or (session.id in connection.watching)
+        or (session.id in connection.watching and Picture.may_read(connection.access, session))
     )

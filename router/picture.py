@@ -92,7 +92,8 @@ class Picture:
 
     # ---------------------------------------------------------------- what a login sees
 
-    def may_read(self, access: Access, session: Session) -> bool:
+    @staticmethod
+    def may_read(access: Access, session: Session) -> bool:
         guests = (*session.guests, *session.silent, session.bot, session.transfer_from)
         return access.may("read", session.line, holder=session.holder, guests=guests)
 

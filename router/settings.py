@@ -7,6 +7,7 @@ from router import clocks, duty, moves, schedule
 from router.events import LineRules, LinesConfigured, OperatorChanged
 from router.floor import Floor
 from router.queue import Queue
+from router.rights import may
 from router.state import LoginsRevoked, OperatorState
 
 
@@ -101,6 +102,19 @@ def _see_off(floor: Floor, before: dict[str, list[str]]) -> None:
                     duty.leave_line(floor, member, name)
 
 
+def _turn_out(floor: Floor, operator: OperatorState) -> None:
+    """Who has lost the right to take part, or to read along silently, does so no longer."""
+    name = operator.name
+    for session in floor.sessions.values():
+        if name in session.silent and (operator.disabled or not may(operator, "join_silent", session.line)):
+            session.silent = [other for other in session.silent if other != name]
+            floor.touch(session)
+        if name in session.guests and (operator.disabled or not may(operator, "join_open", session.line)):
+            session.guests = [other for other in session.guests if other != name]
+            floor.system(session, "left_session", operator=name)
+            floor.touch(session)
+
+
 def requeue(floor: Floor) -> None:
     """Puts all that waits into the queues anew: needs, order and what it waits for may have changed."""
     for session in floor.sessions.values():
@@ -129,6 +143,7 @@ def operator_changed(floor: Floor, event: OperatorChanged) -> None:
         before = _members(floor)
         _set_members(floor)
         _see_off(floor, before)
+        _turn_out(floor, operator)
         if dismissed:
             duty.dismiss(floor, operator)
         schedule.mark(floor)

@@ -233,6 +233,26 @@ def test_joined_openly_his_words_are_an_answer_and_the_customer_is_told() -> Non
     assert world.do("bek", "Say", session="1", text="hi") == "held_by"
 
 
+@pytest.mark.parametrize(
+    "change", [{"rights": {}}, {"rights": {"other": ["join_silent"]}}, {"disabled": True}]
+)
+def test_who_loses_the_right_is_in_no_longer(change: dict[str, Any]) -> None:
+    world = held("bek", "vali")
+    may(world, "bek", "join_silent")
+    may(world, "vali", "join_open")
+    world.do("bek", "Join", session="1", silent=True)
+    world.do("vali", "Join", session="1")
+    for name, right in (("bek", "join_silent"), ("vali", "join_open")):
+        rights: Any = {"*": [right]}
+        world.happens(OperatorChanged(name=name, rights=rights, skills=["iron"]))
+    assert (world.session("ali").silent, world.session("ali").guests) == (["bek"], ["vali"])
+    for name in ("bek", "vali"):
+        world.happens(OperatorChanged(name=name, **change))
+    assert (world.session("ali").silent, world.session("ali").guests) == ([], [])
+    assert world.messages("system")[-1] == "left_session|operator=vali"
+    assert world.state("ali") == ("answered", "anna")
+
+
 def test_joined_silently_he_leaves_no_trace_and_cannot_speak() -> None:
     world = held("bek")
     may(world, "bek", "join_silent")

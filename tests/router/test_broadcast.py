@@ -97,3 +97,32 @@ def test_lists_are_told_to_all_with_one_frame_and_to_whom_they_concern_with_his_
     assert bek.frames[-1].gone == ["1"]
     assert anna.frames[-1].gone == [], "it left the waiting ones, but it is hers now"
     assert broadcast.flush() == []
+
+
+def test_who_looks_at_a_session_that_leaves_his_lines_is_turned_away_before_the_next_word() -> None:
+    lines = {**LINES, "staff": LineRules(members=["vera"])}
+    anna, bek = Screen("anna"), Screen("bek")
+    broadcast, picture = broadcast_with(anna, bek)
+    picture.configured = LinesConfigured(lines=lines, channels={})
+    tell(broadcast, picture, "5-0", [session("1", "anna")])
+    broadcast.watch(cast("Connection", bek), "1")
+    tell(
+        broadcast, picture, "6-0", [session("1", "anna", rev=2)], messages={"1": [message("1", "yours too")]}
+    )
+    assert bek.texts() == [["yours too"]]
+    moved = msgspec.structs.replace(session("1", "", rev=3), status="waiting", line="staff")
+    tell(broadcast, picture, "7-0", [moved], messages={"1": [message("1", "secret")]})
+    tell(broadcast, picture, "8-0", [], messages={"1": [message("1", "secret too")]})
+    assert bek.texts() == [["yours too"], []]
+    assert (bek.frames[-1].gone, bek.frames[-1].sessions) == (["1"], [])
+    assert bek.watching == set()
+
+
+def test_whose_rights_change_hears_nothing_more_of_what_he_looks_at() -> None:
+    anna, bek = Screen("anna"), Screen("bek")
+    broadcast, picture = broadcast_with(anna, bek)
+    tell(broadcast, picture, "5-0", [session("1", "anna")])
+    broadcast.watch(cast("Connection", bek), "1")
+    bek.access = Access(Account(name="bek", disabled=True), LINES)
+    tell(broadcast, picture, "6-0", [], messages={"1": [message("1", "secret")]})
+    assert bek.texts() == []
