@@ -432,7 +432,7 @@ TEXTS: dict[str, str] = {
     "board.offered": "offered",
     "board.taken": "taken",
     "board.closed": "closed",
-    "board.hint": "⏎ rules of the line, or settings of the colleague · s conversations",
+    "board.hint": "⏎ rules of the line, settings of the colleague · s conversations · a new line",
     "fields.hint": "⏎ next field, from the last one: done · ^S done",
     "members.hint": "Space in or out · < > move · ⏎ done",
     "rules.made": "version {n} · {at} · {by}",
@@ -517,4 +517,6 @@ TEXTS: dict[str, str] = {
     "timer.sla_breach": "end of a promise",
     "thread.desk": "desk",
     "thread.bot": "bot {name}",
+    "board.add": "New line",
+    "board.name": "its name: letters, digits, dots, hyphens",
 }

@@ -432,7 +432,7 @@ TEXTS: dict[str, str] = {
     "board.offered": "taklif",
     "board.taken": "ishda",
     "board.closed": "yopiq",
-    "board.hint": "⏎ liniya qoidalari yoki hamkasb sozlamalari · s suhbatlar",
+    "board.hint": "⏎ liniya qoidalari, hamkasb sozlamalari · s suhbatlar · a yangi liniya",
     "fields.hint": "⏎ keyingi maydon, oxirgisidan: tayyor · ^S tayyor",
     "members.hint": "Probel: qo‘shish yoki olish · < > surish · ⏎ tayyor",
     "rules.made": "{n}-versiya · {at} · {by}",
@@ -517,4 +517,6 @@ TEXTS: dict[str, str] = {
     "timer.sla_breach": "va’da muddati",
     "thread.desk": "pult",
     "thread.bot": "bot {name}",
+    "board.add": "Yangi liniya",
+    "board.name": "nomi: harflar, raqamlar, nuqta, chiziqcha",
 }

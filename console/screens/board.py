@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.text import Text
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 
 from console.screens.conversations import ConversationsScreen
+from console.screens.dialogs import AskScreen
 from console.screens.listing import Listing
 from console.screens.rules import LineForm
 from console.screens.staff import OperatorForm
@@ -19,6 +20,7 @@ from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
 from console.wrap import fit
 from crm.text import one_line
+from router import protocol as wire
 from router.protocol import LineView, OperatorView
 
 NAME_WIDTH, MODE_WIDTH = 14, 13
@@ -33,7 +35,10 @@ class Board(Listing[str]):
     DEFAULT_CSS = """
     Board { & .box { width: 92; } }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("s", "sessions", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sessions", show=False),
+        Binding("a", "add", show=False),
+    ]
 
     def compose(self) -> ComposeResult:
         with self.box():
@@ -91,6 +96,29 @@ class Board(Listing[str]):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         kind, _, name = (event.option_id or "").partition(":")
         self.app.push_screen(LineForm(self._ask, name) if kind == "line" else OperatorForm(self._ask, name))
+
+    def action_add(self) -> None:
+        """A new line, for administrators: its name first, then its rules."""
+
+        def given(name: str | None) -> None:
+            if name:
+                self.add(name)
+
+        words = shell(self).words
+        if "administer" in shell(self).picture.rights:
+            self.app.push_screen(AskScreen(words("board.add"), words("board.name")), given)
+        else:
+            self.warn("rules.locked")
+
+    @work(group="add", exclusive=True)
+    async def add(self, name: str) -> None:
+        answer = await self._ask(wire.SetLine(rid=0, line=name, expected=0, changes={}), wire.Done)
+        if not isinstance(answer, wire.Done):
+            return
+        if answer.code:
+            self.tell_refusal(answer)
+        else:
+            self.app.push_screen(LineForm(self._ask, name))
 
     def action_sessions(self) -> None:
         kind, _, name = self.marked().partition(":")

@@ -208,3 +208,19 @@ async def test_an_administrator_sets_lines_load_and_skills(desk: DeskInProcess) 
         await mark(seat, "lines")
         await seat.press("enter", "end", "space", "enter")
         await seat.until(lambda: screen.settings is not None and screen.settings.lines == ["support"])
+
+
+async def test_a_new_line_is_made_by_administrators_only(desk: DeskInProcess) -> None:
+    async with seated(desk, token=desk.tokens["boss"]) as seat:
+        await seat.press("f7", "a")
+        assert "for administrators" in seat.text()
+    async with seated(desk, token=desk.tokens["root"]) as seat:
+        await seat.press("f7", "a", *"night shift", "enter")
+        await seat.until(lambda: isinstance(seat.app.screen, ShowScreen))
+        assert "a name is 1 to 32 letters" in seat.text()
+        await seat.press("escape", "a", *"night", "enter")
+        await seat.until(lambda: isinstance(seat.app.screen, LineForm))
+        await seat.until(lambda: "version 1" in seat.text())
+        assert await in_force(desk, "night") == {}
+        await seat.press("escape")
+        await seat.until(lambda: "≡ night" in seat.text())
