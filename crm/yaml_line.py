@@ -8,7 +8,11 @@ import yaml
 
 
 class _Line(yaml.SafeDumper):
-    """Quotes a text of several lines with escapes; plain YAML would fold it over lines of its own."""
+    """Quotes a text of several lines with escapes; plain YAML would fold it over lines of its own. Writes a
+    value that occurs twice twice, and no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _text(dumper: _Line, value: str) -> yaml.ScalarNode:

@@ -252,7 +252,7 @@ class LineForm(Listing[None]):
             if text is not None:
                 self.put(view.name, "" if text == view.default else text)
 
-        screen = AskScreen(view.name, one_line(view.default, 60), one_line(self.value(view.name), 20_000))
+        screen = AskScreen(view.name, one_line(view.default, 60), self.value(view.name))
         self.app.push_screen(screen, given)
 
     # -------------------------------------------------------------- saving

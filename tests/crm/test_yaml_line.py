@@ -18,6 +18,11 @@ VALUES: Any = st.recursive(
 )
 
 
+def test_a_value_that_occurs_twice_is_written_twice() -> None:
+    day = ["09:00-18:00"]
+    assert as_line({"mon": day, "tue": day}) == "{mon: ['09:00-18:00'], tue: ['09:00-18:00']}"
+
+
 @given(VALUES)
 @example({"farewell": {"": "Bye:\nsee you", "ru": "Пока 😀"}})
 @example("a\u2028b\x85c\x07")
