@@ -365,6 +365,30 @@ async def test_a_note_is_a_note_by_every_key(gateway: FakeGateway) -> None:
         assert gateway.count(wire.Say) == 0
 
 
+KEYS = sorted({key for action in ACTIONS if action.anywhere for key in action.keys} - {"ctrl+q"})
+"""All that do something while one writes; the others are letters."""
+
+
+@pytest.mark.parametrize(("kind", "opens"), [("note", "i"), ("whisper", "w")])
+async def test_no_key_sends_the_customer_what_was_written_for_colleagues(
+    gateway: FakeGateway, kind: str, opens: str
+) -> None:
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        for key in (*KEYS, "shift+enter", "ctrl+enter", "ctrl+m", "tab"):
+            seat.desk.thread.focus()
+            await seat.press(opens)
+            assert seat.desk.area() == kind
+            await seat.write("secret")
+            await seat.press(key)
+            while seat.app.screen is not seat.desk:
+                await seat.press("escape")
+            seat.desk.open_session("10")
+            await seat.pilot.pause()
+            assert "secret" not in seat.desk.reply.text, key
+        assert gateway.count(wire.Say) == gateway.count(wire.EditMessage) == 0
+
+
 @acts("attach", "cancel_files")
 async def test_attach_a_file_by_its_path(gateway: FakeGateway, tmp_path: Path) -> None:
     (tmp_path / "price list.txt").write_bytes(b"iron 120000")

@@ -57,9 +57,10 @@ def test_every_action_is_in_help_footer_names_and_the_guide() -> None:
 
 def test_a_key_means_one_thing_at_a_time() -> None:
     mine = session("1", status="pending", holder="anna")
-    for focus in ("list", "thread", "reply", "note"):
+    for focus in ("list", "thread", "reply", "note", "whisper"):
         situation = Situation(focus=focus, session=mine, mine=True, offered=True, can_write=True, pending_undo=True,
-                              failed=True, message=True, own_message=True, owed=True)  # fmt: skip
+                              failed=True, message=True, own_message=True, owed=True, file=True, leader=True,
+                              may=frozenset(("take_over", "join_open", "join_silent", "whisper", "lead")))  # fmt: skip
         for key in {key for action in ACTIONS for key in action.keys}:
             meant = [a for a in ACTIONS if key in a.keys and focus in a.where and a.applies(situation)]
             assert len(meant) <= 1, (key, focus, [a.id for a in meant])
