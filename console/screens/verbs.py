@@ -262,9 +262,11 @@ class Verbs(Attaching):
         self.app.push_screen(PickScreen(words("action.transfer"), self.receivers(view)), picked)
 
     def receivers(self, view: SessionView) -> list[Choice]:
-        """Whom a session can go to: colleagues on duty first, each with his load, then lines."""
+        """Whom a session can go to: colleagues on duty first, each with his load, then lines, then the
+        line's bot."""
         picture, words = shell(self).picture, shell(self).words
-        people = [o for o in picture.operators.values() if o.name not in (picture.operator, view.holder)]
+        others = (o for o in picture.operators.values() if o.role != "bot")
+        people = [o for o in others if o.name not in (picture.operator, view.holder)]
         people.sort(key=lambda o: (DUTIES.index(o.duty), o.load, o.name))
         choices = [
             Choice(
@@ -278,6 +280,9 @@ class Verbs(Attaching):
             if line.name != view.line:
                 detail = words("bar.waiting", n=line.waiting)
                 choices.append(Choice(f"line:{line.name}", f"≡ {one_line(line.name, 40)}", detail))
+        here = picture.lines.get(view.line)
+        if here is not None and here.bot and view.status != "bot":
+            choices.append(Choice("bot", f"⚙ {words('thread.bot', name=one_line(here.bot, 40))}"))
         return choices
 
     def do_close(self) -> None:

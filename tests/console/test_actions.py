@@ -135,6 +135,17 @@ async def test_transfer_can_be_undone_and_then_leaves(gateway: FakeGateway) -> N
         assert (await gateway.expect(wire.Transfer)).to == "line:support"
 
 
+async def test_a_conversation_can_go_to_the_bot_of_its_line(gateway: FakeGateway) -> None:
+    clock = Clock()
+    gateway.lines[0].bot = "robot"
+    gateway.operators.append(wire.OperatorView(name="robot", role="bot"))
+    async with seated(gateway, clock=clock) as seat:
+        await seat.press("x", *"robot", "enter")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert (await gateway.expect(wire.Transfer)).to == "bot"
+
+
 @acts("close")
 async def test_close_counts_down_first(gateway: FakeGateway) -> None:
     clock = Clock()
