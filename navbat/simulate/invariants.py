@@ -167,7 +167,8 @@ def check_sessions(desk: Desk) -> None:
         if session.holder:
             held.setdefault(session.holder, set()).add(session.id)
     for name in {*held, *desk.held}:
-        require(set(desk.held.get(name, ())) == held.get(name, set()), f"the book of {name} is wrong")
+        if set(desk.held.get(name, ())) != held.get(name, set()):
+            raise Violation(f"the book of {name} is wrong")
 
 
 def counting(desk: Desk) -> dict[str, Counter[str]]:
@@ -194,17 +195,19 @@ def check_queues(desk: Desk) -> None:
     loads = counting(desk)
     for name, operator in desk.operators.items():
         load = loads.get(name, NOTHING)
-        require(operator.load == sum(load.values()), f"the load of {name} is wrong")
-        for queue in desk.queues.values():
-            if queue.load.get(name, 0) != load[queue.name]:
-                raise Violation(f"the load of {name} in {queue.name} is wrong")
+        if operator.load != sum(load.values()):
+            raise Violation(f"the load of {name} is wrong")
+        for line, queue in desk.queues.items():
+            if queue.load.get(name, 0) != load.get(line, 0):
+                raise Violation(f"the load of {name} in {line} is wrong")
     untaken = [
         s for s in desk.sessions.values() if not s.holder and (s.status == "waiting" or s.status == "offered")
     ]
     untaken.sort(key=_place)
-    for queue in desk.queues.values():
-        waiting = [s for s in untaken if s.line == queue.name]
-        require([s.id for s in queue.waiting()] == [s.id for s in waiting], f"the backlog of {queue.name}")
+    for line, queue in desk.queues.items():
+        waiting = [s for s in untaken if s.line == line]
+        if list(queue.waiting()) != waiting:
+            raise Violation(f"the backlog of {line} is wrong")
         if waiting and (queue.is_open or queue.rules.off_hours == "offer"):
             _check_conserving(desk, queue, waiting, loads)
 

@@ -7,6 +7,7 @@ one server; each conversation (``Pipe``) has a connection with its own ``WATCH``
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -57,7 +58,7 @@ class Server:
 
     def run(self, args: Args) -> Any:
         """One command and its reply. Raises ``KeyError`` for one that is not known here."""
-        return COMMANDS[bytes(args[0]).upper()](self, *args[1:])
+        return COMMANDS[args[0]](self, *args[1:])
 
     def _get(self, key: bytes) -> Any:
         return self.get(key)
@@ -157,10 +158,12 @@ class Server:
     def _xtrim(self, key: bytes, how: bytes, about: bytes, before: bytes) -> int:
         ms, _, n = before.partition(b"-")
         entries = self.get(key, [])
-        kept = [entry for entry in entries if entry[:2] >= (int(ms), int(n or 0))]
-        if len(kept) < len(entries):
-            self.put(key, kept)
-        return len(entries) - len(kept)
+        gone = bisect_left(
+            entries, (int(ms), int(n or 0))
+        )  # no two entries have one id: fields are not compared
+        if gone:
+            self.put(key, entries[gone:])
+        return gone
 
 
 COMMANDS: dict[bytes, Callable[..., Any]] = {
@@ -234,15 +237,15 @@ class Connection:
         return self._replies.pop(0)
 
     def _run(self, args: Args) -> Any:
-        word = bytes(args[0]).upper()
-        if word == b"MULTI":
-            self._queued = []
-            return b"OK"
+        word = args[0]
         if word == b"EXEC":
             return self._exec()
         if self._queued is not None:
             self._queued.append(args)
             return b"QUEUED"
+        if word == b"MULTI":
+            self._queued = []
+            return b"OK"
         if word == b"WATCH":
             self._watched |= {key: self._server.version(key) for key in args[1:]}
             return b"OK"

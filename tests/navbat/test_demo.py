@@ -53,6 +53,8 @@ def environment(tmp: Path) -> dict[str, str]:
 @pytest.fixture
 def headless_demo(tmp: Path) -> Iterator[Headless]:
     made: list[subprocess.Popen[str]] = []
+    # a suite that was started under nohup ignores it, and so would its children
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def make(seconds: int) -> subprocess.Popen[str]:
         made.append(
@@ -64,6 +66,7 @@ def headless_demo(tmp: Path) -> Iterator[Headless]:
         return made[-1]
 
     yield make
+    signal.signal(signal.SIGHUP, before)
     for process in made:
         process.kill()
         process.communicate()
