@@ -67,7 +67,7 @@ _ORDINARY = re.compile(
 def clean(text: str, limit: int = LIMIT) -> str:
     """The text, safe to show, of at most ``limit`` characters. Line ends become ``\\n``, tabs
     spaces. Doing it twice changes nothing more."""
-    if len(text) <= limit and _ORDINARY.fullmatch(text):
+    if len(text) <= limit and _is_ordinary(text):
         return text
     # A bound on the work for a hostile megabyte; what takes the place of one character is short.
     cut = len(text) > 4 * limit
@@ -83,9 +83,18 @@ def clean(text: str, limit: int = LIMIT) -> str:
 
 def one_line(text: str, limit: int = NAME_LIMIT) -> str:
     """The same on one line, for names and previews: every run of white space is one space."""
-    if not text.isprintable() or "  " in text or len(text) > limit or not _ORDINARY.fullmatch(text):
-        text = clean(text, 4 * limit)
-    return _shortened(" ".join(text.split()), limit)
+    if not text:
+        return text
+    # In what is printable the only white space is the space.
+    plain = len(text) <= limit and text.isprintable() and "  " not in text and _is_ordinary(text)
+    if plain and text[0] != " " and text[-1] != " ":
+        return text
+    return _shortened(" ".join((text if plain else clean(text, 4 * limit)).split()), limit)
+
+
+def _is_ordinary(text: str) -> bool:
+    """Nothing that could mislead is in it. Printable ASCII is so most often, and seen at once."""
+    return (text.isascii() and text.isprintable()) or _ORDINARY.fullmatch(text) is not None
 
 
 def _shortened(text: str, limit: int, *, cut: bool = False) -> str:
