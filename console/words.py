@@ -16,8 +16,8 @@ LANGUAGES = {"en": "English", "ru": "Русский", "uz": "O‘zbekcha"}
 
 def texts(language: str) -> dict[str, str]:
     """The catalogue of one language; only those in use are imported."""
-    found: dict[str, str] = importlib.import_module(f"console.catalog.{language}").TEXTS
-    return found
+    own, desk = (importlib.import_module(f"console.catalog.{language}{part}") for part in ("", "_desk"))
+    return {**own.TEXTS, **desk.TEXTS}
 
 
 def setting_texts(language: str) -> dict[str, str]:
