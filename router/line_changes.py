@@ -7,11 +7,13 @@ is in force. Knows no configuration file: a ``Rulebook`` reads and writes settin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
 from crm import lines
+from crm.errors import Refused
 from crm.lines import LineVersion, Settings, Source
 from crm.ports import Store
 from crm.records import Account
@@ -52,12 +54,27 @@ async def change(
     comment: str = "",
 ) -> LineVersion:  # fmt: skip
     """Keeps new settings of a line as the version after ``expected``. Settings that are in force
-    already make no version. Raises ``Refused``: ``bad_settings``, ``line_changed``."""
+    already make no version. Somebody may have changed another line at the same moment, and both together
+    be impossible: then this change is taken back. Raises ``Refused``: ``bad_settings``, ``line_changed``."""
     there = await lines.in_force(store)
     if line in there and there[line].settings == lines.plain(settings):
         return there[line]
     book.compile({**{name: found.settings for name, found in there.items()}, line: settings})
-    return await lines.put(store, line, settings, expected=expected, by=by, source=source, comment=comment)
+    made = await lines.put(store, line, settings, expected=expected, by=by, source=source, comment=comment)
+    try:
+        book.compile({name: found.settings for name, found in (await lines.in_force(store)).items()})
+    except Refused:
+        await _take_back(store, made, there.get(line))
+        raise
+    return made
+
+
+async def _take_back(store: Store, made: LineVersion, before: LineVersion | None) -> None:
+    with suppress(Refused):  # who has changed it again already has seen both
+        await lines.put(
+            store, made.line, before.settings if before else {}, expected=made.version, by=made.by,
+            source="rollback", comment="impossible together with another change", removed=before is None,
+        )  # fmt: skip
 
 
 async def publish(store: Store, log: Log, book: Rulebook, base: LinesConfigured | None = None) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from crm import accounts, lines
+from crm.errors import Refused
 from crm.records import Absence, Account, Role
 from navbat.config import Config
 from navbat.rulebook import Rulebook
@@ -66,6 +68,33 @@ async def test_a_form_shows_every_setting_and_changes_it_at_once(desk: DeskInPro
     assert (found.version, found.by, found.source, found.comment) == (2, "root", "console", "spring")
     audit = await desk.store.find("audit", {"action": "line_changed", "operator": "root"})
     assert [a["params"]["version"] for a in audit] == ["2"]
+
+
+async def test_of_two_changes_that_are_impossible_together_one_is_taken_back(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looked before either was kept: sales overflows into support, and support into sales."""
+    put = lines.put
+
+    async def change(line: str, other: str) -> lines.LineVersion:
+        settings = {**WRITTEN[line], "overflow": [{"after": "1m", "line": other}]}
+        return await line_changes.change(
+            desk.store, BOOK, line, settings, expected=1, by="root", source="console"
+        )
+
+    async def put_after_the_other(store: Any, line: str, *args: Any, **fields: Any) -> lines.LineVersion:
+        monkeypatch.setattr(lines, "put", put)
+        await change("support", "sales")
+        return await put(store, line, *args, **fields)
+
+    monkeypatch.setattr(lines, "put", put_after_the_other)
+    with pytest.raises(Refused, match="bad_settings"):
+        await change("sales", "support")
+    there = await lines.in_force(desk.store)
+    assert there["sales"].settings == WRITTEN["sales"]
+    assert (there["sales"].version, there["sales"].source) == (3, "rollback")
+    assert there["support"].settings["overflow"] == [{"after": "1m", "line": "sales"}]
+    assert await line_changes.publish(desk.store, desk.log, BOOK)
 
 
 async def test_the_same_change_twice_is_done_once_and_an_old_one_is_refused(desk: DeskInProcess) -> None:
