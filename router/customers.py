@@ -152,8 +152,10 @@ def _wrote_to_holder(floor: Floor, session: Session) -> None:
         fired.wake(floor, session)
     if session.return_when_written:
         moves.return_from(floor, session, session.holder)
-    else:
-        floor.set_status(session, floor.truth(session))
+        return
+    status = floor.truth(session)
+    if status != session.status:  # most often it is not his first word since the answer
+        floor.set_status(session, status)
 
 
 def edited(floor: Floor, event: events.MessageEdited) -> None:
