@@ -396,8 +396,12 @@ class Gateway:
     async def _listen(self, connection: Connection) -> None:
         while True:
             await connection.room()
-            async with asyncio.timeout(SILENCE):
-                frame = await _receive(connection.socket)
+            try:
+                async with asyncio.timeout(SILENCE):
+                    frame = await _receive(connection.socket)
+            except TimeoutError:
+                logger.info("connection %s has said nothing for %d s", connection.id, SILENCE)
+                return
             if frame is None or connection.closing is not None:
                 return
             connection.heard_at = now_ms()

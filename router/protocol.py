@@ -304,7 +304,8 @@ class Changes(Frame, kw_only=True):
 
 class Done(Frame, kw_only=True):
     """A command was carried out (``code`` empty) or refused: ``code`` is an entry of the catalogue
-    (``refused.<code>``) with ``params``, and nothing has changed."""
+    (``refused.<code>``) with ``params``, and nothing has changed. Only after ``unavailable`` it may have
+    been carried out: the same ``id`` again does it once."""
 
     rid: int
     code: str = ""

@@ -3,7 +3,7 @@
     NAVBAT_TOKEN=… python hours_bot.py http://127.0.0.1:8700
 
 It needs nothing but aiohttp. Killed at any point and started again it answers what is still unanswered,
-and nothing twice: each of its commands has an id made of the message that it answers.
+and nothing twice: what it says has an id made of the message that it answers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import os
 import random
 import signal
 import sys
+import time
+import uuid
 from typing import Any
 
 import aiohttp
@@ -22,7 +24,8 @@ import aiohttp
 HOURS = "We are open from nine to six, Monday to Saturday."
 WORDS = ("hours", "open", "время", "работаете", "soat", "ochiq")
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-"""Seconds before the next attempt after a lost connection."""
+"""Seconds before the next attempt after a lost connection; a connection that lasted longer than the
+longest begins anew."""
 Json = dict[str, Any]
 
 
@@ -45,6 +48,12 @@ class HoursBot:
         self._rid += 1
         await self._socket.send_json({"t": kind, "rid": self._rid, **fields})
 
+    async def beat(self, every: float) -> None:
+        """The desk hangs up on who says nothing for ten minutes; pings of WebSocket do not count."""
+        while True:
+            await asyncio.sleep(every)
+            await self._socket.send_json({"t": "Ping"})
+
     async def run(self) -> None:
         async for message in self._socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
@@ -61,6 +70,8 @@ class HoursBot:
                 await self._catch_up(frame.get("messages", []))
             if frame.get("code"):
                 print(f"refused: {frame['code']} {frame.get('params', '')}", file=sys.stderr)
+            if frame.get("code") == "unavailable":
+                return  # what was not carried out is found unanswered by the next connection
 
     async def _see(self, view: Json) -> None:
         """A session as it is now. One that is new to us is read first: something may be unanswered."""
@@ -71,9 +82,11 @@ class HoursBot:
             await self._send("Open", session=view["id"])
 
     async def _catch_up(self, messages: list[Json]) -> None:
+        """Everything that the customer has said since he was last answered."""
         spoken = [m for m in messages if m["direction"] in ("in", "out")]
-        if spoken and spoken[-1]["direction"] == "in":
-            await self._hear(spoken[-1])
+        answered = max((n for n, m in enumerate(spoken, 1) if m["direction"] == "out"), default=0)
+        for said in spoken[answered:]:
+            await self._hear(said)
 
     async def _hear(self, said: Json) -> None:
         session, id = said["session"], said["id"]
@@ -85,7 +98,8 @@ class HoursBot:
             return
         self._mine.discard(session)
         await self._send("Note", id=f"{id}-note", session=session, text="The bot had no answer to this.")
-        await self._send("Return", id=f"{id}-return", session=session)
+        # Not made of the message: a colleague may hand the same conversation back, unanswered.
+        await self._send("Return", id=uuid.uuid4().hex, session=session)
 
 
 async def converse(http: aiohttp.ClientSession, url: str, token: str) -> str:
@@ -96,7 +110,13 @@ async def converse(http: aiohttp.ClientSession, url: str, token: str) -> str:
         if welcome["t"] == "Bye":
             return str(welcome["code"]) if welcome["code"] in ("login", "revoked", "version") else ""
         print(f"connected as {welcome['operator']}", flush=True)
-        await HoursBot(socket, welcome["operator"]).run()
+        bot = HoursBot(socket, welcome["operator"])
+        beating = asyncio.create_task(bot.beat(welcome.get("heartbeat", 15)))
+        try:
+            await bot.run()
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
     return ""
 
 
@@ -109,6 +129,7 @@ async def run(url: str, token: str) -> int:
     wait = FIRST_WAIT
     async with aiohttp.ClientSession() as http:
         while not stop.is_set():
+            since = time.monotonic()
             talking = asyncio.create_task(converse(http, url, token))
             await asyncio.wait([talking, stopping], return_when=asyncio.FIRST_COMPLETED)
             talking.cancel()
@@ -116,11 +137,12 @@ async def run(url: str, token: str) -> int:
                 if refused := await talking:
                     print(f"the desk refuses the login: {refused}", file=sys.stderr)
                     return 1
-                wait = FIRST_WAIT
             except (aiohttp.ClientError, OSError, TimeoutError, TypeError, ValueError) as error:
                 print(f"no connection: {error}", file=sys.stderr)
             except asyncio.CancelledError:
                 break
+            if time.monotonic() - since > LONGEST_WAIT:
+                wait = FIRST_WAIT
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait * (0.5 + random.random())):
                     await stop.wait()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from crm.ports import Write
+from router import gateway as gateway_module
 from router import protocol
 from router.connection import QUEUE_BYTES, QUEUE_FRAMES
 from router.events import Delivered, OperatorChanged
@@ -396,3 +397,14 @@ async def test_nothing_overtakes_a_page_that_is_being_read(
             told += [message.text for message in frame.messages]
     assert told == ["one", "two", "the page", "three", "four"]
     assert anna.last_id() == desk.gateway.picture.position
+
+
+async def test_who_says_nothing_for_long_is_let_go_in_order(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gateway_module, "SILENCE", 0.05)
+    anna = await desk.login("anna")
+    with pytest.raises(ConnectionError):
+        await anna.until(lambda _: False)
+    assert anna.socket.close_code == 1000
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
