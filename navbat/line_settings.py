@@ -301,7 +301,9 @@ def _calendar_problems(line: Line) -> Iterator[Problem]:
             yield ("days", day), "expected a date such as 2026-03-21"
         yield from _interval_problems(("days", day), value)
     if isinstance(line.holidays, str) and _word(line.holidays) and line.holidays not in hours.countries():
-        yield ("holidays",), f"no public holidays are known of {line.holidays!r}; write a country such as UZ"
+        found = line.holidays.upper()
+        example = f"did you mean {found}?" if found in hours.countries() else "write a country such as UZ"
+        yield ("holidays",), f"no public holidays are known of {line.holidays!r}; {example}"
 
 
 def _week_problems(path: KeyPath, week: Mapping[str, Intervals]) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from crm.records import Absence
 from navbat import shapes
 from navbat.config import Config, locate
 from navbat.reach import by, opened_store, tell
-from navbat.rulebook import Rulebook
+from navbat.rulebook import Rulebook, as_kept
 from navbat.yamlfile import YamlFile
 from router import line_changes
 
@@ -114,7 +114,7 @@ class Lines:
         if not isinstance(file.tree, dict):
             raise ConfigError(f"{self.args.file}: expected a mapping such as `mode: even`")
         try:
-            settings = lines.plain(file.tree)
+            settings = as_kept(file.tree)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.args.file}: {error}") from error
         await self._keep(settings, version.version)

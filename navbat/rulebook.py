@@ -19,7 +19,7 @@ from navbat import flow
 from navbat.config import Config, read
 from navbat.line_settings import Line, joint_problems, operator_problems, problems
 from navbat.line_settings import Operator as OperatorSettings
-from navbat.yamlfile import KeyPath, YamlFile, parse_text, show_path, unknown_word
+from navbat.yamlfile import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
 from router.admin_frames import SettingView
 from router.events import LineRules, OperatorChanged
 from router.flow import Flow
@@ -81,7 +81,7 @@ class Rulebook:
             except (ValueError, TypeError, RecursionError) as error:
                 raise bad(f"{key}: {error}") from error
             _set(result, path, value)
-        return result
+        return as_kept(result)
 
     def texts(self, settings: Settings) -> dict[str, str]:
         return {name: as_text(settings[name]) for name in (*SETTINGS, *settings) if name in settings}
@@ -135,6 +135,13 @@ def bad(problem: str) -> Refused:
     return Refused("bad_settings", problems=problem)
 
 
+def as_kept(settings: Mapping[str, Any]) -> Settings:
+    """A line's mapping as it is kept: plain values, and every switch True or False. Raises ``TypeError``
+    and ``ValueError`` for what no YAML of ours holds."""
+    kept: Settings = switched(Line, lines.plain(settings))
+    return kept
+
+
 def build(settings: Settings) -> tuple[Line | None, list[str]]:
     """One line's settings, and what is wrong with them. ``${NAME}`` is plain text here: what comes from
     a console must not read this machine's environment or files."""
@@ -149,7 +156,7 @@ def build(settings: Settings) -> tuple[Line | None, list[str]]:
 def resolved(file: YamlFile) -> dict[str, Settings]:
     """The lines of a configuration that was read without problems, every ``${NAME}`` in its place."""
     return {
-        str(name): lines.plain(_resolved(file, value or {}, ("lines", name)))
+        str(name): as_kept(_resolved(file, value or {}, ("lines", name)))
         for name, value in (file.tree.get("lines") or {}).items()
     }
 

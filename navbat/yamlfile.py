@@ -1,5 +1,6 @@
 """A YAML file as a tree that remembers on which line everything stands, and typed values made from it.
 
+A word is a text, whatever it is: ``no`` is Norwegian and ``on`` a name, unless the setting is a switch.
 Everything that is wrong is collected, so that one look shows all of it. ``${NAME}`` is replaced by
 the environment, ``${file:/path}`` by the content of a file, ``$${`` stands for ``${``.
 """
@@ -19,11 +20,23 @@ import msgspec
 import yaml
 
 from crm.errors import ConfigError
+from crm.yaml_line import WordLoader
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _UNITS = (86_400_000, 3_600_000, 60_000, 1000, 1)
+
+DURATION_MAX = 36_500 * 86_400_000
+"""ms; a hundred years are no wait any more."""
+DURATION_TEXT = 100
+"""Characters of one."""
+NUMBER_MAX = 2**53
+"""Larger ones do not survive every reader of JSON."""
+_OFF = ("off", "false")
+_ON = ("on", "true")
+_NO_TEXT = re.compile("[\\x00\\ud800-\\udfff]")
+"""What neither a file name, nor a store, nor the wire takes."""
 
 KeyPath = tuple[Hashable, ...]
 
@@ -71,7 +84,12 @@ def parse_duration(value: object) -> Duration:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match or not value:
         raise ValueError("expected a duration such as 30s, 5m, 4h, 2d or 1m30s")
-    return Duration(sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS, strict=True)))
+    if len(value) > DURATION_TEXT:
+        raise ValueError(f"longer than the longest duration, {Duration(DURATION_MAX)}")
+    ms = sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS, strict=True))
+    if ms > DURATION_MAX:
+        raise ValueError(f"longer than the longest duration, {Duration(DURATION_MAX)}")
+    return Duration(ms)
 
 
 class BadConfig(ConfigError):
@@ -90,15 +108,8 @@ class _Mapping(dict[Hashable, Any]):
         self.lines: dict[Hashable, int] = {}
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice and remembers lines."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-"""Dates stay texts: they are local to a zone that only the file's own settings name."""
+class _Loader(WordLoader):
+    """Refuses a key given twice and remembers lines."""
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:
@@ -177,7 +188,7 @@ class YamlFile:
         """Notes what is wrong at a key."""
         line = self._line(path)
         where = f"{self.path}:{line}" if line else str(self.path)
-        parts = [where if self.path != Path() else "", show_path(path), text]
+        parts = [where if self.path != Path() else "", _visible(show_path(path)), _visible(text)]
         self.problems.append(": ".join(part for part in parts if part))
 
     def raise_problems(self) -> None:
@@ -217,7 +228,9 @@ class YamlFile:
     def _dict(self, kind: Any, value: dict[Hashable, Any], path: KeyPath) -> dict[str, Any]:
         result = {}
         for key, item in value.items():
-            if isinstance(key, str):
+            if isinstance(key, str) and _NO_TEXT.search(key):
+                self.problem((*path, _visible(key)), "a key is a text of whole characters")
+            elif isinstance(key, str):
                 result[key] = self.build(kind, item, (*path, key))
             else:
                 self.problem((*path, key), f"YAML reads this key as {key!r}: put it in quotes")
@@ -256,7 +269,9 @@ class YamlFile:
             value = self.resolve(value, path)
             if value is None:
                 return None
+        value = _switched(kind, value)
         try:
+            _check_plain(value)
             if _bare(kind) in _SPECIAL:
                 return _SPECIAL[_bare(kind)](value)
             if typing.get_origin(_bare(kind)) is typing.Literal and isinstance(value, bool):
@@ -322,6 +337,59 @@ _SPECIAL: dict[Any, Callable[[object], Any]] = {
 }
 
 
+def _check_plain(value: object) -> None:
+    """Raises ``ValueError`` for what no setting can be."""
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        raise ValueError("expected a text of whole characters")
+    if isinstance(value, int) and abs(value) > NUMBER_MAX:
+        raise ValueError("the number is too large")
+
+
+def _visible(text: str) -> str:
+    """For a message: what is no text is shown by its number."""
+    return _NO_TEXT.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _switched(kind: Any, value: object) -> object:
+    """The word as True or False where the setting is a switch, or may be one. Where no other word can
+    stand, ``no`` and ``yes`` are understood too."""
+    if not isinstance(value, str):
+        return value
+    bare = _bare(kind)
+    arms = typing.get_args(bare) if typing.get_origin(bare) in (Union, types.UnionType) else (bare,)
+    word = value.casefold()
+    if bool in arms:
+        alone = str not in arms
+        if word in _OFF or (alone and word == "no"):
+            return False
+        return True if word in _ON or (alone and word == "yes") else value
+    if arms[0] in (OffDuration, NumberOrOff) or _says_off(arms[0]):
+        return False if word in (*_OFF, "no") else value
+    return value
+
+
+def _says_off(kind: Any) -> bool:
+    return typing.get_origin(kind) is typing.Literal and "off" in typing.get_args(kind)
+
+
+def switched(kind: Any, value: Any) -> Any:
+    """A tree that is meant for a ``kind``, with switches as True and False however they were written: as
+    settings are kept."""
+    kind = _bare(kind)
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        kind = _arm(kind, value)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if _is_struct(kind) and isinstance(value, dict):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        names = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(kind)}
+        return {key: switched(names.get(key, Any), item) for key, item in value.items()}
+    if origin is dict and isinstance(value, dict):
+        return {key: switched(arguments[1], item) for key, item in value.items()}
+    if origin is list and isinstance(value, list):
+        return [switched(arguments[0], item) for item in value]
+    return _switched(kind, value)
+
+
 def _bare(kind: Any) -> Any:
     """The type without its ``Annotated``."""
     while typing.get_origin(kind) is typing.Annotated:
@@ -367,6 +435,8 @@ def _sentence(error: str, kind: Any, value: object) -> str:
         word = {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
         return unknown_word("value", word, [str(a) for a in typing.get_args(kind)])
     text = error.split(" - at `")[0]
+    if isinstance(value, bool | int | float) and text.startswith("Expected `str"):
+        return f"expected a text: put {_written(value)} in quotes"
     text = text[:1].lower() + text[1:]
     return (
         text.replace("`str`", "a text")
@@ -374,3 +444,7 @@ def _sentence(error: str, kind: Any, value: object) -> str:
         .replace("`bool`", "on or off")
         .replace("`array`", "a list [a, b]")
     )
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,7 +21,7 @@ from navbat.rehearse import printing, reading
 from navbat.rehearse.figures import Figures, measure
 from navbat.rehearse.recording import Recording
 from navbat.rehearse.replay import replay
-from navbat.rulebook import Rulebook
+from navbat.rulebook import Rulebook, as_kept
 from navbat.shapes import rfc3339
 from navbat.yamlfile import YamlFile, unknown_word
 from router.events import LineRules, LinesConfigured, OperatorChanged
@@ -82,7 +82,7 @@ def changed(book: Rulebook, settings: dict[str, Settings], line: str, path: Path
     file = YamlFile(path)
     file.build(Line, file.tree)
     file.raise_problems()
-    given = crm_lines.plain(file.tree)
+    given = as_kept(file.tree)
     try:
         return book.compile({**settings, line: {**settings[line], **given}})
     except Refused as refused:
