@@ -47,7 +47,7 @@ WordLoader.yaml_constructors = {
     if tag is None or tag.removeprefix("tag:yaml.org,2002:") in _KNOWN
 }
 # Where it is no key there is nothing to merge into.
-WordLoader.add_constructor("tag:yaml.org,2002:merge", yaml.SafeLoader.construct_yaml_str)
+WordLoader.yaml_constructors["tag:yaml.org,2002:merge"] = yaml.SafeLoader.construct_yaml_str
 
 
 class _Line(yaml.SafeDumper):

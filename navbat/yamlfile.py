@@ -82,9 +82,9 @@ def parse_duration(value: object) -> Duration:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"a duration needs a unit: write {value}s, {value}m or {value}h")  # noqa: TRY004
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if not match or not value:
+    if not match or not match.group():
         raise ValueError("expected a duration such as 30s, 5m, 4h, 2d or 1m30s")
-    if len(value) > DURATION_TEXT:
+    if len(match.group()) > DURATION_TEXT:
         raise ValueError(f"longer than the longest duration, {Duration(DURATION_MAX)}")
     ms = sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS, strict=True))
     if ms > DURATION_MAX:

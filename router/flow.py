@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from crm.records import Button
+from crm.spelling import fold
 from crm.text import one_line
 
 Kind = Literal["say", "menu", "ask", "faq", "line", "hand_over", "close"]
@@ -141,8 +142,9 @@ def hear(flow: Flow, state: FlowState, text: str, data: str, language: str) -> S
 def wants_human(text: str, more: Iterable[str] = ()) -> bool:
     """Whether a message calls for a human: it is short and has a word in it that begins like one of those
     for an operator, or is exactly one of the flow's own."""
-    words = _WORD.findall(text.casefold())
-    if text.strip().casefold() in {word.casefold() for word in more}:
+    text = fold(text)
+    words = _WORD.findall(text)
+    if text.strip() in {fold(word).strip() for word in more}:
         return True
     return len(words) <= HUMAN_WORDS_MAX and any(word.startswith(HUMAN) for word in words)
 
@@ -219,11 +221,11 @@ def _choose(flow: Flow, node: Node, option: int, text: str, language: str, step:
 
 def _typed(node: Node, text: str) -> int:
     """The option that was written: its number or its label, in whatever language."""
-    text = text.strip().rstrip(".)").casefold()
+    text = fold(text.strip().rstrip(".)"))
     if text.isdecimal() and 1 <= int(text[:9]) <= len(node.options):
         return int(text)
     for number, option in enumerate(node.options, 1):
-        if text in (label.casefold() for label in option.label.values()):
+        if text in (fold(label) for label in option.label.values()):
             return number
     return 0
 
@@ -260,9 +262,9 @@ def _phone(text: str, code: str) -> str:
 
 
 def _look_up(flow: Flow, node: Node, text: str, language: str, step: Step) -> None:
-    asked = text.casefold()
+    asked = fold(text)
     for answer in node.answers:
-        if any(word.casefold() in asked for word in answer.words):
+        if any(word in asked for word in map(fold, answer.words) if word):
             step.state.tries = 0
             step.says.append((in_language(answer.say, language), []))
             if answer.then:

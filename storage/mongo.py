@@ -29,10 +29,11 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from crm.errors import ConfigError, LeaseLost, Unavailable, UnsupportedQuery
 from crm.ports import Document, Filter, Sort, Update, Write
+from crm.spelling import folds_anew
 from storage.filters import compile_filter, split_path
 from storage.schema import INDEXES, SEARCHED, Index, check_collection
 from storage.updates import check_update, with_id
-from storage.words import query_words, words
+from storage.words import SPELLING, query_words, words
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,10 @@ class _PlainInt(TypeDecoder):
     def transform_bson(self, value: int) -> int:
         return int(value)
 
+
+RESPELL_PAGE = 2000
+"""Messages that are read at once when the index of words is brought up to date."""
+_MARKS, _SPELLED = "cursors", "spelling"
 
 _CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_PlainInt()]))
 
@@ -101,6 +106,30 @@ class MongoStore:
                 await self._create(collection, index)
         async with self._reaching():
             await self._of(SEARCHED).create_index([("words", 1), ("at", -1)], name="words")
+        await self._respell()
+
+    async def _respell(self) -> None:
+        """Brings the words of another time up to date, page by page: no call may take long. Broken off,
+        it begins anew and does no harm."""
+        async with self._reaching():
+            done = await self._of(_MARKS).find_one({"_id": _SPELLED})
+        if done is not None and done["version"] >= SPELLING:
+            return
+        last = ""
+        while True:
+            async with self._reaching():
+                page = self._of(SEARCHED).find({"_id": {"$gt": last}}, {"text": 1}, limit=RESPELL_PAGE)
+                found = await page.sort([("_id", 1)]).to_list(None)
+                for document in found:
+                    if folds_anew(text := document.get("text") or ""):
+                        change = {"$set": {"words": words(text)}}
+                        await self._of(SEARCHED).update_one({"_id": document["_id"]}, change)
+            if len(found) < RESPELL_PAGE:
+                break
+            last = found[-1]["_id"]
+        async with self._reaching():
+            mark = {"$set": {"version": SPELLING}}
+            await self._of(_MARKS).update_one({"_id": _SPELLED}, mark, upsert=True)
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -24,7 +24,7 @@ from storage.narrow import column, elements, narrow, order_by
 from storage.schema import INDEXES, SEARCHED, Index, check_collection
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
-from storage.words import query_words
+from storage.words import SPELLING, query_words
 
 T = TypeVar("T")
 
@@ -307,6 +307,24 @@ def _create_words(db: sqlite3.Connection) -> None:
         delete=f"INSERT INTO {words}({words}, rowid, text) VALUES('delete', old.n, {text.format('old')})",
         changed="old.doc ->> '$.text' IS NOT new.doc ->> '$.text'",
     )
+    _respell(db, words)
+
+
+def _respell(db: sqlite3.Connection, words: str) -> None:
+    """Brings the words of another time up to date. A contentless index forgets a text only by the very
+    words that it was given, so this must be done before a message is changed."""
+    if db.execute("PRAGMA user_version").fetchone()[0] >= SPELLING:
+        return
+    text = "doc ->> '$.text'"
+    db.execute(
+        f"CREATE TEMP TABLE respelled AS SELECT n, {text} AS text FROM {_table(SEARCHED)} WHERE nb_folds_anew({text})"
+    )
+    db.execute(
+        f"INSERT INTO {words}({words}, rowid, text) SELECT 'delete', n, nb_fold_before(text) FROM respelled"
+    )
+    db.execute(f"INSERT INTO {words}(rowid, text) SELECT n, nb_fold(text) FROM respelled")
+    db.execute("DROP TABLE respelled")
+    db.execute(f"PRAGMA user_version = {SPELLING}")
 
 
 def _create_triggers(

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from crm import spelling
 from crm.errors import Unavailable
-from storage.words import fold
 
 MAX_WAITING = 1000
 """Calls that may wait for the thread; more are refused instead of piling up."""
@@ -153,7 +153,12 @@ def _connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connecti
         db.execute("PRAGMA journal_size_limit = 67108864")
         db.execute("PRAGMA cache_size = -16384")
         db.execute("PRAGMA temp_store = MEMORY")
-        db.create_function("nb_fold", 1, lambda text: fold(text or ""), deterministic=True)
+        for name, function in (
+            ("nb_fold", spelling.fold),
+            ("nb_fold_before", spelling.fold_before),
+            ("nb_folds_anew", spelling.folds_anew),
+        ):
+            db.create_function(name, 1, lambda text, f=function: f(text or ""), deterministic=True)
         if read_only:
             db.execute("PRAGMA query_only = ON")
     except BaseException:

@@ -1,28 +1,20 @@
-"""Words of a text for search: letters and digits of any script, as people look for them.
-
-Without case and accents (``Café`` = ``cafe``, ``ёлка`` = ``елка``) and without apostrophes, which
-Uzbek keyboards spell in six ways (``oʻzbek`` = ``o'zbek`` = ``ozbek``).
-"""
+"""Words of a text for search: letters and digits of any script, as people look for them
+(``crm.spelling.fold``)."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from crm.spelling import fold
 
 MAX_WORDS = 32
 """Words of one query that are looked at; more say nothing new."""
 
+SPELLING = 1
+"""Counts up when ``fold`` changes. A store whose index was made by another one brings it up to date when
+it is opened."""
+
 _WORD = re.compile(r"[^\W_]+")
-_APOSTROPHES = dict.fromkeys(map(ord, "'`´‘’ʻʼʹ′"))
-
-
-def fold(text: str) -> str:
-    """The text with every spelling of a word made one."""
-    text = text.translate(_APOSTROPHES)
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def words(text: str) -> list[str]:

@@ -162,3 +162,15 @@ def test_what_is_wrong_with_a_flow_is_said(tmp_path: Path, text: str, problem: s
     path.write_text(text)
     with pytest.raises(ConfigError, match=problem):
         read(path)
+
+
+@pytest.mark.parametrize("sign", ["ʻ", "‘", "'", "`", "ʼ", "ʽ", "＇"])
+def test_a_customer_spells_an_apostrophe_as_his_keyboard_does(sign: str) -> None:
+    menu = Node(kind="menu", say={"": "?"}, options=[Option(label={"uz": "Toʻlov"}, then="end")])
+    faq = Node(kind="faq", say={"": "?"}, answers=[Answer(words=["soʻm", "ʼ"], say={"": "120 000"})])
+    made = Flow(name="f", start="menu", nodes={"menu": menu, "faq": faq, "end": Node(kind="close")})
+    assert hear(made, FlowState(at="menu"), f"to{sign}lov", "", "uz").done == "close"
+    told = hear(made, FlowState(at="faq"), f"necha so{sign}m?", "", "uz")
+    assert [text for text, _ in told.says] == ["120 000"]
+    other = hear(made, FlowState(at="faq"), "salom", "", "uz")
+    assert "120 000" not in [text for text, _ in other.says]

@@ -28,6 +28,7 @@ WORDS = (
 )  # fmt: skip
 SWITCH = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
+
 def bare(kind: Any) -> Any:
     return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
 
@@ -63,7 +64,7 @@ def test_a_word_arrives_as_it_is_written_or_is_an_error(root: Any) -> None:
     for place, kind, kinds in places:
         for word in WORDS:
             file = YamlFile.of_tree(parse_text(f"[{word}]"))
-            value = file.build(list[kind], file.tree)[0]
+            value = file.build(types.GenericAlias(list, (kind,)), file.tree)[0]
             if not file.problems:
                 assert said(value) in spoken(word, kinds), f"{place}: {word} became {value!r}"
 
@@ -99,7 +100,10 @@ def test_norway_is_a_country(tmp_path: Path) -> None:
     config = load(file)
     line = config.lines["no"]
     assert (line.holidays, line.language, line.members, line.bot) == ("NO", "no", ["on", "y", "No"], "yes")
-    assert (config.operators["on"].languages, config.operators["on"].skills) == (["no", "en"], ["off", "1:30"])
+    assert (config.operators["on"].languages, config.operators["on"].skills) == (
+        ["no", "en"],
+        ["off", "1:30"],
+    )
 
 
 def test_what_is_kept_of_a_line_is_the_same_however_a_switch_is_written() -> None:
@@ -121,5 +125,5 @@ def test_what_is_kept_of_a_line_is_the_same_however_a_switch_is_written() -> Non
 def test_no_tag_makes_anything_but_texts_numbers_lists_and_mappings(tmp_path: Path, tag: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(f"desk: !!{tag} 2026-03-01\n")
-    with pytest.raises(ConfigError, match="config.yaml:1: not YAML: could not determine a constructor"):
+    with pytest.raises(ConfigError, match=r"config\.yaml:1: not YAML: could not determine a constructor"):
         load(file)

@@ -8,6 +8,7 @@ import pytest
 
 from crm.errors import LeaseLost, UnsupportedQuery
 from crm.ports import Document, Filter, Store, Update, Write
+from crm.spelling import APOSTROPHES
 
 PEOPLE: list[Document] = [
     {"_id": "ali", "age": 30, "city": "Tashkent", "tags": ["vip", "new"], "phones": [{"n": "1"}, {"n": "2"}]},
@@ -291,6 +292,8 @@ async def test_documents_come_back_as_they_were(store: Store) -> None:
         ("café", "6"),
         ("ozbek", "8 7"),
         ("o'zbek til", "8 7"),
+        *((f"o{sign}zbek til", "8 7") for sign in APOSTROPHES),
+        ("gazab", "12"),
         ("日本", "9"),
         ("deleted", ""),
         ("edited", "10"),
@@ -317,7 +320,7 @@ async def test_documents_come_back_as_they_were(store: Store) -> None:
 async def test_search(store: Store, query: str, ids: str) -> None:
     texts = [
         "Narxi qancha?", "salom", "narxi-navo", "ЁЛКА", "елка", "Café", "oʻzbek tili", "O‘zbek tilida",
-        "日本語", "before", "deleted",
+        "日本語", "before", "deleted", "gʽazab g‛oz gꞌalaba g＇isht",
     ]  # fmt: skip
     rows = [
         {"_id": str(n), "session": "s", "at": n, "line": "a" if n < 7 else "b", "text": text}

@@ -106,3 +106,21 @@ async def test_accounts_in_mongodb(mongo: MongoStore) -> None:
     assert found is not None
     assert await accounts.revoke(mongo, "anna") == [found[1]]
     assert await accounts.login_token(mongo, token) is None
+
+
+async def test_words_of_another_spelling_are_brought_up_to_date(
+    mongo: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESPELL_PAGE", 2)
+    texts = ("salom", "gꞌisht", "g＇isht choy", "oʽzbek", "rahmat")
+    await mongo.write([Write.insert("messages", {"_id": str(n), "text": t}) for n, t in enumerate(texts)])
+    messages = mongo._of("messages")
+    await messages.update_many({}, {"$set": {"words": ["another", "spelling"]}})
+    await mongo._of("cursors").delete_one({"_id": "spelling"})
+    await mongo.open()
+    assert [d["_id"] for d in await mongo.search("g'isht", filter={})] == ["2", "1"]
+    assert [d["_id"] for d in await mongo.search("ozbek", filter={})] == ["3"]
+    assert [d["_id"] for d in await mongo.search("another", filter={})] == ["4", "0"]  # theirs are the same
+    await mongo._of("messages").update_many({}, {"$set": {"words": []}})
+    await mongo.open()
+    assert await mongo.search("gisht", filter={}) == []  # once is enough

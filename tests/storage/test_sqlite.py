@@ -12,6 +12,7 @@ import pytest
 
 from crm.errors import Unavailable, UnsupportedQuery
 from crm.ports import Write
+from crm.spelling import fold_before
 from storage import sqlite_thread
 from storage.filters import compile_filter
 from storage.narrow import narrow, order_by
@@ -222,3 +223,30 @@ async def test_pages_of_a_thread_are_not_sorted(sqlite: SqliteStore) -> None:
         return " | ".join(row[3] for row in db.execute(sql, narrowed.parameters))
 
     assert "TEMP B-TREE" not in await sqlite._reads.run(plan)
+
+
+async def test_words_of_another_spelling_are_brought_up_to_date(tmp_path: Path) -> None:
+    """The index of an earlier version knew fewer apostrophes; what it holds is found, and forgotten."""
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await store.write([Write.insert("messages", {"_id": "0", "text": "oʻzbek"})])
+    await store.close()
+    with sqlite3.connect(path) as db:
+        db.create_function("nb_fold", 1, fold_before)
+        for n, text in enumerate(("gꞌisht", "g＇isht choy", "oʽzbek"), 1):
+            db.execute(
+                "INSERT INTO messages(id, doc) VALUES(?, json_object('_id', ?, 'text', ?))", (n, str(n), text)
+            )
+        db.execute("PRAGMA user_version = 0")
+    store = SqliteStore(path)
+    await store.open()
+    assert [d["_id"] for d in await store.search("g'isht", filter={})] == ["2", "1"]
+    assert [d["_id"] for d in await store.search("ozbek", filter={})] == ["3", "0"]
+    assert await store.search("isht", filter={}) == []
+    await store.write(
+        [Write.update("messages", {"_id": str(n)}, {"$set": {"text": "salom"}}) for n in range(4)]
+    )
+    for gone in ("gisht", "isht", "choy", "ozbek", "zbek"):
+        assert await store.search(gone, filter={}) == []
+    await store.close()
