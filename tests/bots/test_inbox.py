@@ -106,6 +106,29 @@ async def test_two_parsers_keep_the_order_of_first_appearance(log: Log, media: M
     assert list(dict.fromkeys(texts(events))) == [str(n) for n in range(200)]
 
 
+class Numbered(ScriptedChannel):
+    """The message id is the place in the platform's count."""
+
+    def number(self, body: bytes) -> int | None:
+        return int(body.split(b"|")[1])
+
+
+async def test_a_count_that_begins_anew_lower_is_kept_in_order_and_remembered(
+    log: Log, media: MemoryMedia
+) -> None:
+    await log.move_parsed("in", [], [], last=1000)
+    inbox = ChannelInbox(log, "in")
+    async with running(Receiver(log, [Numbered("in")], media)):
+        await inbox.put(*(b"c1|%d|%d" % (n, n) for n in (1, 3, 2)))
+        assert texts(await logged(log, 3)) == ["1", "2", "3"]
+        await until(lambda: _inbox_empty(log, "in"))
+    assert await log.last_number("in") == 3
+    async with running(Receiver(log, [Numbered("in")], media)):
+        await inbox.put(*(b"c1|%d|%d" % (n, n) for n in (6, 4, 5)))
+        assert texts(await logged(log, 6)) == [str(n) for n in range(1, 7)]
+    assert await log.last_number("in") == 6
+
+
 async def test_redis_goes_and_comes_back(own_redis: RedisServer, media: MemoryMedia) -> None:
     log = Log(connect(own_redis.url), "away")
     inbox = ChannelInbox(log, "in")

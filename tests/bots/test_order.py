@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from bots.order import PATIENCE_MS, Reorder
 
 
@@ -51,20 +53,57 @@ def test_a_gap_costs_patience_once() -> None:
     assert ids(order.take(2000)) == ["7"]
 
 
-def test_redeliveries_and_latecomers_pass_at_once() -> None:
+def test_a_redelivery_of_the_last_passes_at_once() -> None:
     order = settled(10)
     order.add("again", 10, b"", 0)
+    assert ids(order.take(0)) == ["again"]
+    assert order.last == 10
+
+
+def test_a_latecomer_changes_nothing_while_the_count_goes_on() -> None:
+    order = settled(10)
     order.add("late", 4, b"", 0)
-    assert ids(order.take(0)) == ["again", "late"]
+    order.add("11", 11, b"", 1)
+    assert ids(order.take(1)) == ["11"]
+    assert ids(order.take(PATIENCE_MS)) == ["late"]
+    assert order.last == 11
+    order.add("12", 12, b"", PATIENCE_MS)
+    assert ids(order.take(PATIENCE_MS)) == ["12"]
 
 
-def test_the_very_first_body_passes_at_once_and_begins_the_count() -> None:
-    order = Reorder()
-    order.add("8", 8, b"", 0)
-    assert ids(order.take(0)) == ["8"]
-    order.add("10", 10, b"", 0)
-    assert ids(order.take(0)) == []
-    assert order.last == 8
+@pytest.mark.parametrize("last", [None, 4, 1000])
+def test_a_count_that_begins_anew_is_put_in_order_from_its_beginning(last: int | None) -> None:
+    order = Reorder(last)
+    for now, number in enumerate((3, 1, 2)):
+        order.add(str(number), number, b"", now)
+    assert ids(order.take(2)) == []
+    assert ids(order.take(PATIENCE_MS)) == ["1", "2", "3"]
+    assert order.last == 3
+    for now, number in enumerate((6, 5), PATIENCE_MS):
+        order.add(str(number), number, b"", now)
+    assert ids(order.take(PATIENCE_MS + 1)) == []
+    order.add("4", 4, b"", PATIENCE_MS + 2)
+    assert ids(order.take(PATIENCE_MS + 2)) == ["4", "5", "6"]
+
+
+def test_a_new_count_with_a_gap_waits_for_what_is_missing() -> None:
+    order = settled(1000)
+    order.add("1", 1, b"", 0)
+    order.add("3", 3, b"", 900)
+    assert ids(order.take(PATIENCE_MS)) == ["1"]
+    order.add("2", 2, b"", PATIENCE_MS + 1)
+    assert ids(order.take(PATIENCE_MS + 1)) == ["2", "3"]
+
+
+def test_a_latecomer_taken_for_a_new_count_costs_the_next_body_its_patience_only() -> None:
+    order = settled(1000)
+    order.add("late", 998, b"", 0)
+    assert ids(order.take(PATIENCE_MS)) == ["late"]
+    order.add("1002", 1002, b"", 5000)
+    order.add("1001", 1001, b"", 5001)
+    assert ids(order.take(5000 + PATIENCE_MS)) == ["1001", "1002"]
+    order.add("1003", 1003, b"", 7000)
+    assert ids(order.take(7000)) == ["1003"]
 
 
 def test_after_a_start_the_count_goes_on() -> None:
