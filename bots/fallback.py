@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bots.base import Can, Rejected
+from crm.text import is_visible
 from router.state import Delivery
 
 CORRECTED = "✎ "
@@ -28,4 +29,6 @@ def degrade(delivery: Delivery, can: Can) -> Delivery:
         ]
         text = "\n".join([delivery.text, *lines]) if delivery.text else "\n".join(lines)
         delivery = msgspec.structs.replace(delivery, text=text, buttons=[])
+    if delivery.action != "delete" and not delivery.media and not is_visible(delivery.text):
+        raise Rejected("nothing of this text can be seen")
     return delivery

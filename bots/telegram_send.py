@@ -15,6 +15,7 @@ from aiohttp import ClientConnectorError, ConnectionTimeoutError
 
 from bots.base import Rejected, SendOutcome, TryLater, Uncertain
 from crm.records import Button, Media
+from crm.text import is_visible
 from router.state import Delivery
 
 TEXT_LIMIT = 4096
@@ -43,7 +44,8 @@ def units(text: str) -> int:
 
 def split_text(text: str, limit: int = TEXT_LIMIT) -> list[str]:
     """A text in parts of at most ``limit`` UTF-16 units, cut after a paragraph, else a line, else a
-    word, else anywhere but inside a character. Only white space at the cuts is lost."""
+    word, else anywhere but inside a character. Only white space at the cuts is lost, and parts in which
+    nothing can be seen."""
     parts = []
     rest = text.strip()
     while units(rest) > limit:
@@ -56,7 +58,7 @@ def split_text(text: str, limit: int = TEXT_LIMIT) -> list[str]:
         cut = cut if cut > 0 else _whole_character(rest, end)
         parts.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip()
-    return [*parts, rest] if rest else parts
+    return [part for part in (*parts, rest) if is_visible(part)]
 
 
 def _fitting(text: str, limit: int) -> int:
@@ -138,7 +140,7 @@ def _sends(delivery: Delivery, files: Sequence[File]) -> Iterator[Method]:
         common["message_thread_id"] = int(delivery.thread)
     first = _reply(delivery.reply_to)
     keyboard = _keyboard(delivery.buttons)
-    text = delivery.text.strip()
+    text = delivery.text.strip() if is_visible(delivery.text) else ""
     captioned = len(files) > 0 and bool(text) and units(text) <= CAPTION_LIMIT
     groups = list(_albums(files))
     # An album carries no buttons: they then come with the text, which goes alone.

@@ -92,6 +92,29 @@ def one_line(text: str, limit: int = NAME_LIMIT) -> str:
     return _shortened(" ".join((text if plain else clean(text, 4 * limit)).split()), limit)
 
 
+# Letters and signs by category, which nevertheless draw nothing.
+_BLANK = re.compile("HANGUL .*FILLER|PATTERN BLANK|(FULL|HALF) BLANK|NULL NOTEHEAD|OBJECT REPLACEMENT")
+# What Unicode reserves for the invisible. Other unassigned characters are newer emoji and letters.
+_RESERVED = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U00013439-\U00013455\U000e0000-\U000e0fff]")
+
+
+def is_visible(text: str) -> bool:
+    """Whether anything of the text would be seen: a letter, a number, a sign, an emoji. White space,
+    controls, joiners, marks on nothing, fillers and blanks would be an empty bubble."""
+    return any(_draws(character) for character in text)
+
+
+def _draws(character: str) -> bool:
+    if character.isascii():
+        return character.isprintable() and character != " "
+    category = unicodedata.category(character)
+    if category == "Cn":
+        return ord(character) & 0xFFFE != 0xFFFE and not _RESERVED.match(character)
+    if category == "Co":
+        return True
+    return category[0] in "LNPS" and not _BLANK.search(unicodedata.name(character, ""))
+
+
 def _is_ordinary(text: str) -> bool:
     """Nothing that could mislead is in it. Printable ASCII is so most often, and seen at once."""
     return (text.isascii() and text.isprintable()) or _ORDINARY.fullmatch(text) is not None

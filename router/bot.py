@@ -5,6 +5,7 @@ An external bot is an account of role ``bot``: it reads and writes over the wire
 
 from __future__ import annotations
 
+from crm.text import is_visible
 from router import closing, flow, moves
 from router.floor import Floor
 from router.state import FieldsFilled, Session
@@ -65,7 +66,7 @@ def _carry_out(floor: Floor, session: Session, step: flow.Step) -> None:
     session.flow = step.state
     floor.touch(session)
     for text, buttons in step.says:
-        if session.can_write:
+        if session.can_write and is_visible(text):
             floor.deliver(session, text, author=f"bot:{session.bot}", buttons=buttons)
     if step.fields:
         learn(floor, session, step.fields)

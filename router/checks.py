@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm.errors import Refused
+from crm.text import is_visible
 from router import events, moves
 from router.capacity import HELD
 from router.floor import Floor
@@ -24,6 +25,12 @@ def operator_of(floor: Floor, name: str) -> OperatorState:
     if operator is None or operator.disabled:
         raise Refused("no_such_operator", name=name)
     return operator
+
+
+def words(text: str) -> None:
+    """Raises where nothing of the text would be seen."""
+    if not is_visible(text):
+        raise Refused("invisible" if text.strip() else "empty")
 
 
 def needs(operator: OperatorState, right: events.Right, session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crm.text import is_visible
 from router.floor import Floor
 from router.state import Session
 
@@ -16,7 +17,9 @@ PACE_SHARE = 0.2
 
 def text_of(floor: Floor, session: Session, name: str) -> str:
     """The line's text of this name in the customer's language, or nothing."""
-    texts = floor.queue(session).rules.notices.get(name) or (RATING if name == "rating" else {})
+    given = floor.queue(session).rules.notices.get(name, {})
+    texts = {language: text for language, text in given.items() if is_visible(text)}
+    texts = texts or (RATING if name == "rating" else {})
     return texts.get(session.language) or texts.get("") or next(iter(texts.values()), "")
 
 

@@ -15,8 +15,10 @@ from router.state import OperatorState, Session
 def say(floor: Floor, command: events.Say) -> Session:
     session = checks.session_of(floor, command.session)
     operator = checks.operator_of(floor, command.operator)
-    if not command.text and not command.media:
-        raise Refused("empty")
+    if command.text.strip() or not command.media:
+        checks.words(command.text)
+    for button in command.buttons:
+        checks.words(button.text)
     if not session.can_write:
         raise Refused("cannot_write")
     checks.may_write(operator, session.line)
@@ -67,8 +69,7 @@ def _send(floor: Floor, session: Session, command: events.Say) -> None:
 def note(floor: Floor, command: events.Note) -> Session:
     session = checks.session_of(floor, command.session)
     operator = checks.operator_of(floor, command.operator)
-    if not command.text:
-        raise Refused("empty")
+    checks.words(command.text)
     floor.add_message(session, "note", command.text, author=operator.name)
     return session
 
@@ -78,8 +79,7 @@ def whisper(floor: Floor, command: events.Whisper) -> Session:
     session = checks.session_of(floor, command.session)
     operator = checks.operator_of(floor, command.operator)
     checks.needs(operator, "whisper", session)
-    if not command.text:
-        raise Refused("empty")
+    checks.words(command.text)
     floor.add_message(session, "whisper", command.text, author=operator.name)
     checks.audit(floor, operator.name, "whisper", session)
     return session
@@ -92,6 +92,8 @@ def resend(floor: Floor, command: events.Resend) -> Session:
         raise Refused("held_by", holder=session.holder)
     if not session.can_write:
         raise Refused("cannot_write")
+    if not command.media:
+        checks.words(command.text)
     if command.message in session.resending:
         raise Refused("not_failed")
     session.resending = [*session.resending, command.message]
@@ -114,8 +116,7 @@ def edit(floor: Floor, command: events.EditMessage) -> Session:
     operator = checks.operator_of(floor, command.operator)
     if operator.name not in (session.holder, *session.guests):
         raise Refused("held_by", holder=session.holder)
-    if not command.text:
-        raise Refused("empty")
+    checks.words(command.text)
     floor.post(
         session,
         f"{command.message}:{command.event_id}",
@@ -142,6 +143,8 @@ def mark_read(floor: Floor, command: events.MarkRead) -> Session:
 
 def start(floor: Floor, command: events.Start) -> Session:
     operator = checks.operator_of(floor, command.operator)
+    if command.text:
+        checks.words(command.text)
     chat = f"{command.channel}:{command.chat}"
     if command.line not in floor.queues:
         raise Refused("no_such_line", line=command.line)

@@ -81,6 +81,7 @@ TEXTS: dict[str, str] = {
     "refused.off_duty": "{name} is not on duty.",
     "refused.same_operator": "It is there already.",
     "refused.empty": "There is nothing to send.",
+    "refused.invisible": "Nothing of this text can be seen.",
     "refused.file_too_large": "Too large: {limit} MB at most.",
     "refused.no_such_file": "The desk does not have this file any more.",
     "refused.too_long": "Too long: {limit} characters at most.",

@@ -81,6 +81,7 @@ TEXTS: dict[str, str] = {
     "refused.off_duty": "{name} не на смене.",
     "refused.same_operator": "Он уже там.",
     "refused.empty": "Отправлять нечего.",
+    "refused.invisible": "В этом тексте нет ни одного видимого знака.",
     "refused.file_too_large": "Слишком большой: не больше {limit} МБ.",
     "refused.no_such_file": "Этого файла больше нет.",
     "refused.too_long": "Слишком длинно: не больше {limit} знаков.",

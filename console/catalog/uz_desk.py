@@ -81,6 +81,7 @@ TEXTS: dict[str, str] = {
     "refused.off_duty": "{name} smenada emas.",
     "refused.same_operator": "U allaqachon o‘sha yerda.",
     "refused.empty": "Yuboradigan narsa yo‘q.",
+    "refused.invisible": "Bu matnda ko‘rinadigan birorta belgi yo‘q.",
     "refused.file_too_large": "Juda katta: ko‘pi bilan {limit} MB.",
     "refused.no_such_file": "Bu fayl endi yo‘q.",
     "refused.too_long": "Juda uzun: ko‘pi bilan {limit} ta belgi.",

@@ -317,9 +317,11 @@ async def test_what_a_channel_cannot_do_degrades_visibly(
             delivery("d1", action="edit", external_id="5"),
             delivery("d2", action="delete", external_id="5"),
             delivery("d3", buttons=[{"text": "Yes"}, {"text": "Site", "url": "https://x.uz"}]),
+            delivery("d4", text="\u200b \u3164"),
         )
-        events = await logged(log, 3)
-    assert [event.state for event in events] == ["sent", "failed", "sent"]
+        events = await logged(log, 4)
+    assert [event.state for event in events] == ["sent", "failed", "sent", "failed"]
+    assert events[3].error == "nothing of this text can be seen"
     assert [(one.action, one.text) for one in channel.sent] == [
         ("send", "✎ text d1"),
         ("send", "text d3\n• Yes\n• Site: https://x.uz"),

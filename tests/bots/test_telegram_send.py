@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bots.base import Rejected
 from bots.telegram_send import calls, split_text, units
 from crm.records import Button, Media
+from crm.text import is_visible
 from tests.bots.conftest import delivery
 
 
@@ -24,10 +25,12 @@ PDF = media("document", "application/pdf", "a.pdf")
 
 
 @given(st.text(st.characters(categories=["L", "Zs", "So", "Mn"], include_characters="\n😀"), max_size=300))
-def test_parts_fit_and_lose_only_white_space(text: str) -> None:
+def test_parts_fit_and_lose_only_what_nobody_sees(text: str) -> None:
     parts = split_text(text, 20)
     assert all(0 < units(part) <= 20 for part in parts)
-    assert "".join("".join(parts).split()) == "".join(text.split())
+    assert list(filter(is_visible, "".join(parts))) == list(filter(is_visible, text))
+    if all(map(is_visible, "".join(text.split()))):
+        assert "".join("".join(parts).split()) == "".join(text.split())
 
 
 def test_parts_are_cut_at_the_best_place() -> None:
@@ -155,3 +158,14 @@ def test_a_deletion_takes_all_parts() -> None:
 def test_what_cannot_be_sent_is_rejected_before_anything_leaves(one: Any) -> None:
     with pytest.raises(Rejected):
         calls(one, [])
+
+
+def test_parts_in_which_nothing_can_be_seen_do_not_leave() -> None:
+    blank = "\u200b\u3164"
+    assert split_text("a" * 10 + blank * 10 + "bc", 10) == ["a" * 10, "bc"]
+    assert split_text(blank * 50, 10) == []
+    with pytest.raises(Rejected):
+        calls(delivery("1", chat="5", text=blank), [])
+    [photo] = calls(delivery("1", chat="5", text=blank), [PHOTO])
+    assert isinstance(photo, methods.SendPhoto)
+    assert photo.caption is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.text import ELLIPSIS, LIMIT, MAX_JOINERS, MAX_MARKS, clean, one_line
+from crm.text import ELLIPSIS, LIMIT, MAX_JOINERS, MAX_MARKS, clean, is_visible, one_line
 from tests.data.hostile import HARMLESS, HOSTILE
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -108,3 +108,41 @@ def test_names() -> None:
     assert one_line("  Ali \n\t Valiyev\u202e ") == "Ali Valiyev"
     assert one_line("x" * 500, 10) == "x" * 9 + ELLIPSIS
     assert one_line("Ali") == "Ali"
+
+
+INVISIBLE = (
+    "", " ", "\t\n\x0b", "\u00a0", "\u2003\u3000", "\u1680", "\u2028", "\x00\x1b\x7f", "\u0085",
+    "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180b", "\u180e", "\u200b", "\u200d\u200c",
+    "\u200e\u202e\u2066", "\u2060", "\u2063", "\u2065", "\u206f", "\u2800", "\u3164", "\ufe0f", "\ufeff", "\uffa0",
+    "\ufff3", "\ufff9", "\ufffc", "\uffff", "\ud800", "\u0301\u0308", "\u20e3", "\U0001d159", "\U0001d173",
+    "\U0001bca0", "\U00013441", "\U000e0001\U000e0041\U000e007f", "\U000e0100", "\U000e0fff", "\U0010ffff",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+def test_what_nobody_sees(text: str) -> None:
+    assert not is_visible(text)
+    assert not is_visible(text * 3 + " \u200b")
+    assert is_visible(text + "a" + text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*"a1.-_?,!\"$", "я", "ʻ", "漢", "한", "ا", "क", "👍", "👨\u200d👩", "❤\ufe0f", "1\ufe0f\u20e3", "🇺🇿", "⠁", "␢",
+     "\ufffd", "\ue000", "\U0001fae8", "\U0001fadf", "…", "≈", "€", "\u0640"],
+    ids=ascii,
+)  # fmt: skip
+def test_what_is_seen(text: str) -> None:
+    assert is_visible(text)
+    assert is_visible("\u200b" + text)
+
+
+def test_everything_that_is_taken_out_of_texts_is_also_not_seen() -> None:
+    seen = [chr(code) for code in range(0x110000) if is_visible(chr(code)) and not clean(chr(code))]
+    assert seen == []
+
+
+def test_whole_categories_are_not_seen() -> None:
+    for code in range(0x110000):
+        if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me"):
+            assert not is_visible(chr(code)), hex(code)
