@@ -17,7 +17,7 @@ import psutil
 from benchmarks.harness import until
 from benchmarks.route import caught_up as routed
 from crm import accounts
-from navbat.embedded import socket_of, url_of
+from navbat.serving import recorded_socket, url_of
 from router.log import Log, connect
 from storage.sqlite import SqliteStore
 
@@ -74,7 +74,7 @@ class RunningDesk:
 
     def log(self) -> Log:
         """The desk's log, for a client beside it; the caller closes it."""
-        found = socket_of(self.folder / "data")
+        found = recorded_socket(self.folder / "data")
         assert found is not None
         return Log(connect(url_of(found)), DESK)
 

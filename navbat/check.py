@@ -19,7 +19,7 @@ from crm import accounts
 from crm.errors import ConfigError, NavbatError
 from navbat.backends import make_log, make_store, place_of
 from navbat.config import Config, read
-from navbat.embedded import find_server
+from navbat.embedded import belongs_to, find_server
 from navbat.web import tls_context
 from navbat.yamlfile import BadConfig, YamlFile
 
@@ -96,6 +96,11 @@ def _data_folder(config: Config, found: Findings) -> bool:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         found.problems.append(f"data: {folder} cannot be written ({existing} does not let us)")
         return False
+    if not (config.redis and config.mongodb):
+        try:
+            belongs_to(folder, config.desk)
+        except NavbatError as error:
+            found.problems.append(f"data: {error}; {error.hint}")
     running = _locked(folder / "lock")
     state = " (a desk runs on it now)" if running else "" if folder.exists() else " (will be made)"
     found.facts.append(f"data: {folder}{state}")

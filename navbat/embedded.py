@@ -14,7 +14,6 @@ import logging
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -24,14 +23,13 @@ from types import TracebackType
 from typing import Self
 
 from bots.supervision import Backoff
-from crm.errors import NavbatError, Unavailable
+from crm.errors import NavbatError
+from navbat.serving import end, near_socket, ping, survivor, url_of
 
 logger = logging.getLogger(__name__)
 
 OLDEST = (6, 2)
 """The oldest Redis that knows all commands we use."""
-SOCKET_LIMIT = 100
-"""Bytes a Unix socket's path may have, with some room below what the system allows (104 to 108)."""
 STOP_TIMEOUT = 5.0
 
 _DIE_WITH_PARENT = """
@@ -76,6 +74,25 @@ class FolderLock:
         os.close(self._fd)
 
 
+def belongs_to(folder: Path, desk: str, *, claim: bool = False) -> None:
+    """A data folder is one desk's: two would share accounts and history. Raises ``NavbatError`` when it
+    is another's; with ``claim`` a folder that is nobody's yet becomes this desk's."""
+    mark = folder / "desk"
+    with contextlib.suppress(FileNotFoundError):
+        owner = mark.read_text(encoding="utf-8", errors="replace").strip()
+        if owner == desk:
+            return
+        if owner:
+            raise NavbatError(
+                f"the data folder {folder} belongs to the desk {owner}, and this configuration is that of {desk}",
+                f"set `desk: {owner}`, or give this desk its own folder (data: in the configuration)",
+            )
+    if claim:
+        fresh = mark.with_suffix(".new")
+        fresh.write_text(desk + "\n", encoding="utf-8")
+        fresh.replace(mark)
+
+
 def make_private(folder: Path) -> None:
     """Creates a folder that only its owner may enter. Raises ``NavbatError`` when that cannot be."""
     try:
@@ -114,38 +131,11 @@ def _version(path: Path) -> str:
     return found.group(1) if found else "0.0"
 
 
-def socket_of(data: Path) -> Path | None:
-    """The socket of the redis-server that serves (or served last) a data folder."""
-    try:
-        return Path((data / "redis" / "socket").read_text(encoding="utf-8"))
-    except OSError:
-        return None
-
-
-def url_of(socket: Path) -> str:
-    return f"unix://{socket}"
-
-
-async def ping(socket: Path) -> str:
-    """What the server answers: ``+PONG``, ``-LOADING …``, or "" when nobody answers."""
-    try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
-            try:
-                writer.write(b"PING\r\n")
-                return (await reader.readline()).decode(errors="replace").strip()
-            finally:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-    except (OSError, TimeoutError):
-        return ""
-
-
 class EmbeddedRedis:
     """A private redis-server in ``<data>/redis``. The folder must be locked by the caller."""
 
     def __init__(self, data: Path) -> None:
+        self._data = data
         self._folder = data / "redis"
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -162,20 +152,24 @@ class EmbeddedRedis:
         """Returns when the server answers. Raises ``NavbatError`` when it does not start."""
         make_private(self._folder)
         self.socket = self._choose_socket()
-        await self._end_survivor()
+        await self._end_survivors()
         self._record_socket()
         await self._launch()
 
     def _choose_socket(self) -> Path:
-        near = self._folder.absolute() / "redis.sock"
-        if len(os.fsencode(near)) <= SOCKET_LIMIT:
+        near = near_socket(self._data)
+        if near is not None:
             return near
-        before = socket_of(self._folder.parent)
-        if before is not None and before.parent != self._folder and _is_private(before.parent):
-            return before
         home = os.environ.get("XDG_RUNTIME_DIR")
         home = home if home and len(os.fsencode(home)) < 60 and os.access(home, os.W_OK) else "/tmp"  # noqa: S108
-        return Path(tempfile.mkdtemp(prefix="navbat-", dir=home)) / "redis.sock"
+        # By what the folder is and not by its name: a copy of it never gets the same place.
+        found = self._folder.stat()
+        place = Path(home) / f"navbat-{found.st_dev:x}-{found.st_ino:x}"
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        return (
+            place if _is_private(place) else Path(tempfile.mkdtemp(prefix="navbat-", dir=home))
+        ) / "redis.sock"
 
     def _record_socket(self) -> None:
         record = self._folder / "socket"
@@ -183,15 +177,19 @@ class EmbeddedRedis:
         fresh.write_text(str(self.socket), encoding="utf-8")
         fresh.replace(record)
 
-    async def _end_survivor(self) -> None:
+    async def _end_survivors(self) -> None:
         """A navbat that was killed may have left its server; it must not write beside ours."""
-        for path in {self.socket, socket_of(self._folder.parent) or self.socket}:
-            if not await ping(path):
-                continue
+        left = await survivor(self._data, self.socket)
+        for _ in range(3):
+            if left is None:
+                return
             logger.warning("ending the redis-server that an earlier navbat left")
-            pid = await _server_pid(path)
-            if pid:
-                await _end(pid)
+            await end(left, self._data)
+            left = await survivor(self._data, self.socket)
+        raise NavbatError(
+            "the redis-server that an earlier navbat left does not end",
+            f"it works in {self._folder}: end it by hand, then start again",
+        )
 
     async def _launch(self) -> None:
         server, version = await asyncio.to_thread(find_server)
@@ -283,56 +281,6 @@ class EmbeddedRedis:
         if self.socket.parent != self._folder.absolute():
             with contextlib.suppress(OSError):
                 self.socket.parent.rmdir()
-
-
-async def attach(data: Path) -> str:
-    """The URL of the embedded Redis of the desk that runs on a data folder. Raises ``Unavailable``."""
-    socket = socket_of(data)
-    if socket is None or not await ping(socket):
-        raise Unavailable(
-            f"no desk runs on {data}, so its embedded Redis cannot be used",
-            "start `navbat run` first, or set redis: in the configuration",
-        )
-    return url_of(socket)
-
-
-async def _server_pid(socket: Path) -> int:
-    """The process behind a socket, as it says itself."""
-    try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
-            writer.write(b"INFO server\r\n")
-            text = (await reader.read(8192)).decode(errors="replace")
-            writer.close()
-    except (OSError, TimeoutError):
-        return 0
-    found = re.search(r"process_id:(\d+)", text)
-    return int(found.group(1)) if found else 0
-
-
-async def _end(pid: int) -> None:
-    """Asks a process to end, insists after a while, and returns when it is gone."""
-    for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, STOP_TIMEOUT)):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return
-        deadline = asyncio.get_running_loop().time() + patience
-        while asyncio.get_running_loop().time() < deadline:
-            if not _alive(pid):
-                return
-            await asyncio.sleep(0.02)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process still does something: one that ended and was not reaped does not."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return sys.platform != "linux"
-    except OSError:
-        return False
 
 
 def _is_private(folder: Path) -> bool:

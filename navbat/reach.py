@@ -13,7 +13,8 @@ from crm.errors import NavbatError, Refused, Unavailable
 from crm.ports import Store
 from navbat.backends import make_log, make_store, place_of
 from navbat.config import Config
-from navbat.embedded import make_private, socket_of, url_of
+from navbat.embedded import belongs_to, make_private
+from navbat.serving import attach
 
 if TYPE_CHECKING:
     from router.log import Log
@@ -38,6 +39,7 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
     """The desk's store. What is refused inside becomes a sentence."""
     if not config.mongodb:
         make_private(config.folder)
+        belongs_to(config.folder, config.desk)
     store = make_store(place_of(config, ""))
     await store.open()
     try:
@@ -52,8 +54,10 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
 async def tell(config: Config, say: Callable[[Log], Awaitable[bool]]) -> None:
     """Tells a running desk; ``say`` returns whether there is one. One that does not run will be told
     at its start."""
-    socket = socket_of(config.folder)
-    url = config.redis or (url_of(socket) if socket else "")
+    url = config.redis
+    if not url:
+        with contextlib.suppress(Unavailable):
+            url = await attach(config.folder)
     told = False
     if url:
         log = make_log(place_of(config, url))

@@ -18,8 +18,9 @@ from navbat.announce import announce
 from navbat.backends import Place, make_log, make_store, place_of
 from navbat.child import Child
 from navbat.config import Config
-from navbat.embedded import EmbeddedRedis, FolderLock, attach, make_private
+from navbat.embedded import EmbeddedRedis, FolderLock, belongs_to, make_private
 from navbat.rulebook import Rulebook
+from navbat.serving import attach
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -51,6 +52,8 @@ def run(config: Config, book: Rulebook, roles: Sequence[str] = ()) -> int:
         make_private(config.folder)
         if not roles:
             stack.enter_context(FolderLock(config.folder))
+        if not (config.redis and config.mongodb):
+            belongs_to(config.folder, config.desk, claim=True)
         return asyncio.run(_run(config, book, frozenset(roles)))
 
 

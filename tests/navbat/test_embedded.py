@@ -15,7 +15,8 @@ import pytest
 from redis.asyncio import Redis
 
 from crm.errors import NavbatError, Unavailable
-from navbat.embedded import SOCKET_LIMIT, EmbeddedRedis, FolderLock, attach, find_server, ping, socket_of
+from navbat.embedded import EmbeddedRedis, FolderLock, find_server
+from navbat.serving import SOCKET_LIMIT, attach, ping, recorded_socket
 from router.log import connect
 from tests.conftest import until
 
@@ -102,7 +103,7 @@ async def test_a_deep_folder_has_its_socket_elsewhere_and_private(folder: Path) 
     async with running(deep) as (server, client):
         assert len(os.fsencode(server.socket)) <= SOCKET_LIMIT
         assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
-        assert socket_of(deep) == server.socket
+        assert recorded_socket(deep) == server.socket
         assert await attach(deep) == server.url
         await client.set("a", "1")
     assert not server.socket.parent.exists()
