@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_UNSENT = 200
-"""Commands kept while there is no connection; more are refused at once."""
+"""Commands kept until the desk has answered them; more are refused at once."""
+ASK_AGAIN, ASK_AGAIN_LONGEST = 0.5, 10.0
+"""Seconds until a command is asked about again whose outcome the desk did not know yet; doubled each time."""
 MAX_WAITING = 2_000
 """Frames kept for an owner that does not drain."""
 MAX_SERVER_FRAME = 64 << 20
@@ -94,6 +96,27 @@ class UnsentChanged:
     count: int
 
 
+class _Sent:
+    """A command that is not answered yet. ``made`` in seconds since the epoch: a clock that runs while the
+    computer sleeps."""
+
+    __slots__ = ("asked", "command", "done", "later", "made")
+
+    def __init__(self, command: wire.CommandFrame) -> None:
+        self.command = command
+        self.done: asyncio.Future[wire.Done] = asyncio.get_running_loop().create_future()
+        self.made = time.time()
+        self.asked = 0
+        """How often the desk did not know yet what becomes of it."""
+        self.later: asyncio.TimerHandle | None = None
+
+    @property
+    def lane(self) -> str:
+        """Commands of one lane are carried out in the order in which they were given: each waits for the
+        answer to the one before."""
+        return getattr(self.command, "session", "") or type(self.command).__name__
+
+
 LinkEvent = Connected | Disconnected | Refused | Arrived | Beat | UnsentChanged
 Picture = wire.Snapshot | wire.Changes | wire.Hint
 
@@ -148,7 +171,7 @@ class Link:
         self._http: aiohttp.ClientSession | None = None
         self._rid = 0
         self._logins = 0
-        self._commands: OrderedDict[str, tuple[wire.CommandFrame, asyncio.Future[wire.Done]]] = OrderedDict()
+        self._commands: OrderedDict[str, _Sent] = OrderedDict()
         self._by_rid: dict[int, str] = {}
         self._replies: dict[int, asyncio.Future[wire.Frame]] = {}
         self._online = asyncio.Event()
@@ -164,7 +187,7 @@ class Link:
 
     @property
     def unsent(self) -> int:
-        """Commands that the gateway has not confirmed."""
+        """Commands that the desk has not answered."""
         return len(self._commands)
 
     def drain(self) -> list[Picture]:
@@ -176,15 +199,18 @@ class Link:
 
     def send(self, command: wire.CommandFrame) -> asyncio.Future[wire.Done]:
         """Sends a command now, or as soon as there is a connection; it is repeated with the same
-        ``id`` until the gateway has answered. Raises Unavailable when too many wait already."""
+        ``id`` until the desk has said what became of it: carried out, or refused. After
+        ``wire.REMEMBERED`` seconds the desk may have forgotten the id, and the command could be done
+        twice: then the answer is the code ``maybe_done``. Raises Unavailable when too many wait already."""
         if len(self._commands) >= MAX_UNSENT:
             raise Unavailable("Too many unsent commands.")
-        future: asyncio.Future[wire.Done] = asyncio.get_running_loop().create_future()
-        self._commands[command.id] = (command, future)
+        sent = _Sent(command)
+        first = all(other.lane != sent.lane for other in self._commands.values())
+        self._commands[command.id] = sent
         self._tell(UnsentChanged(self.unsent))
-        if self.online:
-            self._write(self._numbered(command))
-        return future
+        if self.online and first:
+            self._ask(sent)
+        return sent.done
 
     async def request(self, frame: wire.Request, expect: type[R], within: float = REPLY_TIMEOUT) -> R:
         """A read, answered by ``expect``. Raises Unavailable when no answer comes within
@@ -231,7 +257,7 @@ class Link:
     async def settled(self) -> None:
         """Returns when no command is unsent any more."""
         if self._commands:
-            await asyncio.wait([future for _, future in self._commands.values()])
+            await asyncio.wait([sent.done for sent in self._commands.values()])
 
     def retry_now(self) -> None:
         """Cuts the wait before the next attempt short."""
@@ -322,8 +348,7 @@ class Link:
         self._pinged.clear()
         self._online.set()
         self._tell(Connected(welcome))
-        for command, _ in list(self._commands.values()):
-            self._write(self._numbered(command))
+        self._ask_the_first()
 
     async def _listen(self, socket: ClientWebSocketResponse) -> tuple[str, wire.Bye | None]:
         while True:
@@ -365,10 +390,7 @@ class Link:
     def _reply(self, frame: wire.ServerFrame) -> None:
         rid = getattr(frame, "rid", 0)
         if isinstance(frame, wire.Done) and rid in self._by_rid:
-            _, future = self._commands.pop(self._by_rid.pop(rid))
-            if not future.done():
-                future.set_result(frame)
-            self._tell(UnsentChanged(self.unsent))
+            self._decided(self._commands[self._by_rid.pop(rid)], frame)
             return
         waiting = self._replies.get(rid)
         if waiting is not None and not waiting.done():
@@ -391,13 +413,50 @@ class Link:
         latency = (time.monotonic_ns() // 1_000 - pong.at) / 1_000
         self._tell(Beat(latency, pong.lag, tuple(pong.down)))
 
-    # -------------------------------------------------------------- writing
+    # -------------------------------------------------------------- commands
 
-    def _numbered(self, command: wire.CommandFrame) -> wire.CommandFrame:
+    def _ask_the_first(self) -> None:
+        """Sends what stands first in each lane."""
+        lanes: set[str] = set()
+        for sent in list(self._commands.values()):
+            if sent.lane not in lanes:
+                lanes.add(sent.lane)
+                self._ask(sent)
+
+    def _ask(self, sent: _Sent) -> None:
+        """Sends a command, or asks again what became of it: that is the same."""
+        if sent.later is not None:
+            sent.later.cancel()
+            sent.later = None
+        if not self.online or sent.command.id not in self._commands:
+            return
+        if time.time() - sent.made > wire.REMEMBERED:
+            self._finish(sent, wire.Done(rid=0, code="maybe_done"))
+            return
         self._rid += 1
-        command.rid = self._rid
-        self._by_rid[self._rid] = command.id
-        return command
+        sent.command.rid = self._rid
+        self._by_rid[self._rid] = sent.command.id
+        self._write(sent.command)
+
+    def _decided(self, sent: _Sent, answer: wire.Done) -> None:
+        """``unavailable`` is no decision: the command may be in the desk's log, and done later."""
+        if answer.code != "unavailable":
+            self._finish(sent, answer)
+            return
+        pause = min(ASK_AGAIN_LONGEST, ASK_AGAIN * 2.0 ** min(sent.asked, 8)) * (0.5 + random.random())
+        sent.asked += 1
+        sent.later = asyncio.get_running_loop().call_later(pause, self._ask, sent)
+
+    def _finish(self, sent: _Sent, answer: wire.Done) -> None:
+        del self._commands[sent.command.id]
+        if not sent.done.done():
+            sent.done.set_result(answer)
+        self._tell(UnsentChanged(self.unsent))
+        following = (other for other in self._commands.values() if other.lane == sent.lane)
+        if (then := next(following, None)) is not None:
+            self._ask(then)
+
+    # -------------------------------------------------------------- writing
 
     def _write(self, frame: wire.Frame) -> None:
         """Queues one frame for the socket. What cannot leave is repeated after the reconnect
@@ -416,6 +475,9 @@ class Link:
     def _offline(self) -> None:
         self._online.clear()
         self._by_rid.clear()
+        for sent in self._commands.values():
+            if sent.later is not None:
+                sent.later.cancel()
         for future in self._replies.values():
             if not future.done():
                 future.set_exception(Unavailable("The connection was lost."))

@@ -59,6 +59,8 @@ class Echo:
     at: int
     files: tuple[str, ...] = ()
     message: str = ""
+    unknown: bool = False
+    """Nobody can say any more what became of it."""
 
 
 class Thread:

@@ -79,7 +79,7 @@ def echo_lines(brush: Brush, echo: Echo) -> list[Line]:
     body: list[Line] = [[("media", f"[{one_line(file)}]")] for file in echo.files]
     if echo.text:
         body.extend([(style, line)] for line in wrap(clean(echo.text, MAX_TEXT), brush.body))
-    return _framed(brush, echo.at, name, style, body, "unsent")
+    return _framed(brush, echo.at, name, style, body, "unknown" if echo.unknown else "unsent")
 
 
 def _sender(brush: Brush, message: Message) -> str:

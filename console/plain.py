@@ -8,6 +8,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TextIO, get_args
 
 from console.decisions import decision_lines
@@ -33,6 +34,11 @@ from crm.records import Duty, Message
 from crm.text import clean, one_line
 from router import protocol as wire
 from router.protocol import SessionView
+
+PATIENCE = 3.0
+"""Seconds that a command is waited for before the next line is read."""
+LAST_PATIENCE = 20.0
+"""The same when the input has ended."""
 
 Handler = Callable[[str], Awaitable[None]]
 
@@ -128,7 +134,17 @@ class Plain:
                 self.say(self.words("plain.none"))
             except Unavailable:
                 self.say(self.words("refused.unavailable"))
+        await self._last_words()
         self._ended.set()
+
+    async def _last_words(self) -> None:
+        """What was given before the end is carried out, or is said not to be answered."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_PATIENCE):
+                await self.link.settled()
+        if self.link.unsent:
+            self.say(self.words("plain.unanswered", n=self.link.unsent))
+            self.status = 1
 
     # -------------------------------------------------------------- what happens
 
@@ -182,10 +198,27 @@ class Plain:
         return view
 
     async def _do(self, frame: wire.CommandFrame) -> None:
-        done = await self.link.send(frame)
+        """Waits a little for the desk's answer; one that comes later is told when it comes."""
+        sent = self.link.send(frame)
+        await asyncio.wait([sent], timeout=PATIENCE)
+        if not sent.done():
+            self.say(self.words("plain.on_its_way"))
+            sent.add_done_callback(self._told)
+            return
+        done = sent.result()
         if done.code:
             raise Declined(done.code, **{k: one_line(v, 200) for k, v in done.params.items()})
         self.say(self.words("plain.done"))
+
+    def _told(self, sent: asyncio.Future[wire.Done]) -> None:
+        if sent.cancelled():
+            return
+        done = sent.result()
+        if done.code:
+            params = {k: one_line(v, 200) for k, v in done.params.items()}
+            self.say(self.words.coded("refused", one_line(done.code, 60), params))
+        else:
+            self.say(self.words("plain.done"))
 
     async def _list(self, _: str) -> None:
         picture = self.picture
@@ -308,6 +341,7 @@ class Plain:
         self.say(self.words("plain.help"))
 
     async def _quit(self, _: str) -> None:
+        await self._last_words()
         self._ended.set()
 
 

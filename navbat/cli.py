@@ -261,6 +261,10 @@ def _add_actions(commands: Any) -> None:
     ):
         made[name] = _command(commands, name, f"navbat.commands:{call}", about)
         made[name].add_argument("session", metavar="SESSION")
+        made[name].add_argument(
+            "--id", default="", metavar="ID",
+            help="of your choosing: the same command with the same id is done once, however often it is given",
+        )  # fmt: skip
     made["return"].add_argument("--reason", default="", help="told to whom it goes next")
     for name in ("say", "note"):
         made[name].add_argument("text", metavar="TEXT", help="`-` reads it from stdin")

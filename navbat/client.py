@@ -24,12 +24,25 @@ from router import protocol
 DEFAULT_URL = "http://127.0.0.1:8700"
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0
+ASK_AGAIN = 0.5
+"""Seconds until a command is asked about again whose outcome the desk did not know yet."""
 
 Answer = TypeVar("Answer", bound=protocol.Frame)
 
 
 class NotLoggedIn(NavbatError):
     """The gateway does not know us, or does not want us now."""
+
+
+class Unanswered(Unavailable):
+    """A command may be in the desk's log: nobody knows yet whether it is carried out. ``id`` is its id, by
+    which it can be asked about."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            "the desk has not said whether this was carried out, and may still do it",
+            f"the same command with `--id {id}` asks what became of it, and does it at most once",
+        )
 
 
 class Login(msgspec.Struct, omit_defaults=True):
@@ -205,9 +218,25 @@ class Client:
             raise NavbatError(f"the gateway answered with {type(frame).__name__}", "are both of one version?")
         return frame
 
-    async def command(self, kind: type[protocol.CommandFrame], **fields: object) -> protocol.Done:
-        """Carries out a command. Raises ``Refused``."""
-        return await self.ask(kind(rid=self.next_rid(), id=uuid.uuid4().hex, **fields), protocol.Done)
+    async def command(
+        self, kind: type[protocol.CommandFrame], id: str = "", **fields: object
+    ) -> protocol.Done:
+        """Carries out a command, once however often it comes with this ``id``. Raises ``Refused``, and
+        ``Unanswered`` when it has left us and the desk does not say what became of it."""
+        id = id or uuid.uuid4().hex
+        if self._closed.is_set():
+            raise self._why
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                while True:
+                    try:
+                        return await self.ask(kind(rid=self.next_rid(), id=id, **fields), protocol.Done)
+                    except Refused as refused:
+                        if refused.code != "unavailable":
+                            raise
+                    await asyncio.sleep(ASK_AGAIN)
+        except (TimeoutError, Unavailable) as error:
+            raise Unanswered(id) from error
 
     async def ping(self) -> None:
         """Tells the gateway that we are still here."""

@@ -11,6 +11,8 @@ import contextlib
 import json
 import signal
 import sys
+import time
+import uuid
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ from crm.errors import NavbatError, Unavailable
 from crm.records import Message
 from crm.text import clean, one_line
 from navbat import shapes
-from navbat.client import Client, Login, NotLoggedIn, save_login, saved_login
+from navbat.client import ASK_AGAIN, Client, Login, NotLoggedIn, Unanswered, save_login, saved_login
 from router import protocol
 
 PAGE = 200
+ANSWER_WITHIN = 20.0
+"""Seconds during which the desk is asked what became of a command."""
 
 
 async def status(args: argparse.Namespace) -> int:
@@ -149,53 +153,67 @@ async def why(args: argparse.Namespace) -> int:
 
 async def take(args: argparse.Namespace) -> int:
     """``navbat take``."""
-    return await _command(protocol.Take, session=args.session)
+    return await _command(args, protocol.Take, session=args.session)
 
 
 async def skip(args: argparse.Namespace) -> int:
     """``navbat skip``."""
-    return await _command(protocol.Skip, session=args.session)
+    return await _command(args, protocol.Skip, session=args.session)
 
 
 async def give_back(args: argparse.Namespace) -> int:
     """``navbat return``."""
-    return await _command(protocol.Return, session=args.session, reason=args.reason)
+    return await _command(args, protocol.Return, session=args.session, reason=args.reason)
 
 
 async def close(args: argparse.Namespace) -> int:
     """``navbat close``."""
-    return await _command(protocol.Close, session=args.session, result=args.result)
+    return await _command(args, protocol.Close, session=args.session, result=args.result)
 
 
 async def pin(args: argparse.Namespace) -> int:
     """``navbat pin``."""
-    return await _command(protocol.Pin, session=args.session, on=not args.off)
+    return await _command(args, protocol.Pin, session=args.session, on=not args.off)
 
 
 async def transfer(args: argparse.Namespace) -> int:
     """``navbat transfer``."""
-    return await _command(protocol.Transfer, session=args.session, to=args.to, comment=args.comment)
+    return await _command(args, protocol.Transfer, session=args.session, to=args.to, comment=args.comment)
 
 
 async def note(args: argparse.Namespace) -> int:
     """``navbat note``; prints the note's id."""
-    return await _command(protocol.Note, session=args.session, text=_text(args.text))
+    return await _command(args, protocol.Note, session=args.session, text=_text(args.text))
 
 
 async def say(args: argparse.Namespace) -> int:
     """``navbat say``; prints the message's id."""
-    text = _text(args.text)
-    async with _client() as client:
-        media = [await client.upload(Path(name)) for name in args.file]
-        done = await client.command(protocol.Say, session=args.session, text=text, media=media)
-    _print_done(done)
-    return 0
+    return await _command(args, protocol.Say, args.file, session=args.session, text=_text(args.text))
 
 
-async def _command(kind: type[protocol.CommandFrame], **fields: object) -> int:
-    async with _client() as client:
-        _print_done(await client.command(kind, **fields))
-    return 0
+async def _command(
+    args: argparse.Namespace, kind: type[protocol.CommandFrame], files: Iterable[str] = (), **fields: object
+) -> int:
+    """Carries a command out. Once it may have left us it is asked about with the same id, over a new
+    connection if need be, until the desk has said what became of it."""
+    id = getattr(args, "id", "") or uuid.uuid4().hex
+    until = time.monotonic() + ANSWER_WITHIN
+    unanswered: Unanswered | None = None
+    while True:
+        try:
+            async with _client() as client:
+                if files:
+                    fields["media"] = [await client.upload(Path(name)) for name in files]
+                _print_done(await client.command(kind, id, **fields))
+                return 0
+        except Unanswered as error:
+            unanswered = error
+        except Unavailable:
+            if unanswered is None:
+                raise  # nothing has left us
+        if time.monotonic() > until:
+            raise unanswered
+        await asyncio.sleep(ASK_AGAIN)
 
 
 def _print_done(done: protocol.Done) -> None:
@@ -214,7 +232,7 @@ def _text(given: str) -> str:
 async def duty(args: argparse.Namespace) -> int:
     """``navbat duty``: ``online`` keeps its connection, and so the presence, until it is ended."""
     if args.duty != "online":
-        return await _command(protocol.SetDuty, duty=args.duty)
+        return await _command(args, protocol.SetDuty, duty=args.duty)
     ended = _until_ended()
     backoff = Backoff(0.2, 5.0)
     first = True

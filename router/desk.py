@@ -19,10 +19,14 @@ from router.events import LinesConfigured
 from router.fired import fire
 from router.floor import Floor
 from router.outcome import Outcome
-from router.state import CommandDone, MessageChanged, OperatorState, Session
+from router.state import CommandDone, MessageChanged, OperatorState, Refusal, Session
 from router.timers import CALENDAR
 
 __all__ = ["Desk", "Known"]
+
+REFUSALS_LAST = 600_000
+"""ms: longer than any gateway needs from taking a command to appending it."""
+REFUSALS_MAX = 200
 
 
 class Desk(Floor):
@@ -35,6 +39,8 @@ class Desk(Floor):
         self.resumed_at = 0
         """When this desk was taken up after an interruption: what fell due before fires once, then,
         and not as often as it would have in between."""
+        self.refusals: dict[str, Refusal] = {}
+        """Commands refused lately."""
 
     # ---------------------------------------------------------------- saved state
 
@@ -53,6 +59,8 @@ class Desk(Floor):
         self.stamp = decode(fields["stamp"]) if "stamp" in fields else 0
         self.seen = decode(fields["seen"], type=dict[str, int]) if "seen" in fields else {}
         self.seen = {name: max(at, resumed_at) for name, at in self.seen.items()}
+        if "refusals" in fields:
+            self.refusals = decode(fields["refusals"], type=dict[str, Refusal])
         for operator in operators:
             operator.load = 0
             self.operators[operator.name] = operator
@@ -98,7 +106,16 @@ class Desk(Floor):
     def drain(self) -> Outcome:
         """What has changed since the last time."""
         outcome, self.outcome = self.outcome, Outcome()
+        if "refusals" in outcome.fields:
+            self._date_refusals()
         return outcome
+
+    def _date_refusals(self) -> None:
+        """The newest become certain with this batch; what is too old to matter is forgotten."""
+        for refusal in self.refusals.values():
+            refusal.at = refusal.at or self.now
+        kept = [(id, r) for id, r in self.refusals.items() if r.at > self.now - REFUSALS_LAST]
+        self.refusals = dict(kept[-REFUSALS_MAX:])
 
     # ---------------------------------------------------------------- time and events
 
@@ -149,18 +166,24 @@ class Desk(Floor):
                 CommandDone(
                     event_id=event.event_id,
                     operator=event.operator,
+                    attempt=event.attempt,
                     session=event.session if isinstance(event, events.SessionCommand) else "",
                 )
             )
 
     def _command(self, event: events.Command) -> None:
-        done = CommandDone(event_id=event.event_id, operator=event.operator)
+        done = CommandDone(event_id=event.event_id, operator=event.operator, attempt=event.attempt)
         messages = len(self.outcome.deliveries)
         try:
+            self._stay_refused(event)
             session = COMMANDS[type(event)](self, event)
         except Refused as refused:
             done.code, done.params = refused.code, refused.params
             self.outcome.refused.add(event.event_id)
+            if event.attempt:
+                told = Refusal(code=refused.code, params=refused.params)
+                self.refusals.setdefault(event.event_id, told)
+                self.outcome.fields.add("refusals")
         else:
             self.outcome.refused.discard(event.event_id)
             done.session = session.id if session else ""
@@ -169,6 +192,14 @@ class Desk(Floor):
             if len(self.outcome.deliveries) > messages:
                 done.message = self.outcome.deliveries[-1].message
         self.tell(done)
+
+    def _stay_refused(self, event: events.Command) -> None:
+        """Whoever heard a refusal may have given the words back to be sent again: an attempt of before,
+        which comes into the log only now, must not be carried out then."""
+        refusal = self.refusals.get(event.event_id) if event.attempt else None
+        if refusal is not None and (not refusal.at or event.at <= refusal.at):
+            raise Refused(refusal.code, **refusal.params)
+        self.refusals.pop(event.event_id, None)
 
     # ---------------------------------------------------------------- what the outbox says
 

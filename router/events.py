@@ -144,6 +144,9 @@ class Command(Event, kw_only=True):
     from the login, never by the client."""
 
     operator: str
+    attempt: str = ""
+    """Names this one of perhaps several log entries with the same ``event_id``. Chosen by the gateway, so
+    that it can tell whose refusal the desk speaks of."""
 
 
 class SessionCommand(Command, kw_only=True):

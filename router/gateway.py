@@ -67,6 +67,8 @@ FLUSH_EVERY = 0.1
 WOKEN_TOGETHER = 8
 """Consoles whose lists are written before the gateway looks for messages again."""
 MAX_CONNECTIONS = 5000
+ASKED_AHEAD = 64
+"""Requests of one client that may wait for the answer to an earlier one; then it is not read."""
 
 
 class Gateway:
@@ -151,6 +153,7 @@ class Gateway:
         _, fields, sessions, operators = await self._log.load()
         self.picture.load(configured(fields), map(decode_session, sessions), map(decode_operator, operators))
         self.picture.position = newest
+        self._requests.commands.missed()
         self._ready.set()
         for connection in self._sockets:
             self._snapshot(connection)
@@ -180,7 +183,7 @@ class Gateway:
 
     def _told(self, told: Told) -> None:
         if isinstance(told, CommandDone):
-            self._requests.done(told)
+            self._requests.commands.done(told)
         elif isinstance(told, Alert):
             self._alert(told)
         elif isinstance(told, LoginsRevoked):
@@ -394,6 +397,14 @@ class Gateway:
         )
 
     async def _listen(self, connection: Connection) -> None:
+        """Reads on while an answer is awaited: heartbeats do not wait for a slow desk."""
+        asked: asyncio.Queue[ClientFrame] = asyncio.Queue(ASKED_AHEAD)
+        async with asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(self._answer(connection, asked), name=f"answer-{connection.id}")
+            await self._hear(connection, asked)
+            answering.cancel()
+
+    async def _hear(self, connection: Connection, asked: asyncio.Queue[ClientFrame]) -> None:
         while True:
             await connection.room()
             try:
@@ -410,6 +421,14 @@ class Gateway:
             elif isinstance(frame, Typing):
                 await self._requests.typing(connection, frame)
             else:
+                await asked.put(frame)
+
+    async def _answer(self, connection: Connection, asked: asyncio.Queue[ClientFrame]) -> None:
+        """One after the other, in the order in which they were asked."""
+        while True:
+            frame = await asked.get()
+            await connection.room()
+            if connection.closing is None:
                 await self._requests.handle(connection, frame)
 
 

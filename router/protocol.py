@@ -46,6 +46,9 @@ from router.views import SessionView as SessionView
 VERSION = 1
 HEARTBEAT = 15.0
 """Seconds between a client's ``Ping`` frames; three missed ones are a lost connection."""
+REMEMBERED = 86_400.0
+"""Seconds after which a client no longer sends a command again by itself. The desk remembers ids for longer,
+at least a week: then it could be done twice."""
 MAX_FRAME = 1 << 20
 """Bytes of a client's frame at most."""
 MAX_TEXT = 64_000
@@ -304,8 +307,9 @@ class Changes(Frame, kw_only=True):
 
 class Done(Frame, kw_only=True):
     """A command was carried out (``code`` empty) or refused: ``code`` is an entry of the catalogue
-    (``refused.<code>``) with ``params``, and nothing has changed. Only after ``unavailable`` it may have
-    been carried out: the same ``id`` again does it once."""
+    (``refused.<code>``) with ``params``, and nothing has changed. Only ``unavailable`` is no decision: the
+    command may be in the desk's log and will be carried out then, however late. The same ``id`` again,
+    on this connection or another, asks what became of it and does it at most once."""
 
     rid: int
     code: str = ""

@@ -6,7 +6,6 @@ that the projector has not taken up yet, so nobody ever sees less than what has 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -21,6 +20,7 @@ from crm.records import Customer, Message, MessageChange, apply_change
 from router import events, protocol
 from router.access import needed
 from router.admin_requests import Administration
+from router.answers import Answers
 from router.broadcast import Broadcast
 from router.connection import Connection
 from router.follow import plain, start_of
@@ -28,11 +28,10 @@ from router.line_changes import Rulebook
 from router.log import Log
 from router.picture import Picture, people
 from router.protocol import DecisionView, Done, Frame, SessionView
-from router.state import CommandDone, Decided, MessageAdded, MessageChanged, Session, Told
+from router.state import Decided, MessageAdded, MessageChanged, Session, Told
 
 logger = logging.getLogger(__name__)
 
-COMMAND_TIMEOUT = 5.0
 PAGE_MAX = 200
 OLD_SESSIONS_MAX = 1000
 _SEQ = re.compile(r"[0-9]{1,15}")
@@ -49,7 +48,7 @@ class Requests:
         self._store = store
         self._picture = picture
         self._broadcast = broadcast
-        self._pending: dict[str, asyncio.Future[CommandDone]] = {}
+        self.commands = Answers(log)
         self._answers = self._reads() | (Administration(log, store, book).answers() if book else {})
 
     # ---------------------------------------------------------------- commands
@@ -71,7 +70,7 @@ class Requests:
 
     async def _command(self, connection: Connection, frame: protocol.CommandFrame) -> None:
         event = await self._event(connection, frame)
-        done = await self._carry_out(event)
+        done = await self.commands.carry_out(event)
         if isinstance(event, events.Join) and event.silent and event.on and not done.code:
             await self._look_away(connection, event.session)
         connection.send(
@@ -85,24 +84,6 @@ class Requests:
         session = self._picture.sessions.get(id)
         if session is not None and id in connection.watching:
             await self._hint(connection, session, "looking", on=False)
-
-    async def _carry_out(self, event: events.Command) -> CommandDone:
-        future: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
-        self._pending[event.event_id] = future
-        try:
-            async with asyncio.timeout(COMMAND_TIMEOUT):
-                await self._log.append(event)
-                return await future
-        finally:
-            # The same command may have come again by a new connection, which waits for its own answer.
-            if self._pending.get(event.event_id) is future:
-                del self._pending[event.event_id]
-
-    def done(self, told: CommandDone) -> None:
-        """The desk has answered a command."""
-        future = self._pending.get(told.event_id)
-        if future is not None and not future.done():
-            future.set_result(told)
 
     async def _event(self, connection: Connection, frame: protocol.CommandFrame) -> events.Command:
         """The event of a command, after its right was checked. Raises ``Refused``."""

@@ -159,6 +159,15 @@ class Delivery(Saved, kw_only=True):
     thread: str = ""
 
 
+class Refusal(Saved, kw_only=True):
+    """What was answered to a command, and when that was certain: earlier attempts that come later into the
+    log get the same answer. ``at`` 0: in the batch that is not committed yet."""
+
+    at: int = 0
+    code: str
+    params: dict[str, str] = {}
+
+
 # ------------------------------------------------------------------ the journal
 
 
@@ -192,6 +201,8 @@ class CommandDone(Told, kw_only=True):
     params: dict[str, str] = {}
     session: str = ""
     message: str = ""
+    attempt: str = ""
+    """The log entry that is answered, see ``Command.attempt``."""
 
 
 class Alert(Told, kw_only=True):

@@ -353,6 +353,8 @@ TEXTS: dict[str, str] = {
     "plain.offered": "Offered: {id} {name}: {text}",
     "plain.gone": "Conversation {id} is not yours any more.",
     "plain.wrote": "{id} {name}: {text}",
+    "plain.on_its_way": "On its way; the desk has not answered yet.",
+    "plain.unanswered": "{n} not answered: the desk may still do it.",
     "plain.done": "Done.",
     "plain.what": "No such command: {word}. Type help.",
     "plain.none": "Open a conversation first.",

@@ -92,6 +92,7 @@ TEXTS: dict[str, str] = {
     "refused.not_failed": "The message has not failed.",
     "refused.duplicate_chat": "A conversation with this customer is open already.",
     "refused.unavailable": "The desk does not answer; try again.",
+    "refused.maybe_done": "Nobody knows whether this was done: look before you do it again.",
     "refused.no_such_chat": "There is no such chat.",
     "refused.too_many_unsent": "Too much is unsent already; wait for the connection.",
     "refused.unknown": "The desk refused it ({code}).",

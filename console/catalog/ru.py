@@ -353,6 +353,8 @@ TEXTS: dict[str, str] = {
     "plain.offered": "Предложен: {id} {name}: {text}",
     "plain.gone": "Разговор {id} больше не ваш.",
     "plain.wrote": "{id} {name}: {text}",
+    "plain.on_its_way": "В пути; стол ещё не ответил.",
+    "plain.unanswered": "Без ответа: {n}. Стол ещё может это выполнить.",
     "plain.done": "Готово.",
     "plain.what": "Нет команды {word}. Наберите help.",
     "plain.none": "Сначала откройте разговор.",

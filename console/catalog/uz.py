@@ -353,6 +353,8 @@ TEXTS: dict[str, str] = {
     "plain.offered": "Taklif: {id} {name}: {text}",
     "plain.gone": "{id} suhbati endi sizniki emas.",
     "plain.wrote": "{id} {name}: {text}",
+    "plain.on_its_way": "Yo‘lda; stol hali javob bermadi.",
+    "plain.unanswered": "Javobsiz: {n}. Stol buni hali bajarishi mumkin.",
     "plain.done": "Bajarildi.",
     "plain.what": "{word} degan buyruq yo‘q. help deb yozing.",
     "plain.none": "Avval suhbatni oching.",

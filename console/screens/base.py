@@ -155,12 +155,21 @@ class DeskScreen(Screen[None]):
             answer = await future
             if answer.code:
                 self.toast(self.explain(answer.code, answer.params), "warning")
-                if refused is not None:
+                if answer.code == "maybe_done":
+                    self._doubtful(frame.id)
+                elif refused is not None:
                     refused()
             elif done is not None:
                 done(answer)
 
         work(self, wait, group="commands")
+
+    def _doubtful(self, command: str) -> None:
+        """What may have been said already does not go back to where Enter would say it again."""
+        echo = shell(self).picture.echoes.get(command)
+        if echo is not None:
+            echo.unknown = True
+            self.thread.sync()
 
     async def ask(self, frame: wire.Request, expect: type[wire.Frame]) -> wire.Frame | None:
         """A read; None, and a message on the screen, when there is no answer."""

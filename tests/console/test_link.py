@@ -18,6 +18,7 @@ from console.link import (
     Link,
     LinkEvent,
     Refused,
+    UnsentChanged,
     normal_url,
 )
 from console.model import Picture
@@ -113,6 +114,51 @@ async def test_commands_given_while_away_leave_in_order(gateway: FakeGateway) ->
         async with asyncio.timeout(5):
             await asyncio.gather(*sent)
         assert [frame.text for frame in frames(gateway, wire.Say)] == [str(n) for n in range(20)]
+
+
+async def test_what_the_desk_does_not_know_yet_is_asked_again_with_the_same_id(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "ASK_AGAIN", 0.01)
+    gateway.unknown_yet = 3
+    async with linked(gateway) as (link, owner):
+        done = link.send(wire.Say(rid=0, id="once", session="10", text="hi"))
+        async with asyncio.timeout(5):
+            answer = await done
+        assert (answer.code, answer.message) == ("", "10-5")
+        assert [frame.id for frame in frames(gateway, wire.Say)] == ["once"] * 4
+        assert len(gateway.messages["10"]) == 5
+        assert [e.count for e in owner.events if isinstance(e, UnsentChanged)] == [1, 0]
+
+
+async def test_commands_of_one_conversation_keep_their_order_while_the_desk_knows_nothing(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "ASK_AGAIN", 0.01)
+    gateway.unknown_yet = 5
+    async with linked(gateway) as (link, _owner):
+        sent = [link.send(wire.Say(rid=0, id=f"c{n}", session="10", text=str(n))) for n in range(5)]
+        other = link.send(wire.Note(rid=0, id="n", session="11", text="elsewhere"))
+        async with asyncio.timeout(5):
+            await asyncio.gather(*sent, other)
+        assert [m.text for m in gateway.messages["10"][4:]] == [str(n) for n in range(5)]
+
+
+async def test_what_the_desk_may_have_forgotten_is_never_sent_again(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with linked(gateway) as (link, _owner):
+        gateway.deaf = True
+        done = link.send(wire.Say(rid=0, id="old", session="10", text="hi"))
+        young = link.send(wire.Say(rid=0, id="young", session="10", text="there"))
+        await gateway.expect(wire.Say)
+        gateway.deaf = False
+        link._commands["old"].made -= wire.REMEMBERED + 1
+        await gateway.cut()
+        async with asyncio.timeout(5):
+            assert (await done).code == "maybe_done"
+            assert (await young).code == ""
+        assert [frame.id for frame in frames(gateway, wire.Say)] == ["old", "young"]
 
 
 async def test_too_many_unsent_commands_are_refused_at_once(gateway: FakeGateway) -> None:

@@ -91,11 +91,11 @@ async def test_a_revoked_token_stops_at_once(house: House) -> None:
 NO_RIGHT = "no_right"
 
 
-def _no_right(answer: wire.ServerFrame) -> bool:
+def _no_right(answer: wire.Frame) -> bool:
     return isinstance(answer, wire.Done) and answer.code == NO_RIGHT
 
 
-def _empty(answer: wire.ServerFrame) -> bool:
+def _empty(answer: wire.Frame) -> bool:
     return _no_right(answer) or (
         isinstance(answer, wire.Page | wire.SessionList)
         and not getattr(answer, "messages", [])
@@ -103,7 +103,7 @@ def _empty(answer: wire.ServerFrame) -> bool:
     )
 
 
-def _only_own_lines(answer: wire.ServerFrame) -> bool:
+def _only_own_lines(answer: wire.Frame) -> bool:
     return (
         isinstance(answer, wire.StatusReport)
         and [line.name for line in answer.lines] == ["sales"]
@@ -111,11 +111,11 @@ def _only_own_lines(answer: wire.ServerFrame) -> bool:
     )
 
 
-def _accepted(answer: wire.ServerFrame) -> bool:
+def _accepted(answer: wire.Frame) -> bool:
     return isinstance(answer, wire.Done) and not answer.code
 
 
-Frame = tuple[type[wire.Frame], dict[str, Any], Callable[[wire.ServerFrame], bool]]
+Frame = tuple[type[wire.Frame], dict[str, Any], Callable[[wire.Frame], bool]]
 
 ABOUT_SESSION: dict[str, Any] = {"session": "1"}
 FRAMES: list[Frame] = [
@@ -187,9 +187,8 @@ class Stranger(Console):
         super().__init__(url, token)
         self.heard: list[bytes] = []
 
-    def _take(self, frame: wire.ServerFrame) -> None:
+    def overhear(self, frame: wire.ServerFrame) -> None:
         self.heard.append(wire.encode_frame(frame))
-        super()._take(frame)
 
 
 class Neighbour(Console):
@@ -199,10 +198,9 @@ class Neighbour(Console):
         super().__init__(url, token)
         self.hints: list[wire.Hint] = []
 
-    def _take(self, frame: wire.ServerFrame) -> None:
+    def overhear(self, frame: wire.ServerFrame) -> None:
         if isinstance(frame, wire.Hint):
             self.hints.append(frame)
-        super()._take(frame)
 
 
 @pytest.fixture
@@ -271,8 +269,8 @@ async def _in_store(house: House) -> bool:
 async def _resumes(anna: Stranger, oldest: str) -> None:
     """A reconnect that asks for everything since the beginning, with the session open."""
     connections = anna.connections
-    anna.hello["watch"] = ["1"]
-    anna.since = oldest
+    anna.link.watch = ["1"]
+    anna.link.since = oldest
     await anna.reconnect()
     await until(lambda: anna.connections > connections, 10)
     assert anna.resumed == 1

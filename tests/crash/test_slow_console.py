@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from console import link
 from crm.records import Message
 from router.events import Author, MessageReceived
 from router.log import Log, connect
@@ -73,8 +74,9 @@ async def write(log: Log) -> dict[str, float]:
 
 
 async def test_it_harms_only_itself(
-    folder: Path, own_redis: RedisServer, telegram: FakeTelegram, log: Log
+    folder: Path, own_redis: RedisServer, telegram: FakeTelegram, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(link, "MAX_WAITING", 100)
     house = House(folder, own_redis, telegram.url, receive="polling")
     house.write_config()
     anna = Console(house.url, await house.add_operator("anna"))
@@ -94,12 +96,12 @@ async def test_it_harms_only_itself(
         session = next(iter(anna.sessions))
         await boss.ask(Open(rid=0, session=session))
         before = psutil.Process(house.services["gateway"].pid).memory_info().rss
-        anna.reading.clear()
+        anna.stop_reading()
         written = await write(log)
         await until(lambda: len(boss.seen_at) >= MESSAGES, 60)
         grown = psutil.Process(house.services["gateway"].pid).memory_info().rss - before
-        taken = len(anna.order)
-        anna.reading.set()
+        taken = len(anna.order) + anna.kept
+        anna.read_on()
         await until(lambda: len(anna.order) >= MESSAGES + 1, 60)
     finally:
         await anna.stop()

@@ -19,7 +19,7 @@ from router.state import (
     encode,
 )
 
-FIELDS = ("next_session", "stamp", "seen", "configured", "clock", "pace")
+FIELDS = ("next_session", "stamp", "seen", "configured", "clock", "pace", "refusals")
 START = 1_000_000
 CHANNEL = "bot"
 
