@@ -135,6 +135,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("snooze", ("z",), _mine, 19, group="session", where=LISTS),
     Action("priority", ("P",), lambda s: s.mine or _takeable(s), 7, group="session", where=LISTS),
+    Action("tag", ("g",), lambda s: s.mine or _takeable(s), 10, group="session", where=LISTS),
     Action("score", ("R",), lambda s: "lead" in s.may, 6, group="session", where=LISTS),
     Action("spam", ("S",), lambda s: s.mine or _takeable(s) or _spam(s), 8, group="session", where=LISTS),
     Action("why", ("question_mark",), _session, 15, group="session", where=LISTS),

@@ -59,10 +59,18 @@ class Words:
     def coded(self, family: str, code: str, params: Mapping[str, str]) -> str:
         """A text that the gateway names by a code: ``refused``, ``bye``, ``system``, ``alert``. One
         we do not know (the gateway may be newer) is named as it is."""
+        if (family, code) == ("refused", "no_right"):
+            return self._no_right(params)
         text = self._texts.get(f"{family}.{code}")
         if text is None:
             return self._texts[f"{family}.unknown"].format(code=code)
         return text.format_map(_Lenient(params))
+
+    def _no_right(self, params: Mapping[str, str]) -> str:
+        right = self.maybe(f"right.{params.get('right', '')}", params.get("right", "…"))
+        if line := params.get("line", ""):
+            return self("refused.no_right_in", right=right, line=line)
+        return self("refused.no_right", right=right)
 
     def maybe(self, key: str, fallback: str) -> str:
         """A name that the gateway gives by a word which may be newer than this catalogue."""

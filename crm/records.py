@@ -12,6 +12,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Direction = Literal["in", "out", "note", "whisper", "system"]
+MAX_TAG = 40
+"""Characters of a tag."""
+MAX_TAGS = 20
+"""Tags of one session."""
+
 Delivery = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
 Role = Literal["operator", "supervisor", "admin", "bot"]
 Duty = Literal["online", "break", "offline"]

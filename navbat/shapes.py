@@ -40,6 +40,7 @@ def session(view: SessionView) -> dict[str, Any]:
         "waiting_since": rfc3339(view.waiting_since),
         "offer_until": rfc3339(view.offer_until),
         "result": view.result or None,
+        "tags": view.tags,
     }
 
 

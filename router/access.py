@@ -45,6 +45,7 @@ NEEDED: dict[type[protocol.Frame], str] = {
     protocol.Snooze: "work",
     protocol.Spam: "work",
     protocol.SetPriority: "work",
+    protocol.Tag: "work",
     protocol.Score: "lead",
 }
 """The right each frame about one session or line needs there; ``Join`` see ``needed``."""

@@ -110,7 +110,7 @@ class Administration:
             raise Refused("too_long", limit=str(COMMENT_MAX))
         keys = {key for key in (*before, *settings) if before.get(key) != settings.get(key)}
         if not _may_change(connection.access, frame.line, keys):
-            raise Refused("no_right", right="administer")
+            raise Refused("no_right", right="administer", line=frame.line)
         back = f"back to version {frame.to}" if isinstance(frame, protocol.RollbackLine) else ""
         made = await line_changes.change(
             self._store, self._book, frame.line, settings, expected=frame.expected, by=connection.name,
@@ -189,7 +189,7 @@ def _needs(access: Access, right: str, line: str) -> None:
     # Who may act everywhere hears that a line is not there; the others only that it is not theirs.
     allowed = (access.everywhere and right in access.rights) or access.may(right, line)
     if not allowed:
-        raise Refused("no_right", right=right)
+        raise Refused("no_right", right=right, **({"line": line} if line else {}))
 
 
 def _may_change(access: Access, line: str, keys: set[str]) -> bool:

@@ -35,12 +35,12 @@ def words(text: str) -> None:
 
 def needs(operator: OperatorState, right: events.Right, session: Session) -> None:
     if not may(operator, right, session.line):
-        raise Refused("no_right", right=right)
+        raise Refused("no_right", right=right, line=session.line)
 
 
 def may_write(operator: OperatorState, line: str) -> None:
     if operator.rights is not None and may(operator, "read_only", line):
-        raise Refused("no_right", right="write")
+        raise Refused("no_right", right="write", line=line)
 
 
 def audit(floor: Floor, operator: str, action: str, session: Session | None = None, **params: str) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from crm.errors import Refused
+from crm.records import MAX_TAG, MAX_TAGS
+from crm.spelling import fold
+from crm.text import one_line
 from router import bot, checks, clocks, closing, duty, events, moves, notices, speech
 from router.capacity import HELD
 from router.floor import Floor
@@ -218,6 +221,37 @@ def set_priority(floor: Floor, command: events.SetPriority) -> Session:
     return session
 
 
+def tag(floor: Floor, command: events.Tag) -> Session:
+    """However a tag is spelled, it is there once."""
+    session = checks.session_of(floor, command.session)
+    operator = checks.operator_of(floor, command.operator)
+    checks.may_write(operator, session.line)
+    if (
+        session.status in HELD
+        and operator.name not in (session.holder, *session.guests)
+        and not leads(operator)
+    ):
+        raise Refused("held_by", holder=session.holder)
+    named: dict[str, str] = {}
+    for word in (one_line(tag, MAX_TAG + 1) for tag in command.tags):
+        named.setdefault(fold(word), word)
+    if not named or any(not key or len(word) > MAX_TAG for key, word in named.items()):
+        raise Refused("bad_tag", limit=str(MAX_TAG))
+    there = {fold(word): word for word in session.tags}
+    if command.on:
+        now = list((there | {key: word for key, word in named.items() if key not in there}).values())
+    else:
+        now = [word for key, word in there.items() if key not in named]
+    if len(now) > MAX_TAGS:
+        raise Refused("too_many_tags", limit=str(MAX_TAGS))
+    if now != session.tags:
+        session.tags = now
+        floor.touch(session)
+        verb = "tag" if command.on else "untag"
+        checks.audit(floor, operator.name, verb, session, tags=", ".join(named.values()))
+    return session
+
+
 # ------------------------------------------------------------------ how it ends
 
 
@@ -307,5 +341,6 @@ COMMANDS: dict[type[events.Command], Callable[[Floor, Any], Session | None]] = {
     events.Snooze: snooze,
     events.Spam: spam,
     events.SetPriority: set_priority,
+    events.Tag: tag,
     events.Score: score,
 }

@@ -271,6 +271,13 @@ class SetPriority(SessionCommand, kw_only=True):
     priority: int
 
 
+class Tag(SessionCommand, kw_only=True):
+    """Puts words on a session by which it is found again; ``on=False`` takes them off."""
+
+    tags: list[str]
+    on: bool = True
+
+
 class Score(SessionCommand, kw_only=True):
     """A supervisor's judgement of a session: 1 to 5."""
 
@@ -390,7 +397,7 @@ AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
     Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, Whisper, TakeOver, Join,
-    Snooze, Spam, SetPriority, Score, CustomerChanged,
+    Snooze, Spam, SetPriority, Tag, Score, CustomerChanged,
 ]  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

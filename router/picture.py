@@ -194,6 +194,7 @@ class Picture:
             pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
             vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
             bot=session.bot, offer_kind=session.offer_kind, rating=session.rating, language=session.language,
+            tags=session.tags,
         )  # fmt: skip
 
 

@@ -149,6 +149,14 @@ class SetPriority(SessionCommandFrame, kw_only=True):
     priority: Number
 
 
+class Tag(SessionCommandFrame, kw_only=True):
+    """Puts words on a session by which it is found again; ``on=False`` takes them off. At most
+    ``crm.records.MAX_TAG`` characters each."""
+
+    tags: list[str]
+    on: bool = True
+
+
 class Score(SessionCommandFrame, kw_only=True):
     """A supervisor's judgement, 1 to 5; of a closed session too."""
 
@@ -257,7 +265,7 @@ class Typing(Frame, kw_only=True):
 
 ClientFrame = Union[
     Hello, Ping, Say, Note, Take, Skip, Return, Transfer, Close, Pin, Resend, EditMessage, MarkRead,
-    Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Score, SetDuty, Start, Open, Leave, GetThread,
+    Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Tag, Score, SetDuty, Start, Open, Leave, GetThread,
     GetHistory, Search, GetSessions, GetCard, GetWhy, GetStatus, Follow, Typing, GetLine, GetLineVersions,
     SetLine, RollbackLine, GetOperator, SetOperator,
 ]  # fmt: skip

@@ -16,7 +16,7 @@ import msgspec
 from crm import accounts, history
 from crm.errors import Refused, Unavailable
 from crm.ports import Store
-from crm.records import Customer, Message, MessageChange, apply_change
+from crm.records import MAX_TAGS, Customer, Message, MessageChange, apply_change
 from router import events, protocol
 from router.access import needed
 from router.admin_requests import Administration
@@ -71,6 +71,8 @@ class Requests:
     async def _command(self, connection: Connection, frame: protocol.CommandFrame) -> None:
         event = await self._event(connection, frame)
         done = await self.commands.carry_out(event)
+        if done.code == "no_such_session" and isinstance(event, events.SessionCommand):
+            done = msgspec.structs.replace(done, code="closed")  # it was there a moment ago
         if isinstance(event, events.Join) and event.silent and event.on and not done.code:
             await self._look_away(connection, event.session)
         connection.send(
@@ -102,7 +104,7 @@ class Requests:
             session = await self._known_session(frame.session)
             self._check_right(connection, session, needed(frame))
         else:
-            session = self._open_session(connection, frame.session, needed(frame))
+            session = await self._open_session(connection, frame.session, needed(frame))
         if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
             return await self._about_message(frame, session, common)
         fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name not in ("rid", "id")}
@@ -111,17 +113,17 @@ class Requests:
         kind: type[events.Command] = getattr(events, type(frame).__name__)
         return kind(**fields, **common)
 
-    def _open_session(self, connection: Connection, id: str, right: str) -> Session:
-        session = self._picture.sessions.get(id)
-        if session is None:
-            raise Refused("no_such_session", session=id)
+    async def _open_session(self, connection: Connection, id: str, right: str) -> Session:
+        session = await self._known_session(id)
         self._check_right(connection, session, right)
+        if id not in self._picture.sessions:
+            raise Refused("closed", session=id)
         return session
 
     def _check_right(self, connection: Connection, session: Session, right: str) -> None:
         guests = (*people(session), session.transfer_from)
         if not connection.access.may(right, session.line, holder=session.holder, guests=guests):
-            raise Refused("no_right", right=right)
+            raise Refused("no_right", right=right, line=session.line)
 
     async def _known_session(self, id: str) -> Session:
         """Open or closed. Raises ``Refused``."""
@@ -164,7 +166,7 @@ class Requests:
         self, connection: Connection, frame: protocol.Start, common: dict[str, Any]
     ) -> events.Command:
         if not connection.access.may("work", frame.line):
-            raise Refused("no_right", right="work")
+            raise Refused("no_right", right="work", line=frame.line)
         _check_lengths(frame)
         channel, _, chat = frame.chat.partition(":")
         found = await self._store.find("customers", {"chats": frame.chat}, limit=1)
@@ -254,7 +256,7 @@ class Requests:
         """The session, open or closed, if this login may read it. Raises ``Refused``."""
         session = await self._known_session(id)
         if not self._picture.may_read(connection.access, session):
-            raise Refused("no_right", right="read")
+            raise Refused("no_right", right="read", line=session.line)
         return self._picture.view(session, connection.access)
 
     async def _page(self, session: str, before_seq: int, limit: int) -> tuple[list[Message], bool]:
@@ -430,6 +432,8 @@ def _check_lengths(frame: protocol.CommandFrame) -> None:
         limit = protocol.MAX_TEXT if name in ("text", "comment") else protocol.MAX_LINE
         if isinstance(value, str) and len(value) > limit:
             raise Refused("too_long", limit=str(limit))
+    if isinstance(frame, protocol.Tag) and len(frame.tags) > MAX_TAGS:
+        raise Refused("too_many_tags", limit=str(MAX_TAGS))
     for media in getattr(frame, "media", ()):
         if (
             max(map(len, (media.ref, media.key, media.name, media.mime, media.phone, media.error)))

@@ -106,6 +106,8 @@ class Session(Saved, kw_only=True):
     pinned_at: int = 0
     snoozed: int = 0
     """Sleeps until then (ms); -1 = until the customer writes."""
+    tags: list[str] = []
+    """Words by which it is found again, in the order they were put on."""
     rating: int = 0
     rating_asked: bool = False
     sla: dict[str, int] = {}

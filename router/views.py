@@ -48,6 +48,7 @@ class SessionView(msgspec.Struct, omit_defaults=True, kw_only=True):
     bot: str = ""
     offer_kind: str = ""
     rating: int = 0
+    tags: list[str] = []
     language: str = ""
     can_write: bool = True
     can: list[str] = []

@@ -11,6 +11,7 @@ from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.verbs import Verbs
 from console.shell import shell, work
 from console.times import moment
+from crm.records import MAX_TAG
 from crm.text import one_line
 from router import protocol as wire
 from router.protocol import SessionView
@@ -111,6 +112,27 @@ class Leading(Verbs):
             self.command(wire.SetPriority(rid=0, id=new_id(), session=id, priority=int(text)))
 
         self.app.push_screen(AskScreen(words("action.priority"), "0", str(view.priority)), given)
+
+    def do_tag(self) -> None:
+        """The tags that are there, to be changed: what is new is put on, what is gone taken off."""
+        view = self.target()
+        if view is None:
+            return
+        words, id = shell(self).words, view.id
+        before = list(view.tags)
+
+        def given(text: str | None) -> None:
+            if text is None:
+                return
+            now = [word for word in (one_line(part, MAX_TAG + 1) for part in text.split(",")) if word]
+            for tags, on in (
+                ([t for t in before if t not in now], False),
+                ([t for t in now if t not in before], True),
+            ):
+                if tags:
+                    self.command(wire.Tag(rid=0, id=new_id(), session=id, tags=tags, on=on))
+
+        self.app.push_screen(AskScreen(words("action.tag"), words("tag.hint"), ", ".join(before)), given)
 
     def do_score(self) -> None:
         """One to five, and what to say about it."""

@@ -50,6 +50,8 @@ class CardView(Static, can_focus=True):
         text.append(f"{one_line(view.kind, 20)} · {one_line(view.line, 30)}\n", "dim")
         status = words.maybe(f"status.{view.status}", words("status.gone"))
         text.append(f"{status}" + (f" · {one_line(view.holder, 40)}" if view.holder else "") + "\n", "dim")
+        if view.tags:
+            text.append(" ".join(f"#{one_line(tag, 40)}" for tag in view.tags) + "\n", "bold")
         if customer is not None:
             facts = [
                 ("@" + customer.username if customer.username else ""),

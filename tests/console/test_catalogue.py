@@ -17,9 +17,10 @@ from console.values import DAYS
 from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, setting_texts, texts
 from crm.lines import Source
-from crm.records import Duty, MessageKind
+from crm.records import Duty, MessageKind, Right
 from navbat.config import Config
 from navbat.rulebook import Rulebook
+from router.access import RIGHTS
 from router.events import LineRules
 from router.fired import EFFECTS
 from router.state import Status
@@ -62,6 +63,7 @@ def wanted() -> set[str]:
     keys |= {f"week.{day}" for day in DAYS} | {f"source.{source}" for source in get_args(Source)}
     keys |= {f"board.{name}" for name in ("waiting", "oldest", "offered", "taken")}
     keys |= {f"staff.{name}" for name in ("lines", "max_sessions", "skills", "languages")}
+    keys |= {f"right.{right}" for right in {*get_args(Right), *RIGHTS["admin"], "write"} - {"read_only"}}
     keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
     return keys | {f"{family}.unknown" for family in ("refused", "bye", "system", "alert")}
 

@@ -182,3 +182,19 @@ async def test_closing_asks_for_the_result_where_the_line_has_some(gateway: Fake
         clock.time += 6_000
         seat.desk.tick()
         assert (await gateway.expect(wire.Close)).result == "not sold"
+
+
+@acts("tag")
+async def test_tags_are_changed_as_one_line(gateway: FakeGateway) -> None:
+    gateway.sessions["10"].tags = ["vip", "oʻyin"]
+    async with seated(gateway) as seat:
+        await seat.press("g", "end", *", late", "enter")
+        put = await gateway.expect(wire.Tag)
+        assert (put.session, put.tags, put.on) == ("10", ["late"], True)
+        await seat.press("g", *"vip", "enter")
+        gone = await gateway.expect(wire.Tag, on=False)
+        assert gone.tags == ["oʻyin"]
+        await seat.press("g", "enter", "g", "escape")
+        assert gateway.count(wire.Tag) == 2
+        await seat.open("10")
+        await seat.until(lambda: "#vip #oʻyin" in seat.text())

@@ -144,6 +144,7 @@ FRAMES: list[Frame] = [
     (wire.Spam, {}, _no_right),
     (wire.Spam, {"on": False}, _no_right),
     (wire.SetPriority, {"priority": 1}, _no_right),
+    (wire.Tag, {"tags": ["x"]}, _no_right),
     (wire.Score, {"score": 5}, _no_right),
 ]
 ABOUT_DESK: list[Frame] = [

@@ -22,6 +22,7 @@ from router.log import Log
 from router.projector import Projector
 from router.worker import Worker
 from storage.sqlite import SqliteStore
+from tests.conftest import until
 
 
 class Client:
@@ -117,6 +118,8 @@ class DeskInProcess:
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         self.http = aiohttp.ClientSession()
         self._stack.push_async_callback(self.http.close)
+        # Who logs in before the gateway knows the lines hears of his rights there only afterwards.
+        await until(lambda: self.gateway.picture.configured.lines)
         return self
 
     async def __aexit__(self, *args: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,24 @@ async def test_a_refusal_says_why_and_changes_nothing(desk: DeskInProcess) -> No
     assert (done.code, done.params) == ("offered_to_other", {"holder": "anna"})
     assert (await bek.ask(protocol.Take, session="77")).code == "no_such_session"
     assert desk.worker.desk.sessions["1"].holder == "anna"
+
+
+async def test_a_closed_conversation_is_called_closed_to_those_who_may_see_it(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    await desk.write("ali", "hi")
+    await until(lambda: desk.gateway.picture.sessions.get("1"))
+    assert (await anna.ask(protocol.Close, session="1")).code == ""
+    for kind, fields in ((protocol.Take, {}), (protocol.Say, {"text": "x"}), (protocol.Tag, {"tags": ["x"]})):
+
+        async def said(kind: Any = kind, fields: Any = fields) -> bool:
+            done = await anna.ask(kind, session="1", **fields)
+            return bool(done.code == "closed")
+
+        await until(said)  # the history is on its way
+    await desk.account("guest", "operator", lines=["support"])
+    guest = await desk.login("guest")
+    assert (await guest.ask(protocol.Take, session="1")).params == {"right": "work", "line": "sales"}
 
 
 async def test_a_page_shows_what_the_projector_has_not_written_yet(desk: DeskInProcess) -> None:

@@ -162,12 +162,15 @@ async def test_supervisors_change_members_shifts_and_absences_and_nothing_else(d
     assert [view.name for view in found.settings if view.yours] == ["members", "shifts"]
     changes = {"members": "[bek]", "shifts.bek.mon": '["09:00-13:00"]'}
     assert (await boss.ask(protocol.SetLine, line="sales", expected=1, changes=changes)).code == ""
-    for refused in (
-        await boss.ask(protocol.SetLine, line="sales", expected=2, changes={"mode": "all"}),
-        await boss.ask(protocol.SetLine, line="new", expected=0, changes={}),
-        await boss.ask(protocol.SetOperator, operator="bek", skills=["iron"]),
+    for refused, line in (
+        (
+            await boss.ask(protocol.SetLine, line="sales", expected=2, changes={"mode": "all"}),
+            {"line": "sales"},
+        ),
+        (await boss.ask(protocol.SetLine, line="new", expected=0, changes={}), {}),
+        (await boss.ask(protocol.SetOperator, operator="bek", skills=["iron"]), {}),
     ):
-        assert (refused.code, refused.params) == ("no_right", {"right": "administer"})
+        assert (refused.code, refused.params) == ("no_right", {"right": "administer", **line})
     away = [Absence(from_="2026-03-05", to="2026-03-07", reason="rest")]
     assert (await boss.ask(protocol.SetOperator, operator="bek", absences=away)).code == ""
     shown = await boss.ask(protocol.GetOperator, operator="bek")
@@ -196,14 +199,17 @@ async def test_what_an_operator_can_and_may_is_known_to_the_desk_at_once(desk: D
     await desk.duty("bek")
     await desk.write("ali", "hi")
     await until(lambda: desk.gateway.picture.sessions.get("1"))
-    assert (await anna.ask(protocol.Whisper, session="1", text="x")).params == {"right": "whisper"}
+    assert (await anna.ask(protocol.Whisper, session="1", text="x")).params == {
+        "right": "whisper",
+        "line": "sales",
+    }
     more = {"skills": ["iron"], "languages": ["uz"], "max_sessions": 3, "rights": {"sales": ["whisper"]}}
     assert (await root.ask(protocol.SetOperator, operator="anna", **more)).code == ""
     await until(lambda: desk.gateway.picture.operators["anna"].max_sessions == 3)
     state = desk.gateway.picture.operators["anna"]
     assert (state.skills, state.languages) == (["iron"], ["uz"])
     assert (await anna.ask(protocol.Whisper, session="1", text="x")).code == ""
-    assert (await anna.ask(protocol.TakeOver, session="1")).params == {"right": "take_over"}
+    assert (await anna.ask(protocol.TakeOver, session="1")).params == {"right": "take_over", "line": "sales"}
     wrong = await root.ask(
         protocol.SetOperator, operator="anna", absences=[Absence(from_="soon", to="later")]
     )
@@ -319,7 +325,7 @@ async def test_a_score_may_come_after_the_close(desk: DeskInProcess) -> None:
     anna, boss = await desk.login("anna"), await desk.login("boss")
     await desk.write("ali", "hi")
     await anna.until(lambda f: isinstance(f, Changes) and f.messages)
-    assert (await anna.ask(protocol.Score, session="1", score=5)).params == {"right": "lead"}
+    assert (await anna.ask(protocol.Score, session="1", score=5)).params == {"right": "lead", "line": "sales"}
     assert (await anna.ask(protocol.Close, session="1")).code == ""
     await until(lambda: "1" not in desk.gateway.picture.sessions)
     done: Done = await boss.ask(protocol.Score, session="1", score=4, comment="good")
