@@ -194,7 +194,7 @@ async def bare_server() -> None:
     from aiohttp import web
 
     from navbat.config import GatewaySettings
-    from navbat.web import Server
+    from navbat.web.server import Server
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -203,7 +203,7 @@ async def bare_server() -> None:
     server = Server(GatewaySettings(listen="127.0.0.1:0"), [web.post("/hook", answer)])
     await server.open()
     print(await server.listen(), flush=True)
-    await asyncio.Event().wait()
+    await server.serve()
 
 
 async def yardstick() -> float:

@@ -23,6 +23,13 @@ MAX_MARKS = 4
 MAX_JOINERS = 2
 """Joiners and variation selectors after one character: an emoji needs one of each."""
 
+FILE_NAME_LIMIT = 200
+"""Bytes of a file's name; file systems take 255."""
+
+_NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$)", re.IGNORECASE)
+"""What Windows takes for a device, whatever ending it has."""
+
 ELLIPSIS = "…"
 """Ends a text that has been cut."""
 
@@ -113,6 +120,21 @@ def _draws(character: str) -> bool:
     if category == "Co":
         return True
     return category[0] in "LNPS" and not _BLANK.search(unicodedata.name(character, ""))
+
+
+def file_name(text: str) -> str:
+    """A name that a file may have on every system: no path, no control, nothing that hides or misleads, no
+    device, of at most ``FILE_NAME_LIMIT`` bytes; ``file`` when nothing else is left."""
+    name = one_line(text, 4_000).replace("\\", "/").rstrip("/. ").rpartition("/")[2]
+    name = _NOT_IN_NAMES.sub("_", _JOINER.sub("", name)).strip(" .").lstrip("~-")
+    if _DEVICE.match(name):
+        name = f"_{name}"
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(ending) > 16:
+        stem, dot, ending = name, "", ""
+    room = FILE_NAME_LIMIT - len((dot + ending).encode())
+    stem = stem.encode()[:room].decode(errors="ignore").rstrip(" .")
+    return f"{stem}{dot}{ending}" or "file"
 
 
 def _is_ordinary(text: str) -> bool:

@@ -20,7 +20,8 @@ from crm.errors import ConfigError, NavbatError
 from navbat.backends import make_log, make_store, place_of
 from navbat.config import Config, read
 from navbat.embedded import belongs_to, find_server
-from navbat.web import tls_context
+from navbat.web.door import is_loopback
+from navbat.web.server import tls_context
 from navbat.yamlfile import BadConfig, YamlFile
 
 ONLINE_TIMEOUT = 20.0
@@ -125,6 +126,11 @@ def _gateway(config: Config, found: Findings, *, running: bool) -> None:
         found.facts.append(f"gateway: {config.gateway.listen} ({how})")
     except NavbatError as error:
         found.problems.append(str(error))
+    settings = config.gateway
+    if settings.behind_proxy and not settings.proxies and not is_loopback(host):
+        found.warnings.append(
+            "gateway: only a proxy on this machine is believed about addresses: name yours in gateway.proxies"
+        )
     if running or not port:
         return
     try:

@@ -28,7 +28,11 @@ from navbat.yamlfile import Duration, KeyPath, YamlFile, unknown_word
 from router.events import LinesConfigured
 
 DEFAULT_FILE = Path("config.yaml")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _about(description: str) -> Any:
@@ -56,17 +60,44 @@ class GatewaySettings(Settings, frozen=True):
 
     listen: Annotated[str, _about("`host:port`; port 0 chooses a free one and prints it")] = "127.0.0.1:8700"
     tls: Annotated[Tls | None, _about("serve HTTPS with this certificate")] = None
-    behind_proxy: Annotated[
-        bool, _about("a reverse proxy in front terminates TLS; its `X-Forwarded-For` is believed")
-    ] = False
+    behind_proxy: Annotated[bool, _about("a reverse proxy in front terminates TLS")] = False
+    proxies: Annotated[
+        list[str],
+        _about(
+            "addresses or networks of the proxies whose `X-Forwarded-For` is believed; with `behind_proxy` "
+            "and none named, one on this machine is"
+        ),
+    ] = msgspec.field(default_factory=list)
+    origins: Annotated[
+        list[str],
+        _about(
+            "pages whose scripts may open the wire, as `https://desk.example.com`; none named: those that "
+            "come from the gateway's own address. Programs that are no browser name no origin and are not asked"
+        ),
+    ] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
+        for origin in self.origins:
+            if not _ORIGIN.match(origin):
+                raise ValueError(
+                    f"origins: {origin!r} is none: write https://name, with a port if it has one"
+                )
+        _ = self.trusted
         host, _ = self.address
         if not _is_loopback(host) and not (self.tls or self.behind_proxy):
             raise ValueError(
                 f"{host} can be reached from outside this machine: set tls: {{cert: …, key: …}}, or "
                 "behind_proxy: on when a proxy in front of it terminates TLS, or listen on 127.0.0.1"
             )
+
+    @property
+    def trusted(self) -> list[Network]:
+        """The proxies whose word about addresses counts. Raises ``ValueError`` when one is no network."""
+        named = self.proxies or (["127.0.0.0/8", "::1"] if self.behind_proxy else [])
+        try:
+            return [ipaddress.ip_network(text) for text in named]
+        except ValueError as error:
+            raise ValueError(f"proxies: {error}: write an address or a network such as 10.0.0.0/8") from None
 
     @property
     def address(self) -> tuple[str, int]:

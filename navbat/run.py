@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from bots.base import Channel
     from crm.ports import Store
-    from navbat.web import Server
+    from navbat.web.door import Door
+    from navbat.web.server import Server
     from router.log import Log
 
 logger = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ class Desk:
 
     async def _start_edges(self, log: Log, store: Store) -> str:
         """Gateway, receiver and sender; returns the URL where they listen, or ""."""
+        from navbat.web.server import make_door
         from storage.media import MediaStore
 
         if not self._roles & {"gateway", "receiver", "sender"}:
@@ -179,6 +181,7 @@ class Desk:
         media = MediaStore(Path(self._config.data) / "media")
         channels = Channels(self._config if self._roles & {"receiver", "sender"} else None)
         self._stack.push_async_callback(channels.close)
+        door = make_door(self._config.gateway)
         routes: list[web.RouteDef] = []
         starts: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         if "sender" in self._roles:
@@ -192,29 +195,32 @@ class Desk:
             routes += receiver.routes()
             starts.append(("receiver", channels.opened_for(receiver.run)))
         if "gateway" in self._roles:
-            from navbat.web import Files
+            from navbat.web.files import Files
             from router.gateway import Gateway
 
             server = f"{socket.gethostname()}:{os.getpid()}"
-            gateway = Gateway(log, store, server=server, can=abilities(self._config), book=self._book)
-            routes += [*gateway.routes(), *Files(gateway, media).routes()]
+            gateway = Gateway(
+                log, store, server=server, can=abilities(self._config), book=self._book,
+                door=door, origins=self._config.gateway.origins,
+            )  # fmt: skip
+            routes += [*gateway.routes(), *Files(gateway, media, door).routes()]
             starts.append(("gateway", gateway.run))
-        web_server = await self._open_server(routes)
+        web_server = await self._open_server(routes, door)
         for name, start in starts:
             self._own(self._supervisor.start(name, start))
         if web_server is None:
             return ""
         url = await web_server.listen()
-        self._stack.push_async_callback(web_server.stop_listening)
+        self._own(asyncio.create_task(web_server.serve(), name="web"))
         return url
 
-    async def _open_server(self, routes: list[web.RouteDef]) -> Server | None:
+    async def _open_server(self, routes: list[web.RouteDef], door: Door) -> Server | None:
         """Its end comes after that of the parts behind it, so that these can still say good-bye."""
         if not routes:
             return None
-        from navbat.web import Server
+        from navbat.web.server import Server
 
-        server = Server(self._config.gateway, routes)
+        server = Server(self._config.gateway, routes, door)
         await server.open()
         self._stack.push_async_callback(server.close)
         return server

@@ -8,6 +8,7 @@ import hmac
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -66,22 +67,36 @@ FLUSH_EVERY = 0.1
 """Lists and counters go out ten times a second at most."""
 WOKEN_TOGETHER = 8
 """Consoles whose lists are written before the gateway looks for messages again."""
-MAX_CONNECTIONS = 5000
 ASKED_AHEAD = 64
 """Requests of one client that may wait for the answer to an earlier one; then it is not read."""
+PER_ACCOUNT = 500
+"""Connections of one account: none takes the place of all."""
+
+
+class Door(Protocol):
+    """Keeps strangers few and their time short; told how far each connection has come."""
+
+    def knocked(self, request: web.Request) -> None:
+        """The client has said who it is."""
+
+    def let_in(self, request: web.Request) -> bool:
+        """The client is logged in; False when there is no room for one more."""
 
 
 class Gateway:
     """``routes`` go into an aiohttp application, ``run`` keeps the picture current. ``server`` names
-    this process in presence and status; with ``book`` clients may change lines and operators."""
+    this process in presence and status; with ``book`` clients may change lines and operators.
+    ``origins`` are the pages whose scripts may connect."""
 
     def __init__(
         self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None,
-        book: Rulebook | None = None,
+        book: Rulebook | None = None, door: Door | None = None, origins: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._log = log
         self._store = store
         self._server = server
+        self._door = door
+        self._origins = frozenset(origins)
         self.picture = Picture()
         self.picture.can = can or {}
         self.broadcast = Broadcast(self.picture)
@@ -272,38 +287,57 @@ class Gateway:
 
     # ---------------------------------------------------------------- one client
 
-    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+    def _admits(self, request: web.Request) -> bool:
+        """Whether a browser may connect from the page it shows. Other programs name no page. Without
+        a list it is the pages of the gateway's own address: no login comes along by itself, as a cookie
+        would, so that a page which only seems to be ours gains nothing."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        if self._origins:
+            return origin in self._origins
+        return origin.partition("://")[2] == request.host
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if not self._admits(request):
+            return web.Response(status=403)
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False, timeout=2.0)
-        await socket.prepare(request)
         try:
+            await socket.prepare(request)
             async with asyncio.timeout(HELLO_TIMEOUT):
                 await self._ready.wait()
                 hello = await _receive(socket)
+        except ConnectionError:
+            return socket
         except TimeoutError:
             await _bye(socket, Bye(code="login"))
             return socket
         if not isinstance(hello, Hello):
             await _bye(socket, Bye(code="frame"))
             return socket
-        connection = await self._login(socket, hello, request.remote or "")
+        connection = await self._login(request, socket, hello)
         if connection is not None:
             await self._converse(connection, hello)
         return socket
 
-    async def _login(self, socket: web.WebSocketResponse, hello: Hello, address: str) -> Connection | None:
+    async def _login(
+        self, request: web.Request, socket: web.WebSocketResponse, hello: Hello
+    ) -> Connection | None:
+        if self._door is not None:
+            self._door.knocked(request)
         bye = None
         found: tuple[Account, str] | None = None
         if hello.version != VERSION:
             bye = Bye(code="version", params={"version": str(VERSION)})
-        elif len(self._sockets) >= MAX_CONNECTIONS:
-            bye = Bye(code="busy")
         else:
             try:
-                found = await self._logins.check(hello, address, time.monotonic())
+                found = await self._logins.check(hello, request.remote or "", time.monotonic())
             except Throttled as throttled:
                 bye = Bye(code="throttled", params={"after": f"{throttled.after:.0f}"})
             except Unavailable:
                 bye = Bye(code="unavailable")
+        if found is not None and not found[0].disabled and not self._has_room(request, found[0].name):
+            bye, found = Bye(code="busy"), None
         if found is None or found[0].disabled:
             await _bye(socket, bye or Bye(code="login"))
             return None
@@ -315,6 +349,11 @@ class Gateway:
         connection = Connection(socket, account, token_id, Access(account, self.picture.configured.lines))
         connection.presence = hello.presence
         return connection
+
+    def _has_room(self, request: web.Request, name: str) -> bool:
+        if len(self.broadcast.of_operator.get(name, ())) >= PER_ACCOUNT:
+            return False
+        return self._door is None or self._door.let_in(request)
 
     async def _converse(self, connection: Connection, hello: Hello) -> None:
         """Greets, then answers the client's frames until it goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -62,13 +63,19 @@ class Desk:
         url = {"NAVBAT_URL": self.url} if self.url else {}
         return kept | home | url | {"PYTHONPATH": str(ROOT)} | dict(more)
 
-    def start_command(self, *words: str, env: Mapping[str, str] = {}) -> subprocess.Popen[str]:
-        """Starts a command that lasts; it is ended with the test."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "navbat", "--config", str(self.file), *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, cwd=self.folder, env=self.environment(env),
-        )  # fmt: skip
+    def start_command(
+        self, *words: str, env: Mapping[str, str] = {}, files: int = 0, log: Path | None = None
+    ) -> subprocess.Popen[str]:
+        """Starts a command that lasts; it is ended with the test. ``files`` is how many descriptors it may
+        have, ``log`` where its stderr goes."""
+        limited = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files)] if files else []
+        with contextlib.ExitStack() as stack:
+            errors = stack.enter_context(log.open("w")) if log else subprocess.PIPE
+            process = subprocess.Popen(
+                [*limited, sys.executable, "-m", "navbat", "--config", str(self.file), *words],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                text=True, cwd=self.folder, env=self.environment(env),
+            )  # fmt: skip
         self.others.append(process)
         return process
 
@@ -90,8 +97,8 @@ class Desk:
 
     # ---------------------------------------------------------------- the desk itself
 
-    def start(self) -> None:
-        self.process = self.start_command("run")
+    def start(self, *, files: int = 0, log: Path | None = None) -> None:
+        self.process = self.start_command("run", files=files, log=log)
         assert self.process.stdout is not None
         self.ready = self.process.stdout.readline()
         found = READY.fullmatch(self.ready)
@@ -100,9 +107,8 @@ class Desk:
 
     def _errors(self) -> str:
         assert self.process is not None
-        assert self.process.stderr is not None
         self.process.kill()
-        return self.process.stderr.read()
+        return self.process.stderr.read() if self.process.stderr is not None else "see its log"
 
     def stop(self) -> float:
         """SIGTERM; returns the seconds it took. The exit status must be 0."""
