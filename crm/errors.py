@@ -33,7 +33,12 @@ class Refused(NavbatError):
 
 
 class Unavailable(NavbatError):
-    """Redis, the store or a channel does not answer now."""
+    """Redis, the store or a channel does not answer now, or takes no writes. ``code`` says what is the
+    matter where it is known: an entry of the catalogue (``trouble.<code>``)."""
+
+    def __init__(self, text: str, hint: str = "", *, code: str = "") -> None:
+        super().__init__(text, hint)
+        self.code = code
 
 
 class LeaseLost(NavbatError):

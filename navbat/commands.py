@@ -26,6 +26,7 @@ from navbat.client import ASK_AGAIN, Client, Login, NotLoggedIn, Unanswered, sav
 from router import protocol
 
 PAGE = 200
+DONE, FAILED, UNREACHABLE = 0, 1, 3
 ANSWER_WITHIN = 20.0
 """Seconds during which the desk is asked what became of a command."""
 
@@ -37,9 +38,29 @@ async def status(args: argparse.Namespace) -> int:
     shown = shapes.status(report)
     if args.json:
         _print_json(shown)
-        return 0
+    else:
+        _print_status(shown, report)
+    return _how_bad(report)
+
+
+def _how_bad(report: protocol.StatusReport) -> int:
+    """The exit status: 3 when the desk is there and Redis does not answer it, 1 when something else keeps
+    it from its work."""
+    if any(t.part == "redis" and t.code in ("redis_away", "redis_loading") for t in report.troubles):
+        return UNREACHABLE
+    return FAILED if report.troubles else DONE
+
+
+def _print_status(shown: dict[str, Any], report: protocol.StatusReport) -> None:
     print(f"desk {shown['desk']}, navbat {shown['version']}, redis {shown['redis']}, store {shown['store']}")
+    for trouble in report.troubles:
+        print(f"TROUBLE: {trouble.part}: {one_line(trouble.text or trouble.code, 400)}")
+    if any(trouble.part == "redis" for trouble in report.troubles):
+        print(f"what follows was last heard at {shown['known_at'] or 'no time'}")
+    for risk in report.risks:
+        print(f"RISK: redis: {one_line(risk, 200)}")
     print(f"log: {shown['log_lag']} entries wait")
+    print(f"store: {shown['store_lag']} entries wait")
     for name, process in sorted(shown["processes"].items()):
         print(f"process {name}: pid {process.get('pid')}, {process.get('rss', 0) >> 20} MiB")
         for part, health in sorted(process.get("parts", {}).items()):
@@ -52,7 +73,6 @@ async def status(args: argparse.Namespace) -> int:
         print(f"line {line.name}: waiting {line.waiting}, offered {line.offered}, taken {line.taken}")
     for operator in report.operators:
         print(f"operator {operator.name}: {operator.duty}, {operator.load} sessions")
-    return 0
 
 
 def _health(part: dict[str, Any]) -> str:

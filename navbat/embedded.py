@@ -145,6 +145,8 @@ class EmbeddedRedis:
         self.socket = Path()
         self.restarts = 0
         self.pid = 0
+        self.trouble = ""
+        """Why the server does not run; empty while it does."""
 
     @property
     def url(self) -> str:
@@ -256,12 +258,15 @@ class EmbeddedRedis:
             if asyncio.get_running_loop().time() - since > 60:
                 backoff.reset()
             self.restarts += 1
+            self.trouble = f"redis-server ended with status {status}; its log says: {self._last_words()}"
             logger.error("redis-server ended with status %d and is started again", status)
             while True:
                 try:
                     await self._launch()
+                    self.trouble = ""
                     break
                 except (NavbatError, OSError) as error:
+                    self.trouble = f"redis-server cannot be started: {error}"
                     logger.error("redis-server cannot be started: %s", error)
                     await asyncio.sleep(backoff.next())
 

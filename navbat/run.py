@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from navbat.web.door import Door
     from navbat.web.server import Server
     from router.log import Log
+    from router.protocol import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -173,16 +174,19 @@ class Desk:
 
     async def _start_edges(self, log: Log, store: Store) -> str:
         """Gateway, receiver and sender; returns the URL where they listen, or ""."""
+        from navbat.health import HealthPages
         from navbat.web.server import make_door
+        from router.health import Health
         from storage.media import MediaStore
 
         if not self._roles & {"gateway", "receiver", "sender"}:
             return ""
+        health = Health(log, store, self._known_troubles)
         media = MediaStore(Path(self._config.data) / "media")
         channels = Channels(self._config if self._roles & {"receiver", "sender"} else None)
         self._stack.push_async_callback(channels.close)
         door = make_door(self._config.gateway)
-        routes: list[web.RouteDef] = []
+        routes = HealthPages(health).routes()
         starts: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         if "sender" in self._roles:
             from bots.outbox import Sender
@@ -201,23 +205,26 @@ class Desk:
             server = f"{socket.gethostname()}:{os.getpid()}"
             gateway = Gateway(
                 log, store, server=server, can=abilities(self._config), book=self._book,
-                door=door, origins=self._config.gateway.origins,
+                door=door, origins=self._config.gateway.origins, health=health,
             )  # fmt: skip
             routes += [*gateway.routes(), *Files(gateway, media, door).routes()]
             starts.append(("gateway", gateway.run))
         web_server = await self._open_server(routes, door)
         for name, start in starts:
             self._own(self._supervisor.start(name, start))
-        if web_server is None:
-            return ""
         url = await web_server.listen()
         self._own(asyncio.create_task(web_server.serve(), name="web"))
         return url
 
-    async def _open_server(self, routes: list[web.RouteDef], door: Door) -> Server | None:
+    def _known_troubles(self) -> list[Trouble]:
+        """What this process knows without asking: why its own Redis does not run."""
+        from router.protocol import Trouble
+
+        trouble = self._redis.trouble if self._redis else ""
+        return [Trouble("redis", "redis_away", trouble)] if trouble else []
+
+    async def _open_server(self, routes: list[web.RouteDef], door: Door) -> Server:
         """Its end comes after that of the parts behind it, so that these can still say good-bye."""
-        if not routes:
-            return None
         from navbat.web.server import Server
 
         server = Server(self._config.gateway, routes, door)

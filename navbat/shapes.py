@@ -80,7 +80,9 @@ def event(event: Event) -> dict[str, Any]:
 
 
 def status(report: StatusReport) -> dict[str, Any]:
-    """``processes`` by name, ``log_lag`` in entries, ``channels`` with what waits for each."""
+    """``processes`` by name, ``log_lag`` and ``store_lag`` in entries, ``channels`` with what waits for
+    each; ``troubles``: what does not work; ``risks``: settings that may cost messages; ``known_at``: when
+    the rest was last heard."""
     processes = {
         name.removeprefix("process:"): part
         for name, part in report.parts.items()
@@ -103,6 +105,12 @@ def status(report: StatusReport) -> dict[str, Any]:
         "channels": with_times(channels),
         "lines": with_times(msgspec.to_builtins(report.lines)),
         "operators": with_times(msgspec.to_builtins(report.operators)),
+        "store_lag": report.lags.get("store", 0),
+        "troubles": [
+            {"part": t.part, "code": t.code, "text": t.text, "stops": t.stops} for t in report.troubles
+        ],
+        "risks": report.risks,
+        "known_at": rfc3339(report.known_at),
     }
 
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as SilentRedis
 
 from crm.errors import Unavailable
-from router.pipe import Pipe, reaching
+from router.pipe import Pipe, reaching, unavailable
 
 
 class Appender:
@@ -54,7 +54,7 @@ class Appender:
                 if future.done():
                     continue
                 if isinstance(id, Exception):
-                    future.set_exception(Unavailable(f"Redis refused an append: {type(id).__name__}"))
+                    future.set_exception(unavailable("append", id))
                 else:
                     future.set_result(id.decode())
 

@@ -21,6 +21,7 @@ from router.broadcast import Broadcast
 from router.connection import Connection, alert_view, concerns
 from router.events import Present
 from router.follow import plain
+from router.health import Health
 from router.line_changes import Rulebook, configured
 from router.log import Log, id_key, now_ms
 from router.logins import Logins, Throttled
@@ -35,7 +36,6 @@ from router.protocol import (
     Hello,
     Hint,
     Ping,
-    Pong,
     Snapshot,
     Typing,
     Welcome,
@@ -55,6 +55,7 @@ from router.state import (
     decode_operator,
     decode_session,
 )  # fmt: skip
+from router.status import Status
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Gateway:
     def __init__(
         self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None,
         book: Rulebook | None = None, door: Door | None = None, origins: Sequence[str] = (),
+        health: Health | None = None,
     ) -> None:  # fmt: skip
         self._log = log
         self._store = store
@@ -100,13 +102,11 @@ class Gateway:
         self.picture = Picture()
         self.picture.can = can or {}
         self.broadcast = Broadcast(self.picture)
-        self._requests = Requests(log, store, self.picture, self.broadcast, book)
+        self.status = Status(log, self.picture, health or Health(log, store))
+        self._requests = Requests(log, store, self.picture, self.broadcast, self.status, book)
         self._logins = Logins(store)
         self._sockets: dict[Connection, asyncio.Task[None]] = {}
         self._ready = asyncio.Event()
-        self.down: list[str] = []
-        """Channels and parts that do not work now, by name."""
-        self._lag = 0
 
     def routes(self) -> Sequence[web.RouteDef]:
         return [web.get("/ws", self._serve)]
@@ -148,13 +148,13 @@ class Gateway:
         while True:
             try:
                 await self._load()
-                self.down = []
+                self.status.found()
                 while True:
                     entries = await self._log.read_journal(self.picture.position, 64, block_ms=1000)
                     for id, entry in entries:
                         await self._take_up(id, entry)
             except Unavailable as error:
-                self.down = ["redis"]
+                self.status.lost(error)
                 logger.warning("gateway waits: %s", error)
                 await asyncio.sleep(0.3)
 
@@ -270,11 +270,9 @@ class Gateway:
                 await self._log.report(f"gateway:{self._server}", msgspec.json.encode(fields), ttl=30)
                 for line in self.picture.turned():
                     self.broadcast.line_changed(line)
-                self.down = troubled(await self._log.reports())
-                self._lag = await self._log.behind()
-            except Unavailable:
-                self.down = ["redis"]
-                logger.warning("presence was not told: redis does not answer")
+            except Unavailable as error:
+                logger.warning("presence was not told: %s", error)
+            await self.status.refresh()
             await asyncio.sleep(PRESENT_EVERY)
 
     def _alive(self) -> list[str]:
@@ -456,7 +454,7 @@ class Gateway:
                 return
             connection.heard_at = now_ms()
             if isinstance(frame, Ping):
-                connection.send(Pong(at=frame.at, now=now_ms(), lag=self._lag, down=self.down))
+                connection.send(self.status.pong(frame.at))
             elif isinstance(frame, Typing):
                 await self._requests.typing(connection, frame)
             else:
@@ -493,15 +491,3 @@ async def _bye(socket: web.WebSocketResponse, bye: Bye) -> None:
 
 def _granted(operator: OperatorState) -> tuple[Role, list[str], dict[str, list[Right]] | None]:
     return operator.role, operator.lines, operator.rights
-
-
-def troubled(reports: dict[str, bytes]) -> list[str]:
-    """Who says of himself that he is in trouble, and ``router`` when nobody writes the desk."""
-    found, written = set(), False
-    for name, raw in reports.items():
-        report = msgspec.json.decode(raw)
-        kind, _, part = name.partition(":")
-        if kind in ("channel", "out") and report.get("trouble"):
-            found.add(part)
-        written = written or (kind == "router" and bool(report.get("active")))
-    return sorted(found) + ([] if written else ["router"])

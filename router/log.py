@@ -14,10 +14,10 @@ from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from crm.errors import LeaseLost, Unavailable
+from crm.errors import LeaseLost
 from router.append import Appender
 from router.events import Event, encode_event
-from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching
+from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 from router.state import Delivery, Entry, decode_delivery, decode_entry
 
 SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
@@ -181,7 +181,7 @@ class Log:
             replies = await self._mover.talk(commands)
         for reply in replies:
             if isinstance(reply, Exception):
-                raise Unavailable(f"Redis refused a move: {type(reply).__name__}")
+                raise unavailable("move", reply)
 
     async def last_number(self, channel: str) -> int | None:
         """The platform's number of the newest body that was ever moved."""
@@ -343,6 +343,11 @@ class Log:
         async with reaching("health"):
             await self.redis.set(f"{self.keys.health}:{part}", fields, px=int(ttl * 1000))
 
+    async def probe(self, ttl_ms: int) -> None:
+        """Writes something that nobody reads. Raises ``Unavailable`` when Redis takes no writes."""
+        async with reaching("health"):
+            await self.redis.set(self.keys.root + "probe", b"", px=ttl_ms)
+
     async def reports(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         prefix = self.keys.health + ":"
@@ -364,7 +369,8 @@ class Log:
         return max(0, self.now() - id_key(found[0][0].decode())[0]) if found else 0
 
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
-        """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``."""
+        """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``,
+        ``store`` (entries that the history has not got). Long queues are counted up to 10 000."""
         async with reaching("lag"):
             cursor = await self._run("GET", self.keys.cursor)
             after = f"({cursor.decode()}" if cursor else "-"
@@ -373,7 +379,14 @@ class Log:
             for channel in channels:
                 result[f"in:{channel}"] = await self.redis.xlen(self.keys.inbox(channel))
                 result[f"out:{channel}"] = await self.redis.xlen(self.keys.out(channel))
+            result["store"] = await self._unprojected()
         return result
+
+    async def _unprojected(self) -> int:
+        """Journal entries that the store has not got yet, as far as it is worth counting."""
+        found = await self._run("GET", self.keys.reader("projector"))
+        after = f"({found.decode()}" if found and found != b"0" else "-"
+        return len(await self._run("XRANGE", self.keys.journal, after, "+", "COUNT", 10_000))
 
     async def hint(self, payload: bytes) -> None:
         """Publishes something that may be lost: typing, drafting."""

@@ -14,7 +14,16 @@ from typing import Any
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from crm.errors import Unavailable
 
@@ -22,6 +31,32 @@ COMMAND_TIMEOUT = 5.0
 """Seconds that Redis may take to answer."""
 
 Args = tuple[str | int | float | bytes | memoryview, ...]
+
+
+_MATTER: tuple[tuple[type[RedisError], str, str], ...] = (
+    (OutOfMemoryError, "redis_memory", "takes no writes: its memory is full"),
+    (ReadOnlyError, "redis_readonly", "takes no writes: it is a replica"),
+    (BusyLoadingError, "redis_loading", "is loading its file"),
+    (AuthenticationError, "redis_access", "does not let us in"),
+    (AuthorizationError, "redis_access", "does not let us in"),
+    (NoPermissionError, "redis_access", "does not let us do that"),
+)
+_BY_WORD = {
+    "MISCONF": ("redis_disk", "takes no writes: it cannot write to its disk"),
+    "NOREPLICAS": ("redis_replicas", "takes no writes: too few replicas have them"),
+}
+
+
+def unavailable(what: str, error: BaseException) -> Unavailable:
+    """What an error of the client or of the server means for ``what`` was tried."""
+    for kind, code, text in _MATTER:
+        if isinstance(error, kind):
+            return Unavailable(f"Redis {text} ({what})", code=code)
+    if isinstance(error, ResponseError):
+        word = str(error).partition(" ")[0]
+        code, text = _BY_WORD.get(word, ("redis_refuses", "refuses what it is asked"))
+        return Unavailable(f"Redis {text} ({what}): {type(error).__name__} {word[:20]}", code=code)
+    return Unavailable(f"Redis does not answer ({what}): {type(error).__name__}", code="redis_away")
 
 
 class reaching:  # noqa: N801 - used like a function
@@ -43,12 +78,9 @@ class reaching:  # noqa: N801 - used like a function
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            raise self._unavailable(late) from late
+            raise unavailable(self._what, late) from late
         if isinstance(error, RedisError | OSError):
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: BaseException) -> Unavailable:
-        return Unavailable(f"Redis does not answer ({self._what}): {type(error).__name__}")
+            raise unavailable(self._what, error) from error
 
 
 class Pipe:

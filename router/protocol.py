@@ -356,8 +356,19 @@ class Why(Frame, kw_only=True):
     decisions: list[DecisionView] = []
 
 
+class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that does not work. ``code``: an entry of the catalogue (``trouble.<code>``), ``text`` the
+    same in English. ``stops``: no message can be accepted or committed because of it."""
+
+    part: str
+    code: str
+    text: str = ""
+    stops: bool = True
+
+
 class StatusReport(Frame, kw_only=True):
-    """``parts``: each running part's last report; ``lags``: what waits where; ``channels``: health."""
+    """``parts``: each running part's last report; ``lags``: what waits where; ``channels``: health;
+    ``risks``: settings of Redis that may cost messages; ``known_at``: when the gateway last heard of it."""
 
     rid: int
     desk: str = ""
@@ -369,6 +380,9 @@ class StatusReport(Frame, kw_only=True):
     channels: dict[str, dict[str, Any]] = {}
     lines: list[LineView] = []
     operators: list[OperatorView] = []
+    troubles: list[Trouble] = []
+    risks: list[str] = []
+    known_at: int = 0
 
 
 class Event(Frame, kw_only=True):
@@ -392,12 +406,16 @@ class Hint(Frame, kw_only=True):
 
 class Pong(Frame, kw_only=True):
     """``at`` is the client's own; ``lag`` the log's, in ms; ``down`` lists channels and parts that
-    do not work now."""
+    do not work now, ``troubles`` what is the matter with those of whom it is known (``trouble.<code>``),
+    ``waits`` how much waits (``in`` to be read, ``log`` to be decided, ``out`` to be sent, ``store`` to be
+    kept)."""
 
     at: int = 0
     now: int = 0
     lag: int = 0
     down: list[str] = []
+    troubles: dict[str, str] = {}
+    waits: dict[str, int] = {}
 
 
 class Bye(Frame, kw_only=True):

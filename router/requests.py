@@ -29,6 +29,7 @@ from router.log import Log
 from router.picture import Picture, people
 from router.protocol import DecisionView, Done, Frame, SessionView
 from router.state import Decided, MessageAdded, MessageChanged, Session, Told
+from router.status import Status
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +43,15 @@ class Requests:
     """Answers the frames of all connections of one gateway."""
 
     def __init__(
-        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, book: Rulebook | None = None
-    ) -> None:
+        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: Status,
+        book: Rulebook | None = None,
+    ) -> None:  # fmt: skip
         self._log = log
         self._store = store
         self._picture = picture
         self._broadcast = broadcast
         self.commands = Answers(log)
+        self._status_of = status
         self._answers = self._reads() | (Administration(log, store, book).answers() if book else {})
 
     # ---------------------------------------------------------------- commands
@@ -384,22 +387,7 @@ class Requests:
         )
 
     async def _status(self, connection: Connection, frame: protocol.GetStatus) -> None:
-        channels = sorted(self._picture.configured.channels)
-        reports = {k: msgspec.json.decode(v) for k, v in (await self._log.reports()).items()}
-        access = connection.access
-        connection.send(
-            protocol.StatusReport(
-                rid=frame.rid,
-                desk=self._log.desk,
-                parts={k: v for k, v in reports.items() if not k.startswith("channel:")},
-                channels={
-                    k.removeprefix("channel:"): v for k, v in reports.items() if k.startswith("channel:")
-                },
-                lags=await self._log.lags(channels),
-                lines=[self._picture.line_view(name) for name in sorted(access.lines)],
-                operators=self._picture.colleagues(access),
-            )
-        )
+        connection.send(await self._status_of.report(frame.rid, connection.access))
 
     async def _follow(self, connection: Connection, frame: protocol.Follow) -> None:
         after, skip = await start_of(self._log, self._picture, frame.since)

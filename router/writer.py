@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crm.errors import LeaseLost, Unavailable
+from crm.errors import LeaseLost
 from router.log import SEEN_PERIOD_MS, Lease, Log
-from router.pipe import Args, Pipe, reaching
+from router.pipe import Args, Pipe, reaching, unavailable
 from router.state import Delivery, Entry, Saved, encode
 
 
@@ -84,7 +84,7 @@ class Writer:
             replies = await self._pipe.talk(commands)
         for reply in replies:
             if isinstance(reply, Exception):
-                raise Unavailable(f"Redis refused a commit: {reply}")
+                raise unavailable("commit", reply)
         return replies
 
 

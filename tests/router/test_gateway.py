@@ -353,9 +353,9 @@ async def test_an_outgoing_session_starts_with_a_known_customer_only(desk: DeskI
 
 
 async def test_the_heartbeat_says_what_does_not_work(desk: DeskInProcess) -> None:
-    await until(lambda: desk.gateway.down == [], 20)
+    await until(lambda: desk.gateway.status.down == [], 20)
     await desk.log.report("channel:bot", b'{"trouble":"token refused"}')
-    await until(lambda: desk.gateway.down == ["bot"], 20)
+    await until(lambda: desk.gateway.status.down == ["bot"], 20)
     anna = await desk.login("anna")
     await anna.send(protocol.Ping(at=7))
     pong = await anna.until(protocol.Pong)
