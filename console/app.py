@@ -177,8 +177,8 @@ class Console(Shell):
                 self._to_login(self.words.coded("bye", one_line(bye.code, 60), clean))
             case Arrived():
                 self._arrived()
-            case Beat(latency=latency, lag=lag, down=down):
-                self.latency, self.lag, self.down = latency, lag, down
+            case Beat(latency=latency, how=how):
+                self.latency, self.how = latency, how
                 self._refresh_bar()
             case UnsentChanged(count=count):
                 self.unsent = count

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
+from console.condition import Condition
 from crm.errors import NavbatError, Unavailable
 from router import protocol as wire
 
@@ -87,8 +88,7 @@ class Beat:
     """A heartbeat was answered after ``latency`` ms."""
 
     latency: float
-    lag: int
-    down: tuple[str, ...]
+    how: Condition
 
 
 @dataclass(frozen=True)
@@ -411,7 +411,7 @@ class Link:
     def _answered(self, pong: wire.Pong) -> None:
         self._pinged.clear()
         latency = (time.monotonic_ns() // 1_000 - pong.at) / 1_000
-        self._tell(Beat(latency, pong.lag, tuple(pong.down)))
+        self._tell(Beat(latency, Condition.told(pong)))
 
     # -------------------------------------------------------------- commands
 

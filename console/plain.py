@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TextIO, get_args
 
+from console.condition import Condition
 from console.decisions import decision_lines
 from console.link import (
     Arrived,
+    Beat,
     Connected,
     Credentials,
     Disconnected,
@@ -55,6 +57,7 @@ class Plain:
         self.picture = Picture()
         self.session = ""
         self.status = 0
+        self._trouble = ""
         self._out = out
         self._ended = asyncio.Event()
         self._ready = asyncio.Event()
@@ -109,11 +112,20 @@ class Plain:
                 self.say(self.words.coded("bye", one_line(event.bye.code, 60), event.bye.params))
                 self.status = 1
                 self._ended.set()
+            elif isinstance(event, Beat):
+                self._condition(event.how)
             elif isinstance(event, Arrived):
                 for frame in self.link.drain():
                     self._tell(self.picture.apply(frame, self.now()), frame)
                     if isinstance(frame, wire.Snapshot):
                         self._ready.set()
+
+    def _condition(self, how: Condition) -> None:
+        """Trouble is said when it comes and when it goes."""
+        names = how.trouble(self.words)
+        if names != self._trouble:
+            self._trouble = names
+            self.say(self.words("plain.trouble", names=names) if names else self.words("plain.well"))
 
     async def _obey(self, lines: asyncio.Queue[str | None]) -> None:
         while (line := await lines.get()) is not None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from textual.app import App
 from textual.dom import DOMNode
 
+from console.condition import Condition
 from console.link import Link
 from console.model import Picture
 from console.settings import Drafts, Settings, Shelf
@@ -34,8 +35,8 @@ class Shell(App[int]):
     """The zone in which times are shown; None = the computer's own."""
     latency: float = -1.0
     """Of the last heartbeat, ms; negative when there is no connection."""
-    lag: int = 0
-    down: tuple[str, ...] = ()
+    how: Condition = Condition()
+    """How the desk says it does."""
     unsent: int = 0
     retry_at: int = 0
     """When the next connection is tried (our clock, ms); 0 while connected."""

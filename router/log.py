@@ -370,7 +370,7 @@ class Log:
 
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``,
-        ``store`` (entries that the history has not got). Long queues are counted up to 10 000."""
+        ``store`` (entries that the history has not got). Counted up to 10 000, of the last up to 1000."""
         async with reaching("lag"):
             cursor = await self._run("GET", self.keys.cursor)
             after = f"({cursor.decode()}" if cursor else "-"
@@ -386,7 +386,7 @@ class Log:
         """Journal entries that the store has not got yet, as far as it is worth counting."""
         found = await self._run("GET", self.keys.reader("projector"))
         after = f"({found.decode()}" if found and found != b"0" else "-"
-        return len(await self._run("XRANGE", self.keys.journal, after, "+", "COUNT", 10_000))
+        return len(await self._run("XRANGE", self.keys.journal, after, "+", "COUNT", 1000))
 
     async def hint(self, payload: bytes) -> None:
         """Publishes something that may be lost: typing, drafting."""

@@ -67,12 +67,20 @@ class Projector:
                     logger.info("another projector works now; standing by")
                 except Unavailable as error:
                     logger.warning("the projector waits: %s", error)
+                    await self._complain(error)
                     # Jitter, so that those who wait for one store do not come back together.
                     await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
                     self._pause = min(LONGEST_PAUSE, 2 * self._pause)
         finally:
             with contextlib.suppress(Unavailable):
                 await self._lease.release()
+
+    async def _complain(self, error: Unavailable) -> None:
+        """Tells why the history does not grow; forgotten when it was not said for a while."""
+        if error.code.startswith("store"):
+            report = {"trouble": error.code, "text": str(error)}
+            with contextlib.suppress(Unavailable):
+                await self._log.report(NAME, msgspec.json.encode(report), ttl=2 * LONGEST_PAUSE)
 
     async def _serve(self) -> None:
         if not await self._lease.acquire():

@@ -41,6 +41,14 @@ DUPLICATE = 11000
 UNFIT = frozenset({2, 14, 28, 40, 54, 66, 9})
 """Errors of an update that does not fit what is there: wrong type, path through no object, …"""
 
+_MATTER = {
+    14031: ("store_full", "has no room left on its disk"),
+    10107: ("store_readonly", "cannot be written to"),
+    13435: ("store_readonly", "cannot be written to"),
+    13: ("store_access", "does not let us do that"),
+    18: ("store_access", "does not let us in"),
+}
+
 PART_COUNT = 1000
 PART_BYTES = 16 << 20
 """Writes of one request: far below the server's 48 MB, and each document below its 16 MiB."""
@@ -270,13 +278,16 @@ class MongoStore:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError as error:
-            raise Unavailable("the store does not answer in time") from error
+            raise Unavailable("the store does not answer in time", code="store_away") from error
         except OperationFailure as error:
             if error.code in UNFIT:
                 raise UnsupportedQuery("the update does not fit what is there") from error
-            raise Unavailable(f"the store does not answer: {type(error).__name__} {error.code}") from error
+            code, text = _MATTER.get(error.code or 0, ("store_away", "does not answer"))
+            raise Unavailable(f"the store {text}: {type(error).__name__} {error.code}", code=code) from error
         except PyMongoError as error:
-            raise Unavailable(f"the store does not answer: {type(error).__name__}") from error
+            raise Unavailable(
+                f"the store does not answer: {type(error).__name__}", code="store_away"
+            ) from error
 
 
 class _Taken(Exception):

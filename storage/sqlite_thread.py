@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -19,6 +20,25 @@ MAX_WAITING = 1000
 """Calls that may wait for the thread; more are refused instead of piling up."""
 
 T = TypeVar("T")
+
+
+_MATTER = (
+    (("disk is full",), "store_full", "has no room left on its disk"),
+    (("readonly",), "store_readonly", "cannot be written to"),
+    (("malformed", "not a database"), "store_damaged", "is damaged"),
+)
+
+
+def unavailable(path: Path, error: sqlite3.Error | OSError) -> Unavailable:
+    """What an error of SQLite means: the text names the file, and what to do where that is known."""
+    told = str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        told = "disk is full"
+    for words, code, text in _MATTER:
+        if any(word in told for word in words):
+            hint = "`navbat repair` says what can be saved" if code == "store_damaged" else ""
+            return Unavailable(f"the store {path} {text}", hint, code=code)
+    return Unavailable(f"the store {path} does not answer: {error}", code="store_away")
 
 
 class SqliteThread:
@@ -67,9 +87,9 @@ class SqliteThread:
             raise
         except TimeoutError as error:
             call.give_up()
-            raise Unavailable("the store does not answer in time") from error
+            raise Unavailable("the store does not answer in time", code="store_away") from error
         except (sqlite3.Error, OSError) as error:
-            raise Unavailable(f"the store does not answer: {error}") from error
+            raise unavailable(self._path, error) from error
 
     def connected(self) -> sqlite3.Connection:
         """The connection, made at the first call. Only for the thread."""

@@ -108,14 +108,19 @@ class TopBar(Painted):
             left.append(("faint", " · " + words("bar.oldest", span=words.span(oldest))))
         if late:
             left += [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]
-        if app.down:
-            left += [
-                ("text", "  "),
-                ("bad", "✗ " + words("bar.down", names=", ".join(one_line(d, 30) for d in app.down))),
-            ]
-        if app.lag > 2_000:
-            left += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(app.lag)))]
-        return left
+        return left + self._troubles(details)
+
+    def _troubles(self, details: int) -> list[Span]:
+        """What does not work, and with ``details`` how much waits because of it."""
+        app = shell(self)
+        words, how = app.words, app.how
+        found: list[Span] = []
+        if how.down:
+            found += [("text", "  "), ("bad", "✗ " + words("bar.down", names=how.trouble(words)))]
+            found += [("faint", f" · {text}") for text in (how.waiting(words) if details >= 2 else ())]
+        if how.lag > 2_000:
+            found += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(how.lag)))]
+        return found
 
     def _duty(self) -> list[Span]:
         app = shell(self)

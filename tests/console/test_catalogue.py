@@ -26,7 +26,7 @@ from router.fired import EFFECTS
 from router.state import Status
 
 ROOT = Path(__file__).parents[2]
-CODED = ("refused", "bye", "system", "alert", "because", "dropped", "timer")
+CODED = ("trouble", "refused", "bye", "system", "alert", "because", "dropped", "timer")
 """Families whose keys are named by the desk; their codes are looked for in its source."""
 
 
@@ -59,6 +59,7 @@ def wanted() -> set[str]:
     keys |= {f"channel.{kind}" for kind in ("telegram", "vk", "web", "email")}
     keys |= {f"thread.{kind}" for kind in ("note", "whisper")}
     keys |= {f"main.{kind}" for kind in ("note", "whisper")}
+    keys |= {f"bar.waits.{place}" for place in ("in", "log", "out", "store")}
     keys |= {f"score.{score}" for score in range(1, 6)}
     keys |= {f"week.{day}" for day in DAYS} | {f"source.{source}" for source in get_args(Source)}
     keys |= {f"board.{name}" for name in ("waiting", "oldest", "offered", "taken")}
@@ -86,6 +87,20 @@ def refusals() -> set[str]:
 def test_every_refusal_of_the_desk_has_a_text() -> None:
     client_only = {"gone", "no_such_event", "unknown"}  # answers to `navbat events`, not to this console
     assert {code for code in refusals() - client_only if f"refused.{code}" not in texts("en")} == set()
+
+
+def test_every_trouble_of_the_desk_has_a_text() -> None:
+    files = [
+        *(ROOT / "router").glob("*.py"),
+        *(ROOT / "storage").glob("*.py"),
+        *(ROOT / "navbat").glob("*.py"),
+    ]
+    source = "\n".join(path.read_text() for path in files)
+    codes = set(re.findall(r'"((?:redis|router|store)_[a-z]+)"', source))
+    known = {key.removeprefix("trouble.") for key in texts("en") if key.startswith("trouble.")}
+    assert codes & known
+    assert known - codes == set()
+    assert codes - known - {"store_lag", "store_true"} == set()
 
 
 def test_every_note_of_the_desk_has_a_text() -> None:

@@ -139,6 +139,16 @@ async def test_a_script_need_not_wait_for_the_connection(gateway: FakeGateway) -
     assert "10 Ali Karimov [sales]" in out.getvalue()
 
 
+async def test_trouble_is_said_when_it_comes_and_when_it_goes(gateway: FakeGateway) -> None:
+    gateway.heartbeat = 0.02
+    gateway.pong = wire.Pong(now=NOW, down=["redis", "shop"], troubles={"redis": "redis_memory"})
+    async with talking(gateway) as talk:
+        await talk.hear("Trouble: Redis takes no writes: its memory is full, shop")
+        gateway.pong = wire.Pong(now=NOW)
+        await talk.hear("Everything works again.")
+        assert talk.out.getvalue().count("Trouble") == 1
+
+
 async def test_a_refusal_is_said(gateway: FakeGateway) -> None:
     gateway.refuse[wire.Take] = wire.Done(rid=0, code="held_by", params={"holder": "bek"})
     async with talking(gateway) as talk:

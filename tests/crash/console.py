@@ -149,8 +149,8 @@ class Console:
             case Refused(bye=bye):
                 self.bye = bye
                 self.online.clear()
-            case Beat(down=down):
-                self.down = list(down)
+            case Beat(how=how):
+                self.down = list(how.down)
             case Arrived() if self._reads:
                 self._drain()
         self.news.set()

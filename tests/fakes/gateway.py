@@ -64,6 +64,8 @@ class FakeGateway:
             wire.LineView(name="sales", members=["anna", "bek"], answer_within=60_000),
             wire.LineView(name="support", members=["dilnoza"], answer_within=60_000),
         ]
+        self.pong = wire.Pong(now=NOW)
+        """How the desk says it does."""
         self.received: list[wire.ClientFrame] = []
         self.done: dict[str, wire.Done] = {}
         self.answers: dict[type, Any] = {}
@@ -254,7 +256,7 @@ class FakeGateway:
             self._note(frame)
             return
         if isinstance(frame, wire.Ping):
-            await self._send(socket, wire.Pong(at=frame.at, now=NOW))
+            await self._send(socket, msgspec.structs.replace(self.pong, at=frame.at))
         elif isinstance(frame, wire.CommandFrame):
             await self._command(socket, frame)
         elif isinstance(frame, wire.Request):

@@ -66,17 +66,17 @@ def watched(own_redis: RedisServer, make_desk: MakeDesk) -> Iterator[Watched]:
     found.client.close()
 
 
-def fill(watched: Watched) -> Callable[[], None]:
+def fill(watched: Watched) -> Callable[[], object]:
     watched.client.config_set("maxmemory", "1")
     return lambda: watched.client.config_set("maxmemory", "0")
 
 
-def demote(watched: Watched) -> Callable[[], None]:
+def demote(watched: Watched) -> Callable[[], object]:
     watched.client.replicaof("127.0.0.1", "1")
     return lambda: watched.client.replicaof("NO", "ONE")
 
 
-def break_disk(watched: Watched) -> Callable[[], None]:
+def break_disk(watched: Watched) -> Callable[[], object]:
     (watched.server.folder / "taken.rdb" / "x").mkdir(parents=True)
     watched.client.config_set("dbfilename", "taken.rdb")
     watched.client.config_set("save", "3600 1")
@@ -94,7 +94,7 @@ def break_disk(watched: Watched) -> Callable[[], None]:
     ],
 )
 def test_a_redis_that_refuses_writes(
-    watched: Watched, hurt: Callable[[Watched], Callable[[], None]], code: str, says: str
+    watched: Watched, hurt: Callable[[Watched], Callable[[], object]], code: str, says: str
 ) -> None:
     assert watched.ready() == (200, {"ready": True, "reasons": []})
     watched.desk.write("chat", "1", "before")

@@ -1,0 +1,33 @@
+"""How the desk says it does, and the words for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.words import Words
+from router import protocol as wire
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The desk's ``lag`` in ms, who is ``down``, the codes of what is known of their ``troubles``, and
+    how much waits where."""
+
+    lag: int = 0
+    down: tuple[str, ...] = ()
+    troubles: tuple[tuple[str, str], ...] = ()
+    waits: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def told(cls, pong: wire.Pong) -> Condition:
+        return cls(pong.lag, tuple(pong.down), tuple(pong.troubles.items()), tuple(pong.waits.items()))
+
+    def trouble(self, words: Words) -> str:
+        """What does not work, in words where there are some; "" when everything does."""
+        known = dict(self.troubles)
+        return ", ".join(words.maybe(f"trouble.{known.get(name, '-')}", name) for name in self.down)
+
+    def waiting(self, words: Words) -> list[str]:
+        """How much waits because of it, one sentence for each place."""
+        found = ((words.maybe(f"bar.waits.{kind}", ""), n) for kind, n in self.waits)
+        return [text.format(n=n) for text, n in found if text]
