@@ -260,6 +260,9 @@ def close(floor: Floor, command: events.Close) -> Session:
     operator = checks.operator_of(floor, command.operator)
     if session.status == "closing":
         raise Refused("is_closing")
+    results = floor.queue(session).rules.results
+    if results and command.result not in results:
+        raise Refused("needs_result", results=", ".join(results))
     if checks.own(floor, session, operator):
         checks.take_first(floor, session, operator.name)
     floor.system(session, "closed", operator=operator.name, result=command.result)

@@ -18,11 +18,13 @@ def settle(floor: Floor) -> None:
     nothing more can be given; then tells those who have to wait."""
     asked = 0
     while True:
-        if floor.recheck_overdue:
-            move_overdue(floor)
         if len(floor.fresh) > asked:
             _ask_those_who_know(floor, floor.fresh[asked:])
             asked = len(floor.fresh)
+        if floor.recheck_overdue:
+            move_overdue(floor)
+            if len(floor.fresh) > asked:
+                continue
         if not floor.stirred:
             break
         stirred, floor.stirred = floor.stirred, set()
@@ -135,6 +137,7 @@ def _show(floor: Floor, session: Session, queue: Queue, seen_by: list[str]) -> N
         floor.disarm(session, "offer")
         session.offer_until = 0
         floor.set_status(session, "waiting")
+        floor.recheck_overdue = bool(floor.overdue)
     else:
         floor.touch(session)
 

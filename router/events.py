@@ -172,6 +172,7 @@ class Resend(SessionCommand, kw_only=True):
     text: str = ""
     media: list[Media] = []
     buttons: list[Button] = []
+    reply_to: str = ""
 
 
 class EditMessage(SessionCommand, kw_only=True):

@@ -27,9 +27,23 @@ def _due(floor: Floor, session: Session) -> Overflow | None:
         return None
     for entry in queue.rules.overflow:
         is_due = session.entered_at + entry.after <= floor.now
-        if is_due and entry.line in floor.queues and _holds(floor, queue, entry.when):
+        if not is_due or entry.line not in floor.queues or not _holds(floor, queue, entry.when):
+            continue
+        if entry.after or not _can_be_offered(floor, queue, session):
             return entry
     return None
+
+
+def _can_be_offered(floor: Floor, queue: Queue, session: Session) -> bool:
+    """Whether somebody here gets it now who has not let it go before: ``after: 0s`` waits for nobody, but
+    goes past nobody either."""
+    if not queue.routes or queue.rules.mode == "manual":
+        return False
+    if queue.rules.mode == "all":
+        left_out = {*session.hidden_from, *session.had}
+        return any(name not in left_out for name in queue.ready(queue.need(session.id)))
+    chosen = queue.choose(session, floor.now)
+    return chosen is not None and not chosen[1]
 
 
 def _holds(floor: Floor, queue: Queue, when: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ from router.line_changes import Rulebook
 from router.log import Log
 from router.picture import Picture, people
 from router.protocol import DecisionView, Done, Frame, SessionView
-from router.state import Decided, MessageAdded, MessageChanged, Session, Told
+from router.state import Decided, Entry, MessageAdded, MessageChanged, Session, Told
 from router.status import Status
 
 logger = logging.getLogger(__name__)
@@ -131,12 +131,25 @@ class Requests:
     async def _known_session(self, id: str) -> Session:
         """Open or closed. Raises ``Refused``."""
         session = self._picture.sessions.get(id)
+        if session is not None:
+            return session
+        document = await history.session(self._store, id)
+        stored = msgspec.convert(document, Session, strict=False) if document is not None else None
+        if stored is not None and stored.status == "closed":
+            return stored
+        # It began while the store was asked, or it has ended and the store does not know that yet.
+        told = await self._last_told(id)
+        session = self._picture.sessions.get(id) or told or stored
         if session is None:
-            document = await history.session(self._store, id)
-            if document is None:
-                raise Refused("no_such_session", session=id)
-            session = msgspec.convert(document, Session, strict=False)
+            raise Refused("no_such_session", session=id)
         return session
+
+    async def _last_told(self, id: str) -> Session | None:
+        """A session's newest state in the part of the journal that the store has not taken up."""
+        found = None
+        async for entry in self._not_stored():
+            found = next((s for s in entry.sessions if s.id == id), found)
+        return found
 
     async def _about_message(
         self, frame: protocol.Resend | protocol.EditMessage, session: Session, common: dict[str, Any]
@@ -162,6 +175,7 @@ class Requests:
             text=message.text,
             media=message.media,
             buttons=message.buttons,
+            reply_to=message.reply_to,
             **common,
         )
 
@@ -276,15 +290,18 @@ class Requests:
 
     async def _tail(self, session: str) -> list[Told]:
         """What the journal says of a session that the store has not taken up yet."""
+        return [t async for entry in self._not_stored() for t in entry.told if about(t) == session]
+
+    async def _not_stored(self) -> AsyncIterator[Entry]:
+        """The journal from where the projector is."""
         position = await self._log.reader("projector")
-        told: list[Told] = []
         while True:
             entries = await self._log.read_journal(position, count=256)
             for id, entry in entries:
                 position = id
-                told += [t for t in entry.told if about(t) == session]
+                yield entry
             if len(entries) < 256:
-                return told
+                return
 
     async def _message(self, session: Session, id: str) -> Message:
         seq = id.rpartition("-")[2]
@@ -332,7 +349,9 @@ class Requests:
         found = [s for s in self._picture.in_lines(connection.access) if wanted(s)]
         found.sort(key=lambda s: int(s.id), reverse=True)
         if frame.status in ("", "closed") and len(found) < limit:
-            found += await self._closed(connection, frame, limit - len(found))
+            there = {s.id for s in found}
+            closed = await self._closed(connection, frame, limit)
+            found += [s for s in closed if s.id not in there and s.id not in self._picture.sessions]
         views = [self._picture.view(s, connection.access) for s in found[:limit]]
         connection.send(protocol.SessionList(rid=frame.rid, sessions=views))
 
@@ -346,8 +365,7 @@ class Requests:
             customer=frame.customer,
             limit=limit,
         )
-        closed = [msgspec.convert(d, Session, strict=False) for d in documents]
-        return [s for s in closed if s.id not in self._picture.sessions]
+        return [msgspec.convert(d, Session, strict=False) for d in documents]
 
     async def _card(self, connection: Connection, frame: protocol.GetCard) -> None:
         document = await self._store.get("customers", frame.customer)

@@ -105,6 +105,7 @@ def resend(floor: Floor, command: events.Resend) -> Session:
         text=command.text,
         media=command.media,
         buttons=command.buttons,
+        reply_to=command.reply_to,
     )
     floor.change(session, command.message, delivery="queued")
     checks.audit(floor, operator.name, "resend", session, message=command.message)

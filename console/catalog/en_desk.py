@@ -104,6 +104,7 @@ TEXTS: dict[str, str] = {
     "refused.duplicate_chat": "A conversation with this customer is open already.",
     "refused.unavailable": "The desk does not answer; try again.",
     "refused.maybe_done": "Nobody knows whether this was done: look before you do it again.",
+    "refused.needs_result": "Closing needs a result here, one of: {results}.",
     "refused.no_such_chat": "There is no such chat.",
     "refused.too_many_unsent": "Too much is unsent already; wait for the connection.",
     "refused.unknown": "The desk refused it ({code}).",

@@ -104,6 +104,7 @@ TEXTS: dict[str, str] = {
     "refused.duplicate_chat": "Разговор с этим клиентом уже открыт.",
     "refused.unavailable": "Стол не отвечает; попробуйте ещё раз.",
     "refused.maybe_done": "Неизвестно, выполнено ли это: проверьте, прежде чем повторять.",
+    "refused.needs_result": "Здесь при закрытии нужен итог, один из: {results}.",
     "refused.no_such_chat": "Такого чата нет.",
     "refused.too_many_unsent": "Слишком много неотправленного; дождитесь связи.",
     "refused.unknown": "Стол отказал ({code}).",

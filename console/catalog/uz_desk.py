@@ -104,6 +104,7 @@ TEXTS: dict[str, str] = {
     "refused.duplicate_chat": "Bu mijoz bilan suhbat allaqachon ochiq.",
     "refused.unavailable": "Stol javob bermayapti; qayta urinib ko‘ring.",
     "refused.maybe_done": "Bajarilgani noma’lum: takrorlashdan oldin tekshiring.",
+    "refused.needs_result": "Bu yerda yopish uchun natija kerak, shulardan biri: {results}.",
     "refused.no_such_chat": "Bunday chat yo‘q.",
     "refused.too_many_unsent": "Yuborilmaganlar juda ko‘p; aloqani kuting.",
     "refused.unknown": "Stol rad etdi ({code}).",

@@ -14,7 +14,6 @@ from console.times import moment
 from crm.records import MAX_TAG
 from crm.text import one_line
 from router import protocol as wire
-from router.protocol import SessionView
 
 SNOOZES = {"15m": 15, "1h": 60, "4h": 240, "1d": 24 * 60}
 """Choices of the dialog -> minutes; the last choice is until the customer writes."""
@@ -163,24 +162,3 @@ class Leading(Verbs):
                 work(self, partial(self.show, session), group="jump", exclusive=True)
 
         self.app.push_screen(Board(shell(self).words("action.lines"), self.ask), chosen)
-
-    def do_close(self) -> None:
-        """Asks for the result where the line has some."""
-        view = self.target()
-        line = shell(self).picture.lines.get(view.line) if view is not None else None
-        if view is None or line is None or not line.results:
-            super().do_close()
-            return
-        self._close_with(view, line.results)
-
-    def _close_with(self, view: SessionView, results: list[str]) -> None:
-        words = shell(self).words
-        choices = [Choice(str(n), one_line(result, 60)) for n, result in enumerate(results)]
-
-        def picked(number: str | None) -> None:
-            if number is not None:
-                name = one_line(view.name or view.chat, 30)
-                frame = wire.Close(rid=0, id=new_id(), session=view.id, result=results[int(number)])
-                self.delay(frame, words("undo.close", name=name))
-
-        self.app.push_screen(PickScreen(words("ask.result"), choices, typing=False), picked)

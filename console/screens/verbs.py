@@ -288,9 +288,27 @@ class Verbs(Attaching):
     def do_close(self) -> None:
         view = self.target()
         if view is not None:
-            name = one_line(view.name or view.chat, 30)
-            frame = wire.Close(rid=0, id=new_id(), session=view.id)
-            self.delay(frame, shell(self).words("undo.close", name=name))
+            self._close(view, lambda: None)
+
+    def _close(self, view: SessionView, then: Callable[[], None]) -> None:
+        """Asks for the result where the line has some: the desk refuses a close without."""
+        app = shell(self)
+        line = app.picture.lines.get(view.line)
+        results = line.results if line is not None else []
+        text = app.words("undo.close", name=one_line(view.name or view.chat, 30))
+        if not results:
+            self.delay(wire.Close(rid=0, id=new_id(), session=view.id), text)
+            then()
+            return
+
+        def picked(number: str | None) -> None:
+            if number is not None:
+                frame = wire.Close(rid=0, id=new_id(), session=view.id, result=results[int(number)])
+                self.delay(frame, text)
+            then()
+
+        choices = [Choice(str(n), one_line(result, 60)) for n, result in enumerate(results)]
+        self.app.push_screen(PickScreen(app.words("ask.result"), choices, typing=False), picked)
 
     def do_pin(self) -> None:
         self._simple(lambda v: wire.Pin(rid=0, id=new_id(), session=v.id, on=not v.pinned), lambda _: None)
@@ -424,7 +442,8 @@ class Verbs(Attaching):
                 reason = words("shift.reason")
                 self.command(wire.Return(rid=0, id=new_id(), session=view.id, reason=reason))
             elif what == "close":
-                self.delay(wire.Close(rid=0, id=new_id(), session=view.id), words("undo.close", name=name))
+                self._close(view, lambda: self._walk(views, place + 1))
+                return
             self._walk(views, place + 1)
 
         title = words("shift.title", n=place + 1, of=len(views), name=name)

@@ -198,3 +198,17 @@ async def test_tags_are_changed_as_one_line(gateway: FakeGateway) -> None:
         assert gateway.count(wire.Tag) == 2
         await seat.open("10")
         await seat.until(lambda: "#vip #oʻyin" in seat.text())
+
+
+async def test_a_shift_that_ends_asks_for_the_result_too(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        for line in seat.app.picture.lines.values():
+            line.results = ["sold", "not sold"]
+        await seat.press("f2", "3")
+        assert "1" in seat.text()
+        await seat.press("4")  # close the first
+        await seat.press("1")  # sold
+        await seat.press("1")  # keep the second
+        await gateway.expect(wire.SetDuty, duty="offline")
+        closed = await gateway.expect(wire.Close)
+        assert (closed.session, closed.result) == ("10", "sold")

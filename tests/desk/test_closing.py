@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from router import events
 from router.events import Author, ButtonPressed, LineRules, OperatorChanged
 from router.state import Audit, Rated
 from tests.desk.world import START, World
@@ -341,6 +342,50 @@ def test_spam_is_closed_without_texts_and_the_chat_is_muted_until_unmuted() -> N
     assert world.do("anna", "Spam", session="1", on=False) == ""
     assert world.closed["bot:ali"].result == "spam"
     assert world.writes("ali", "sorry").id == "2"
+
+
+@pytest.mark.parametrize("result", ["", "perhaps", "Sold"])
+def test_a_close_needs_one_of_the_lines_results(result: str) -> None:
+    world = World("anna", results=["sold", "not sold"])
+    world.online("anna")
+    world.writes("a")
+    assert world.do("anna", "Close", session="1", result=result) == "needs_result"
+    told = world.told[-1]
+    assert told.params == {"results": "sold, not sold"}
+    assert world.state("a") == ("offered", "anna"), "a refused close takes nothing"
+    assert world.do("anna", "Close", session="1", result="sold") == ""
+    assert world.closed["bot:a"].result == "sold"
+
+
+def test_a_line_without_results_takes_any_or_none() -> None:
+    world = World("anna")
+    world.online("anna")
+    world.writes("a")
+    world.writes("b")
+    assert world.do("anna", "Close", session="1") == ""
+    assert world.do("anna", "Close", session="2", result="whatever") == ""
+
+
+def test_what_closes_by_itself_or_as_spam_needs_no_result() -> None:
+    world = World("anna", results=["sold"], auto_close_after=60_000)
+    world.online("anna")
+    world.writes("a")
+    world.do("anna", "Say", session="1", text="hi")
+    world.at(61)
+    assert world.closed["bot:a"].result == ""
+    world.writes("b")
+    assert world.do("anna", "Spam", session="2") == ""
+
+
+def test_a_message_is_resent_with_its_quote() -> None:
+    world = World("anna")
+    world.online("anna")
+    world.writes("a")
+    world.do("anna", "Say", session="1", text="hi", reply_to="m2")
+    world.desk.apply(
+        events.Resend(operator="anna", session="1", event_id="r", message="1-3", text="hi", reply_to="m2")
+    )
+    assert [d.reply_to for d in world.desk.drain().deliveries] == ["m2"]
 
 
 def test_unmute_is_refused_for_what_is_no_spam() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from router.desk import Known
 from router.events import LineRules, Overflow, Reacted, Sla
 from tests.desk.world import World
 
@@ -123,6 +126,51 @@ def test_overflow_waits_for_the_end_of_an_offer() -> None:
     assert (world.session("ali").line, world.session("ali").holder) == ("sales", "anna")
     world.at(165)
     assert (world.session("ali").line, world.session("ali").holder) == ("night", "bek")
+
+
+@pytest.mark.parametrize("mode", ["even", "strict", "least_loaded", "all"])
+def test_overflow_at_once_goes_past_nobody_who_can_take_it(mode: Any) -> None:
+    sales = LineRules(mode=mode, members=["anna", "vali"], overflow=[Overflow(after=0, line="night")])
+    world = World(lines={"sales": sales, "night": LineRules(members=["bek"])})
+    world.online("anna", "vali", "bek")
+    world.writes("ali")
+    first = world.session("ali")
+    assert (first.line, first.status) == ("sales", "offered")
+    for name in first.seen_by or [first.holder]:
+        world.do(name, "Skip", session=first.id)
+    if mode != "all":  # the other one has not had it yet
+        assert world.state("ali") == ("offered", "vali")
+        world.do("vali", "Skip", session=first.id)
+    assert (first.line, *world.state("ali")) == ("night", "offered", "bek")
+
+
+def test_overflow_at_once_when_nobody_here_can_be_offered_it() -> None:
+    world = overflowing(Overflow(after=0, line="night"))
+    world.writes("ali")
+    assert (world.session("ali").line, *world.state("ali")) == ("night", "offered", "bek")
+    world.online("anna")
+    world.desk.operators["anna"].max_sessions = 1
+    world.writes("olga")
+    assert (world.session("olga").line, *world.state("olga")) == ("sales", "offered", "anna")
+    world.writes("ivan")
+    assert world.session("ivan").line == "night", "anna has no room left"
+
+
+def test_overflow_at_once_when_the_offer_ends_untaken() -> None:
+    world = overflowing(Overflow(after=0, line="night"))
+    world.online("anna")
+    world.writes("ali")
+    assert world.at(59).session("ali").line == "sales"
+    assert world.at(60).session("ali").line == "night"
+
+
+def test_overflow_at_once_asks_the_responsible_first() -> None:
+    world = overflowing(Overflow(after=0, line="night"))
+    world.online("vali")
+    world.writes("ali", known=Known("c1", responsible="vali"))
+    assert (world.session("ali").line, *world.state("ali")) == ("sales", "offered", "vali")
+    world.do("vali", "Skip", session="1")
+    assert world.session("ali").line == "night"
 
 
 def test_overflow_never_moves_what_was_taken() -> None:
