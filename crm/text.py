@@ -125,8 +125,11 @@ def _draws(character: str) -> bool:
 def file_name(text: str) -> str:
     """A name that a file may have on every system: no path, no control, nothing that hides or misleads, no
     device, of at most ``FILE_NAME_LIMIT`` bytes; ``file`` when nothing else is left."""
+    if len(text) > 2_000:
+        text = text[:1_000] + text[-1_000:]  # the ending is at the end
     name = one_line(text, 4_000).replace("\\", "/").rstrip("/. ").rpartition("/")[2]
-    name = _NOT_IN_NAMES.sub("_", _JOINER.sub("", name)).strip(" .").lstrip("~-")
+    name = _NOT_IN_NAMES.sub("_", _JOINER.sub("", name))
+    name = "".join(c if c.isprintable() else "_" for c in name).rstrip(" .").lstrip(" .~-")
     if _DEVICE.match(name):
         name = f"_{name}"
     stem, dot, ending = name.rpartition(".")
