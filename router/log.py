@@ -20,10 +20,6 @@ from router.events import Event, encode_event
 from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 from router.state import Delivery, Entry, decode_delivery, decode_entry
 
-SEEN_PERIOD_MS = 7 * 24 * 3600 * 1000
-"""Event ids are remembered for one to two of these: the longest redelivery we know is 7 days
-(WhatsApp)."""
-
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 """A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
 CONNECTIONS = 1000
@@ -86,9 +82,6 @@ class Keys:
 
     def fetch(self, channel: str) -> str:
         return f"{self.root}fetch:{channel}"
-
-    def seen(self, generation: int) -> str:
-        return f"{self.root}seen:{generation}"
 
 
 class Lease:
@@ -330,11 +323,6 @@ class Log:
             for key, age_ms, before in streams:
                 oldest = f"{self.now() - age_ms}-0"
                 await self._run("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
-
-    def seen_keys(self, at: int) -> tuple[str, str]:
-        """The two generations of remembered event ids at this time, the newer first."""
-        generation = at // SEEN_PERIOD_MS
-        return self.keys.seen(generation), self.keys.seen(generation - 1)
 
     # ---------------------------------------------------------------- health and hints
 

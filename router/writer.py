@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from crm.errors import LeaseLost
-from router.log import SEEN_PERIOD_MS, Lease, Log
+from router.log import Lease, Log
 from router.pipe import Args, Pipe, reaching, unavailable
+from router.seen import Seen
 from router.state import Delivery, Entry, Saved, encode
 
 
@@ -20,10 +21,10 @@ class Writer:
     """Commits batches for the holder of ``lease``. After any error it must not be used again."""
 
     def __init__(self, log: Log, lease: Lease) -> None:
-        self._log = log
         self._keys = log.keys
         self._lease = lease
         self._pipe = Pipe(log.redis)
+        self._seen = Seen(log.keys.root)
 
     async def close(self) -> None:
         await self._pipe.close()
@@ -31,14 +32,19 @@ class Writer:
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
         """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
         when the desk is somebody else's, ``Unavailable``."""
+        await self._open_seen(at)
         # UNWATCH: the last guard may have found nothing to commit, and what it watched has changed since.
         commands: list[Args] = [("UNWATCH",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
         if event_ids:
-            commands += [("SMISMEMBER", key, *event_ids) for key in self._log.seen_keys(at)]
+            commands += self._seen.questions(event_ids, at)
         _, _, owner, *flags = await self._talk(commands)
         if owner != self._lease.token.encode():
             raise LeaseLost("another process writes this desk now")
-        return {id for row in flags for id, flag in zip(event_ids, row, strict=True) if flag}
+        return self._seen.known(flags) if event_ids else set()
+
+    async def _open_seen(self, at: int) -> None:
+        if not self._seen.is_open:
+            self._seen.open(at, await self._talk(self._seen.opening(at)))
 
     async def commit(
         self,
@@ -65,9 +71,8 @@ class Writer:
         if fields:
             commands.append(("HSET", keys.desk, *(part for pair in fields.items() for part in pair)))
         if event_ids:
-            newer, _ = self._log.seen_keys(at)
-            commands.append(("SADD", newer, *event_ids))
-            commands.append(("PEXPIRE", newer, 2 * SEEN_PERIOD_MS))
+            await self._open_seen(at)
+            commands += self._seen.notes(event_ids, at)
         commands += [("XADD", keys.out(d.channel), "*", "e", encode(d)) for d in deliveries]
         if entry is not None:
             commands.append(("XADD", keys.journal, "*", "e", encode(entry)))

@@ -80,11 +80,36 @@ class Server:
         self.touch(key)
         return 1
 
-    def _eval(self, script: bytes, keys: bytes, key: bytes, token: bytes, *rest: bytes) -> int:
+    def _eval(self, script: bytes, count: bytes, *rest: bytes) -> Any:
+        """The few scripts there are, told apart by a command that only one of them has."""
+        keys, values = rest[: int(count)], rest[int(count) :]
+        if b"'sismember'" in script:
+            return self._ask_seen(list(keys), values)
+        if b"'scard'" in script:
+            return self._note_seen(keys, values)
+        return self._if_mine(script, keys[0], *values)
+
+    def _if_mine(self, script: bytes, key: bytes, token: bytes, *rest: bytes) -> int:
         """The lease's scripts: extend or delete it, if it is still the caller's."""
         if self.get(key) != token:
             return 0
         return self.delete(key) if b"'del'" in script else self._pexpire(key, rest[0])
+
+    def _ask_seen(self, keys: list[bytes], values: tuple[bytes, ...]) -> list[int]:
+        found = []
+        for member, count in zip(values[::2], values[1::2], strict=True):
+            places = [keys.pop(0) for _ in range(int(count))]
+            found.append(int(any(member in self.get(place, ()) for place in places)))
+        return found
+
+    def _note_seen(self, keys: tuple[bytes, ...], values: tuple[bytes, ...]) -> None:
+        lifetime, *members = values
+        for key, member in zip(keys, members, strict=True):
+            if self._sadd(key, member) and len(self.get(key)) == 1:
+                self._pexpire(key, lifetime)
+
+    def _exists(self, *keys: bytes) -> int:
+        return sum(self.get(key) is not None for key in keys)
 
     def _hset(self, key: bytes, *pairs: bytes) -> int:
         found = self.get(key, {})
@@ -169,6 +194,7 @@ class Server:
 COMMANDS: dict[bytes, Callable[..., Any]] = {
     b"GET": Server._get,
     b"SET": Server._set,
+    b"EXISTS": Server._exists,
     b"PEXPIRE": Server._pexpire,
     b"EVAL": Server._eval,
     b"HSET": Server._hset,

@@ -15,8 +15,9 @@ from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Write
 from router import events
 from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.log import SEEN_PERIOD_MS, Lease, Log, connect, id_key, now_ms
+from router.log import Lease, Log, connect, id_key, now_ms
 from router.pipe import COMMAND_TIMEOUT
+from router.seen import PERIOD_MS
 from router.state import Entry, MessageAdded, Stray
 from router.worker import Worker
 from router.writer import Writer
@@ -91,7 +92,7 @@ async def test_event_ids_are_remembered_for_at_least_a_week(log: Log) -> None:
     writer = Writer(log, lease)
     await writer.guard(["a"], now)
     await writer.commit(at=now, event_ids=["a"])
-    assert await writer.guard(["a", "b"], now + SEEN_PERIOD_MS - 1) == {"a"}
+    assert await writer.guard(["a", "b"], now + PERIOD_MS - 1) == {"a"}
     await writer.close()
 
 

@@ -10,12 +10,13 @@ import pytest
 from navbat.simulate.redis import Client, Server
 from router.log import Log
 from router.pipe import Pipe
+from router.seen import Seen
 
 KEYS = ("a", "b", "c")
 STREAMS = ("s", "t")
 
 
-def commands(random: Random, prefix: str) -> list[tuple[Any, ...]]:
+def commands(random: Random, prefix: str, seen: Seen) -> list[tuple[Any, ...]]:
     """One conversation: plain commands, or a transaction that may watch keys."""
     key = prefix + random.choice(KEYS)
     stream = prefix + random.choice(STREAMS)
@@ -28,6 +29,9 @@ def commands(random: Random, prefix: str) -> list[tuple[Any, ...]]:
         ("HDEL", prefix + "h", random.choice(KEYS), "none"),
         ("SADD", prefix + "z", random.choice(KEYS)),
         ("SMISMEMBER", prefix + "z", *KEYS),
+        ("EXISTS", prefix + random.choice("bv")),
+        *seen.notes([f"double:{random.randrange(1, 40)}", random.choice(KEYS)], 7),
+        *seen.questions([f"double:{n}" for n in range(1, 40)] + list(KEYS), 7),
         ("XADD", stream, f"{random.randrange(1, 9)}-*", "e", key),
         ("XRANGE", stream, "-", "+", "COUNT", 3),
     ]
@@ -54,12 +58,13 @@ async def test_both_answer_the_same(seed: int, log: Log) -> None:
     pipes = [Pipe(log.redis), Pipe(log.redis)]
     doubles = [Pipe(Client(server)), Pipe(Client(server))]  # type: ignore[arg-type]
     prefix = f"double{seed}:"
+    seen = Seen(prefix)
     for _ in range(40):
         who = random.randrange(2)
-        talk = commands(random, prefix)
+        talk = commands(random, prefix, seen)
         # What another does between the watching and the transaction is what a transaction is about.
         split = talk.index(("MULTI",)) if ("MULTI",) in talk else len(talk)
-        other = commands(random, prefix)[-1:] if split < len(talk) else []
+        other = commands(random, prefix, seen)[-1:] if split < len(talk) else []
         if other == [("EXEC",)]:
             other = [("SET", prefix + "v", random.randrange(3))]
         for begun, rest in ((pipes, doubles),):
