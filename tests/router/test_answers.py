@@ -16,8 +16,9 @@ from crm.errors import Unavailable
 from router import answers, events, protocol
 from router.events import decode_event
 from router.gateway import Gateway
-from router.log import SEEN_PERIOD_MS, Log
+from router.log import Log
 from router.protocol import Changes, Pong
+from router.seen import PERIOD_MS
 from router.state import MessageAdded
 from tests.conftest import until
 from tests.desk.world import START, World, saved
@@ -231,7 +232,7 @@ def test_refusals_are_forgotten_and_never_more_than_so_many_kept() -> None:
 
 
 def test_a_client_stops_repeating_before_the_desk_forgets() -> None:
-    assert protocol.REMEMBERED * 1000 < SEEN_PERIOD_MS
+    assert protocol.REMEMBERED * 1000 < PERIOD_MS
 
 
 async def test_an_answer_after_the_connection_is_gone_waits_for_the_next(desk: DeskInProcess) -> None:
