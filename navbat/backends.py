@@ -56,3 +56,12 @@ def make_log(place: Place) -> Log:
     from router.log import Log, connect
 
     return Log(connect(place.redis), place.desk)
+
+
+async def opened(store: Store) -> None:
+    """Opens a store; one that cannot be opened is closed, to be tried again. Raises ``Unavailable``."""
+    try:
+        await store.open()
+    except BaseException:
+        await store.close()
+        raise

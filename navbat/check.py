@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,6 +23,10 @@ from navbat.embedded import belongs_to, find_server
 from navbat.web.door import is_loopback
 from navbat.web.server import tls_context
 from navbat.yamlfile import BadConfig, YamlFile
+
+if TYPE_CHECKING:
+    from router.health import Risk
+    from router.log import Log
 
 ONLINE_TIMEOUT = 20.0
 
@@ -201,7 +205,9 @@ async def _online(config: Config, found: Findings) -> None:
     """Asks everything external whether it is there and who we are to it."""
     if config.redis:
         log = make_log(place_of(config, config.redis))
-        await _ask("redis", log.journal_bounds(), found)
+        for risk in await _ask("redis", _risks(log), found) or ():
+            fatal = risk.fatal and not config.accept_volatile_redis
+            (found.problems if fatal else found.warnings).append(f"redis: {risk.text}")
         await log.close()
     if config.mongodb:
         store = make_store(place_of(config, ""))
@@ -219,6 +225,14 @@ async def _online(config: Config, found: Findings) -> None:
             await channel.close()
         if told:
             found.facts.append(f"channel {name}: we are {told}")
+
+
+async def _risks(log: Log) -> list[Risk]:
+    """Asked after a write: what takes none is a problem of its own."""
+    from router.health import risks
+
+    await log.probe(60_000)
+    return await risks(log)
 
 
 async def _accounts(store: Any) -> dict[str, Any]:

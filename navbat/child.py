@@ -19,7 +19,8 @@ import msgspec
 
 from bots.supervision import Backoff
 from navbat import logs
-from navbat.backends import Place, make_log, make_store
+from navbat.backends import Place, make_log, make_store, opened
+from navbat.waiting import Waiting
 
 if TYPE_CHECKING:
     from crm.ports import Store
@@ -118,8 +119,9 @@ async def _work(place: Place, part: str) -> None:
     log, store = make_log(place), make_store(place)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
-        await store.open()
         stack.push_async_callback(store.close)
+        async with Waiting(None) as waiting:
+            await waiting.until("store", lambda: opened(store))
         await _work_with(log, store, place, part, stack)
 
 

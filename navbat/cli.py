@@ -379,6 +379,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough; Python must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        # A full disk, a file that may not be read: said in a sentence, wherever it was met.
+        name = f"{error.filename}: " if error.filename else ""
+        return _complain(NavbatError(f"{name}{error.strerror or error}"), FAILED)
     else:
         return status
 

@@ -120,6 +120,13 @@ class Config(Settings, frozen=True):
     redis: Annotated[
         str, _about("`redis://…`, `rediss://…` or `unix:///path`; absent: an embedded redis-server")
     ] = ""
+    accept_volatile_redis: Annotated[
+        bool,
+        _about(
+            "run on a `redis:` that may lose what was acknowledged: one without an append-only file, or one "
+            "that drops keys when its memory is full"
+        ),
+    ] = False
     mongodb: Annotated[str, _about("`mongodb://…`; absent: SQLite in the data folder")] = ""
     lease_ttl: Annotated[
         Duration, _about("a standby router takes over when the active one is silent for so long")

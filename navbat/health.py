@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -12,23 +12,49 @@ from router.protocol import Trouble
 
 
 class HealthPages:
-    """``waits_for``: what the process waits for before it serves; empty once it does."""
+    """How the process does that serves them."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
-        self.waits_for: list[Trouble] = []
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/health/live", self._live), web.get("/health/ready", self._ready)]
 
     async def _live(self, request: web.Request) -> web.Response:
-        return _answer(200, {"live": True})
+        return _live()
 
     async def _ready(self, request: web.Request) -> web.Response:
         """503 while no message can be accepted and committed; what else is wrong is told in any case."""
-        troubles = self.waits_for or await self._health.look()
-        ready = not any(trouble.stops for trouble in troubles)
-        return _answer(200 if ready else 503, {"ready": ready, "reasons": _shown(troubles)})
+        troubles = await self._health.look()
+        return _readiness(troubles)
+
+
+def waiting_pages(waits_for: Callable[[], Sequence[Trouble]]) -> list[web.RouteDef]:
+    """The same while the process does not serve yet; everything else is told to come again."""
+
+    async def live(request: web.Request) -> web.Response:
+        return _live()
+
+    async def ready(request: web.Request) -> web.Response:
+        return _readiness(waits_for())
+
+    async def later(request: web.Request) -> web.Response:
+        raise web.HTTPServiceUnavailable(headers={"Retry-After": "2"})
+
+    return [
+        web.get("/health/live", live),
+        web.get("/health/ready", ready),
+        web.route("*", "/{path:.*}", later),
+    ]
+
+
+def _live() -> web.Response:
+    return _answer(200, {"live": True})
+
+
+def _readiness(troubles: Sequence[Trouble]) -> web.Response:
+    ready = not any(trouble.stops for trouble in troubles)
+    return _answer(200 if ready else 503, {"ready": ready, "reasons": _shown(troubles)})
 
 
 def _shown(troubles: Sequence[Trouble]) -> list[dict[str, object]]:

@@ -51,6 +51,22 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
         await store.close()
 
 
+async def admit(log: Log, *, accept: bool) -> None:
+    """Whether a configured Redis can carry a desk. What it may lose is said on stderr; raises
+    ``NavbatError`` when it will lose something in ordinary operation and nobody accepts that, and
+    ``Unavailable`` when it takes no writes now."""
+    from router.health import risks
+
+    await log.probe(60_000)
+    for risk in await risks(log):
+        if risk.fatal and not accept:
+            raise NavbatError(
+                f"redis: {risk.text}",
+                "or write `accept_volatile_redis: on` into the configuration, if messages may be lost",
+            )
+        print(f"warning: redis: {risk.text}", file=sys.stderr, flush=True)
+
+
 async def tell(config: Config, say: Callable[[Log], Awaitable[bool]]) -> None:
     """Tells a running desk; ``say`` returns whether there is one. One that does not run will be told
     at its start."""

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from crm.errors import NavbatError
 from navbat import logs, parts
 from navbat.announce import announce
-from navbat.backends import Place, make_log, make_store, place_of
+from navbat.backends import Place, make_log, make_store, opened, place_of
 from navbat.child import Child
 from navbat.config import Config
 from navbat.embedded import EmbeddedRedis, FolderLock, belongs_to, make_private
+from navbat.reach import admit
 from navbat.rulebook import Rulebook
 from navbat.serving import attach
+from navbat.waiting import Waiting
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -40,7 +42,8 @@ EMPTY_ROLES = {
     "vision": "no camera is configured",
 }
 STOP_TIMEOUT = 9.0
-CHILD_ROLES = frozenset({"router", "projector"})
+EDGES = frozenset({"gateway", "receiver", "sender"})
+"""Roles that listen on the port of the configuration."""
 
 
 def run(config: Config, book: Rulebook, roles: Sequence[str] = ()) -> int:
@@ -120,10 +123,9 @@ class Desk:
             place = place_of(self._config, await self._reach_redis())
             log, store = make_log(place), make_store(place)
             stack.push_async_callback(log.close)
-            await store.open()
             stack.push_async_callback(store.close)
-            if self._roles & {"router", "receiver"}:
-                await announce(self._config, self._book, log, store)
+            async with Waiting(self._config.gateway if self._roles & EDGES else None) as waiting:
+                await self._until_there(waiting, log, store)
             if self._whole:
                 for part in ("router", "projector"):
                     child = Child(place, part)
@@ -137,6 +139,14 @@ class Desk:
                 await child.until_ready()
             self._say_ready(url, place)
             await parts.until_one_ends(self._tasks)
+
+    async def _until_there(self, waiting: Waiting, log: Log, store: Store) -> None:
+        """Waits for what the desk is built on, and tells the desk its accounts and lines."""
+        if self._config.redis:
+            await waiting.until("redis", lambda: admit(log, accept=self._config.accept_volatile_redis))
+        await waiting.until("store", lambda: opened(store))
+        if self._roles & {"router", "receiver"}:
+            await waiting.until("redis", lambda: announce(self._config, self._book, log, store))
 
     def cut(self) -> None:
         """Ends the processes that this one started, at once: nothing acknowledged is lost by it."""
@@ -179,7 +189,7 @@ class Desk:
         from router.health import Health
         from storage.media import MediaStore
 
-        if not self._roles & {"gateway", "receiver", "sender"}:
+        if not self._roles & EDGES:
             return ""
         health = Health(log, store, self._known_troubles)
         media = MediaStore(Path(self._config.data) / "media")

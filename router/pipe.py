@@ -49,8 +49,9 @@ _BY_WORD = {
 
 def unavailable(what: str, error: BaseException) -> Unavailable:
     """What an error of the client or of the server means for ``what`` was tried."""
+    cause = error.__cause__ or error  # the client wraps what is answered while it connects
     for kind, code, text in _MATTER:
-        if isinstance(error, kind):
+        if isinstance(error, kind) or isinstance(cause, kind):
             return Unavailable(f"Redis {text} ({what})", code=code)
     if isinstance(error, ResponseError):
         word = str(error).partition(" ")[0]
