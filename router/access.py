@@ -71,6 +71,8 @@ class Access:
         """All lines, also those that are made later."""
         self.lines = frozenset(self._lines(account, lines))
         self._separate = account.rights
+        self.unlimited = self.everywhere and account.rights is None
+        """Has all that its role can have."""
         self.sees_silent = frozenset(line for line in self.lines if self.may("join_silent", line))
         """Lines in which it is told who reads along silently."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from crm import accounts, lines
 from crm.errors import Refused
 from crm.lines import LineVersion, Settings
@@ -145,15 +147,17 @@ class Administration:
 
     async def _set_operator(self, connection: Connection, frame: protocol.SetOperator) -> None:
         account = await self._account(connection.access, frame.operator)
+        before = msgspec.structs.replace(account)
         names = [name for name in accounts.SETTINGS if getattr(frame, name) is not None]
         for name in names:
             setattr(account, name, getattr(frame, name))
         if frame.by_role:
             names.append("rights")
             account.rights = None
-        may = await self._may_set(connection.access, account)
+        may = await self._may_set(connection.access, before)
         if not set(names) <= set(may):
             raise Refused("no_right", right="administer")
+        _may_give(connection.access, account, names)
         self._book.check_account(account)
         await self._known_lines(account, names)
         await accounts.set_settings(self._store, account, names, by=connection.name)
@@ -166,11 +170,19 @@ class Administration:
         return await accounts.get_account(self._store, name)
 
     async def _may_set(self, access: Access, account: Account) -> list[str]:
-        """The settings of an account that this login may change."""
-        if "administer" in access.rights:
-            return list(accounts.SETTINGS)
+        """The settings of an account that this login may change. An administrator of some lines has those
+        accounts that are of nothing but his lines; what he may do himself is not his to say."""
         there = await lines.in_force(self._store)
         his = {name for name, found in there.items() if account.name in (found.settings.get("members") or ())}
+        if "administer" in access.rights:
+            if access.everywhere and (account.name != access.name or access.unlimited):
+                return list(accounts.SETTINGS)
+            own = [name for name in accounts.SETTINGS if name not in ("lines", "rights")]
+            if account.name == access.name:
+                return own
+            leads = account.role in ("supervisor", "admin")
+            if {*his, *account.lines} <= access.lines and (account.lines or not leads):
+                return list(accounts.SETTINGS)
         led = any(access.may("lead", line) for line in {*his, *account.lines})
         return ["absences"] if led else []
 
@@ -190,6 +202,17 @@ def _needs(access: Access, right: str, line: str) -> None:
     allowed = (access.everywhere and right in access.rights) or access.may(right, line)
     if not allowed:
         raise Refused("no_right", right=right, **({"line": line} if line else {}))
+
+
+def _may_give(access: Access, account: Account, names: list[str]) -> None:
+    """Raises unless what the account shall have is within what the giver has."""
+    if access.everywhere:
+        return
+    leads = account.role in ("supervisor", "admin")
+    if "lines" in names and not (set(account.lines) <= access.lines and (account.lines or not leads)):
+        raise Refused("no_right", right="administer")
+    if "rights" in names and not set(account.rights or ()) <= {*access.lines, "*"}:
+        raise Refused("no_right", right="administer")
 
 
 def _may_change(access: Access, line: str, keys: set[str]) -> bool:

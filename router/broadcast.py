@@ -143,6 +143,8 @@ class Broadcast:
             self._lines.add(session.line)
             if old is not None:
                 self._lines.add(old.line)
+        if old is not None and is_listed(old) and old.id not in self._dirty:
+            self._listed.setdefault(old.id, old.line)  # it was in the picture from the start
         if session.id in self._listed or (is_waiting(session) and session.status != "closed"):
             self._dirty.add(session.id)
             self._lines.add(session.line)
@@ -169,7 +171,7 @@ class Broadcast:
             return []
         waiting, gone = self._sort(dirty)
         own: dict[str, set[str]] = {}
-        for session in gone:
+        for session, _ in gone:
             for name in people(session):
                 own.setdefault(name, set()).add(session.id)
         frames: dict[tuple[frozenset[str], frozenset[str]], bytes | None] = {}
@@ -187,23 +189,27 @@ class Broadcast:
                 told.append(connection)
         return told
 
-    def _sort(self, dirty: set[str]) -> tuple[list[Session], list[Session]]:
+    def _sort(self, dirty: set[str]) -> tuple[list[Session], list[tuple[Session, str]]]:
+        """What waits now, and what has left the list of a line, with that line."""
         waiting, gone = [], []
         for id in dirty:
             session = self._picture.sessions.get(id)
-            if session is not None and is_waiting(session) and not session.seen_by:
+            line = self._listed.pop(id, "")
+            if session is not None and is_listed(session):
                 waiting.append(session)
                 self._listed[id] = session.line
-            elif id in self._listed:
-                line = self._listed.pop(id)
-                gone.append(session or Session(id=id, chat="", channel="", kind="", line=line, customer=""))
+                if line and line != session.line:
+                    gone.append((session, line))
+            elif line:
+                ended = Session(id=id, chat="", channel="", kind="", line=line, customer="", status="closed")
+                gone.append((session or ended, line))
         return waiting, gone
 
     def _frame(
         self,
         connection: Connection,
         waiting: list[Session],
-        gone: list[Session],
+        gone: list[tuple[Session, str]],
         lines: set[str],
         operators: set[str],
         own: set[str],
@@ -213,7 +219,13 @@ class Broadcast:
         frame = Changes(
             id=picture.position,
             sessions=[picture.view(s, access) for s in waiting if access.may("read", s.line)],
-            gone=[s.id for s in gone if s.id not in own],
+            gone=[
+                s.id
+                for s, line in gone
+                if s.id not in own
+                and access.may("read", line)
+                and not (is_listed(s) and access.may("read", s.line))
+            ],
             lines=[
                 picture.line_view(n) for n in sorted(lines & access.lines) if n in picture.configured.lines
             ],
@@ -222,6 +234,11 @@ class Broadcast:
         if frame.sessions or frame.gone or frame.lines or frame.operators:
             return encode_frame(frame)
         return None
+
+
+def is_listed(session: Session) -> bool:
+    """Whether all who may read its line see it wait."""
+    return is_waiting(session) and not session.seen_by
 
 
 def _in_secret(session: Session, old: Session | None) -> bool:

@@ -20,8 +20,8 @@ from router.access import Access
 from router.follow import follow, plain
 from router.log import Log, id_key, now_ms
 from router.picture import Picture
-from router.protocol import AlertView, Changes, Frame, encode_frame
-from router.state import Alert, Entry, MessageAdded, MessageChanged, Session
+from router.protocol import AlertView, Bye, Changes, ClientFrame, Frame, decode_client, encode_frame
+from router.state import Alert, Audit, Entry, MessageAdded, MessageChanged, Session
 
 logger = logging.getLogger(__name__)
 
@@ -233,6 +233,26 @@ class Connection:
                     self.sent = id
 
 
+async def receive(socket: web.WebSocketResponse) -> ClientFrame | None:
+    """The next frame; None when the client went or sent what is no frame (then it is told)."""
+    message = await socket.receive()
+    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+        return None
+    try:
+        return decode_client(message.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        await goodbye(socket, Bye(code="frame", params={"error": str(error)[:200]}))
+        return None
+
+
+async def goodbye(socket: web.WebSocketResponse, bye: Bye) -> None:
+    try:
+        await socket.send_frame(encode_frame(bye), WSMsgType.TEXT)
+        await socket.close()
+    except OSError:
+        logger.info("a client went before it was told why")
+
+
 def _lists(connection: Connection, picture: Picture) -> Changes:
     """What the journal tells only as numbers of others: how the colleagues and the lines are now."""
     return Changes(
@@ -257,13 +277,31 @@ def changes_for(
         shown = sees(connection, newest) or picture.concerns(connection.access, newest)
         if shown and picture.may_read(connection.access, newest):
             changed.sessions.append(picture.view(newest, connection.access))
-        else:
+        elif _may_have_listed(connection, session, entry):
             changed.gone.append(session.id)
     if not lists_only:
         _add_told(changed, connection, picture, entry)
     if changed.alerts or changed.sessions or changed.messages or changed.changes or changed.gone:
         return changed
     return None
+
+
+def _may_have_listed(connection: Connection, session: Session, entry: Entry) -> bool:
+    """Whether the client may have been shown a session that it is not shown any more. Of the lines of others
+    it hears nothing, not even numbers."""
+    name = connection.name
+    return (
+        connection.access.may("read", session.line)
+        or session.id in connection.watching
+        or name in (session.holder, session.transfer_from, session.last_author, *session.had)
+        or name in (*session.hidden_from, *session.guests, *session.silent)
+        or any(
+            isinstance(told, Audit)
+            and told.session == session.id
+            and name in (told.operator, *told.params.values())
+            for told in entry.told
+        )
+    )
 
 
 def _add_told(changed: Changes, connection: Connection, picture: Picture, entry: Entry) -> None:

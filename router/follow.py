@@ -106,7 +106,7 @@ def _may_see(picture: Picture, access: Access, told: Told, states: dict[str, Ses
     if isinstance(told, CommandDone):
         return told.operator == access.name
     if isinstance(told, LoginsRevoked):
-        return "administer" in access.rights
+        return access.everywhere and "administer" in access.rights
     if isinstance(told, (Audit, Alert)) and not told.session:
         return access.may("lead", told.line) if told.line else "lead" in access.rights
     if isinstance(told, CustomerSeen):
@@ -119,7 +119,7 @@ def _may_see(picture: Picture, access: Access, told: Told, states: dict[str, Ses
         id = getattr(told, "session", "")
     session = states.get(id) or picture.sessions.get(id)
     if session is None:
-        return "administer" in access.rights
+        return access.everywhere and "administer" in access.rights
     if isinstance(told, Audit):
         return access.may("audit", session.line)
     return picture.may_read(access, session)

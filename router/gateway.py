@@ -11,20 +11,20 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from crm.errors import Unavailable
 from crm.ports import Store
 from crm.records import Account, Message, MessageChange, Right, Role
 from router.access import Access
 from router.broadcast import Broadcast
-from router.connection import Connection, alert_view, concerns
+from router.connection import Connection, alert_view, concerns, goodbye, receive
 from router.events import Present
 from router.follow import plain
 from router.health import Health
 from router.line_changes import Rulebook, configured
 from router.log import Log, id_key, now_ms
-from router.logins import Logins, Throttled
+from router.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.picture import Picture
 from router.protocol import (
     HEARTBEAT,
@@ -39,7 +39,6 @@ from router.protocol import (
     Snapshot,
     Typing,
     Welcome,
-    decode_client,
     encode_frame,
 )  # fmt: skip
 from router.requests import Requests
@@ -105,6 +104,7 @@ class Gateway:
         self.status = Status(log, self.picture, health or Health(log, store))
         self._requests = Requests(log, store, self.picture, self.broadcast, self.status, book)
         self._logins = Logins(store)
+        self._arrivals = Arrivals()
         self._sockets: dict[Connection, asyncio.Task[None]] = {}
         self._ready = asyncio.Event()
 
@@ -119,7 +119,7 @@ class Gateway:
         """The live connection that a ticket of ``Welcome`` belongs to (for uploads)."""
         for connection in self._sockets:
             if hmac.compare_digest(connection.ticket, ticket):
-                return connection
+                return connection if connection.closing is None else None
         return None
 
     # ---------------------------------------------------------------- following the desk
@@ -169,9 +169,11 @@ class Gateway:
         self.picture.load(configured(fields), map(decode_session, sessions), map(decode_operator, operators))
         self.picture.position = newest
         self._requests.commands.missed()
+        self._arrivals.missed()
         self._ready.set()
         for connection in self._sockets:
-            self._snapshot(connection)
+            # Who was revoked meanwhile was told in what nobody has read: each logs in again.
+            connection.end(Bye(code="unavailable"))
 
     async def _take_up(self, id: str, entry: Entry) -> None:
         if entry.lines_changed:
@@ -211,21 +213,20 @@ class Gateway:
                 connection.send_change(self.picture.position, frame)
 
     def _revoke(self, told: LoginsRevoked) -> None:
+        self._arrivals.revoked(told)
         for connection in self._sockets:
-            if connection.name == told.operator and (
-                "*" in told.tokens or connection.token_id in told.tokens
-            ):
+            if ends(told, connection.name, connection.token_id):
                 connection.end(Bye(code="revoked"))
 
     def _reaccess(self, operator: OperatorState) -> None:
         """An account was changed: its live logins have the new rights at once."""
+        self._arrivals.changed(operator)
         for connection in self.broadcast.of_operator.get(operator.name, ()):
             account = connection.account
             if operator.disabled:
                 connection.end(Bye(code="revoked"))
             elif (account.role, account.lines, account.rights) != _granted(operator):
-                role, lines, rights = _granted(operator)
-                connection.account = msgspec.structs.replace(account, role=role, lines=lines, rights=rights)
+                connection.account = _as_granted(account, operator)
                 connection.access = Access(connection.account, self.picture.configured.lines)
                 self._snapshot(connection)
 
@@ -304,18 +305,20 @@ class Gateway:
             await socket.prepare(request)
             async with asyncio.timeout(HELLO_TIMEOUT):
                 await self._ready.wait()
-                hello = await _receive(socket)
+                hello = await receive(socket)
         except ConnectionError:
             return socket
         except TimeoutError:
-            await _bye(socket, Bye(code="login"))
+            await goodbye(socket, Bye(code="login"))
             return socket
         if not isinstance(hello, Hello):
-            await _bye(socket, Bye(code="frame"))
+            await goodbye(socket, Bye(code="frame"))
             return socket
-        connection = await self._login(request, socket, hello)
-        if connection is not None:
-            await self._converse(connection, hello)
+        with self._arrivals.one() as arrival:
+            connection = await self._login(request, socket, hello)
+            pump = await self._admit(connection, hello, arrival) if connection is not None else None
+        if connection is not None and pump is not None:
+            await self._converse(connection, pump)
         return socket
 
     async def _login(
@@ -337,7 +340,7 @@ class Gateway:
         if found is not None and not found[0].disabled and not self._has_room(request, found[0].name):
             bye, found = Bye(code="busy"), None
         if found is None or found[0].disabled:
-            await _bye(socket, bye or Bye(code="login"))
+            await goodbye(socket, bye or Bye(code="login"))
             return None
         account, token_id = found
         state = self.picture.operators.get(account.name)
@@ -353,13 +356,28 @@ class Gateway:
             return False
         return self._door is None or self._door.let_in(request)
 
-    async def _converse(self, connection: Connection, hello: Hello) -> None:
-        """Greets, then answers the client's frames until it goes."""
-        token = await self._requests.remember(connection) if hello.remember else ""
+    async def _admit(
+        self, connection: Connection, hello: Hello, arrival: Arrival
+    ) -> asyncio.Task[None] | None:
+        """Greets, unless the login was ended while it was checked; gives what writes to the client."""
+        try:
+            token = await self._requests.remember(connection) if hello.remember else ""
+        except Unavailable:
+            arrival.missed = True
+        if arrival.missed or arrival.is_ended(connection.name, connection.token_id):
+            await goodbye(connection.socket, Bye(code="unavailable" if arrival.missed else "revoked"))
+            return None
+        if (changed := arrival.changed.get(connection.name)) is not None:
+            connection.account = _as_granted(connection.account, changed)
+        connection.access = Access(connection.account, self.picture.configured.lines)
         self._greet(connection, hello, token)
         pump = asyncio.create_task(self._pump(connection), name=f"pump-{connection.id}")
         self._sockets[connection] = pump
         self.broadcast.join(connection)
+        return pump
+
+    async def _converse(self, connection: Connection, pump: asyncio.Task[None]) -> None:
+        """Answers the client's frames until it goes."""
         try:
             if connection.presence:
                 await self._present([connection.name])
@@ -446,7 +464,7 @@ class Gateway:
             await connection.room()
             try:
                 async with asyncio.timeout(SILENCE):
-                    frame = await _receive(connection.socket)
+                    frame = await receive(connection.socket)
             except TimeoutError:
                 logger.info("connection %s has said nothing for %d s", connection.id, SILENCE)
                 return
@@ -469,24 +487,9 @@ class Gateway:
                 await self._requests.handle(connection, frame)
 
 
-async def _receive(socket: web.WebSocketResponse) -> ClientFrame | None:
-    """The next frame; None when the client went or sent what is no frame (then it is told)."""
-    message = await socket.receive()
-    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-        return None
-    try:
-        return decode_client(message.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        await _bye(socket, Bye(code="frame", params={"error": str(error)[:200]}))
-        return None
-
-
-async def _bye(socket: web.WebSocketResponse, bye: Bye) -> None:
-    try:
-        await socket.send_frame(encode_frame(bye), WSMsgType.TEXT)
-        await socket.close()
-    except OSError:
-        logger.info("a client went before it was told why")
+def _as_granted(account: Account, operator: OperatorState) -> Account:
+    role, lines, rights = _granted(operator)
+    return msgspec.structs.replace(account, role=role, lines=lines, rights=rights)
 
 
 def _granted(operator: OperatorState) -> tuple[Role, list[str], dict[str, list[Right]] | None]:

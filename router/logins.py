@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from crm import accounts
 from crm.ports import Store
 from crm.records import Account
 from router.protocol import Hello
+from router.state import LoginsRevoked, OperatorState
 
 FREE_TRIES = 5
 """Wrong passwords in a row before the wait begins; then it doubles from ``FIRST_WAIT`` on."""
@@ -50,6 +52,57 @@ class Throttled(Exception):
     def __init__(self, after: float) -> None:
         super().__init__(f"come again after {after:.0f} s")
         self.after = after
+
+
+class Arrival:
+    """A login that is being checked. Nobody finds its connection yet: what ends or changes it meanwhile is
+    noted here."""
+
+    def __init__(self) -> None:
+        self.revoked: list[LoginsRevoked] = []
+        self.changed: dict[str, OperatorState] = {}
+        self.missed = False
+        """Part of the journal was not read: nobody knows what was revoked."""
+
+    def is_ended(self, name: str, token_id: str) -> bool:
+        state = self.changed.get(name)
+        return (state is not None and state.disabled) or any(
+            ends(told, name, token_id) for told in self.revoked
+        )
+
+
+class Arrivals:
+    """All logins that are being checked now."""
+
+    def __init__(self) -> None:
+        self._open: set[Arrival] = set()
+
+    @contextmanager
+    def one(self) -> Iterator[Arrival]:
+        """From before the account is read until the connection is among those that are told."""
+        arrival = Arrival()
+        self._open.add(arrival)
+        try:
+            yield arrival
+        finally:
+            self._open.discard(arrival)
+
+    def revoked(self, told: LoginsRevoked) -> None:
+        for arrival in self._open:
+            arrival.revoked.append(told)
+
+    def changed(self, operator: OperatorState) -> None:
+        for arrival in self._open:
+            arrival.changed[operator.name] = operator
+
+    def missed(self) -> None:
+        for arrival in self._open:
+            arrival.missed = True
+
+
+def ends(told: LoginsRevoked, name: str, token_id: str) -> bool:
+    """Whether this login is one of those that were revoked."""
+    return name == told.operator and ("*" in told.tokens or token_id in told.tokens)
 
 
 class Logins:

@@ -126,3 +126,61 @@ def test_whose_rights_change_hears_nothing_more_of_what_he_looks_at() -> None:
     bek.access = Access(Account(name="bek", disabled=True), LINES)
     tell(broadcast, picture, "6-0", [], messages={"1": [message("1", "secret")]})
     assert bek.texts() == []
+
+
+TWO = {**LINES, "staff": LineRules(members=["vera", "anna"])}
+
+
+def of_two_lines(*names: str) -> list[Screen]:
+    screens = [Screen(name) for name in names]
+    for screen in screens:
+        screen.access = Access(Account(name=screen.name), TWO)
+    return screens
+
+
+def waiting(rev: int, line: str = "sales") -> Session:
+    return msgspec.structs.replace(session("1", "", rev=rev), status="waiting", line=line)
+
+
+def test_nobody_hears_of_what_leaves_the_list_of_anothers_line() -> None:
+    bek, vera = of_two_lines("bek", "vera")
+    broadcast, picture = broadcast_with(bek, vera)
+    picture.configured = LinesConfigured(lines=TWO, channels={})
+    tell(broadcast, picture, "5-0", [waiting(1)])
+    broadcast.flush()
+    tell(broadcast, picture, "6-0", [session("1", "anna", rev=2)])
+    broadcast.flush()
+    assert bek.frames[-1].gone == ["1"]
+    assert [frame.gone for frame in vera.frames] == []
+
+
+def test_what_goes_on_waiting_in_another_line_is_gone_for_those_who_see_only_the_first() -> None:
+    anna, bek, vera = of_two_lines("anna", "bek", "vera")
+    broadcast, picture = broadcast_with(anna, bek, vera)
+    picture.configured = LinesConfigured(lines=TWO, channels={})
+    tell(broadcast, picture, "5-0", [waiting(1)])
+    broadcast.flush()
+    tell(broadcast, picture, "6-0", [waiting(2, "staff")])
+    broadcast.flush()
+    assert (bek.frames[-1].gone, bek.frames[-1].sessions) == (["1"], [])
+    for screen in (anna, vera):
+        assert screen.frames[-1].gone == []
+        assert [s.line for s in screen.frames[-1].sessions] == ["staff"]
+
+
+def test_what_waited_when_the_gateway_started_leaves_the_lists_too() -> None:
+    anna, bek = Screen("anna"), Screen("bek")
+    broadcast, picture = broadcast_with(anna, bek)
+    picture.load(picture.configured, [waiting(1)], [])
+    tell(broadcast, picture, "6-0", [session("1", "anna", rev=2)])
+    broadcast.flush()
+    assert bek.frames[-1].gone == ["1"]
+
+
+def test_what_is_taken_before_anybody_heard_that_it_waits_is_not_told_as_gone() -> None:
+    anna, bek = Screen("anna"), Screen("bek")
+    broadcast, picture = broadcast_with(anna, bek)
+    tell(broadcast, picture, "5-0", [waiting(1)])
+    tell(broadcast, picture, "6-0", [session("1", "anna", rev=2)])
+    broadcast.flush()
+    assert [frame.gone for frame in bek.frames if frame.gone] == []

@@ -10,11 +10,12 @@ import pytest
 from msgspec import structs
 
 from crm import history
+from crm.errors import Unavailable
 from router import protocol
-from router.events import Delivered
+from router.events import Delivered, OperatorChanged
 from router.log import Log
 from router.projector import Projector
-from router.protocol import Changes, Page, SessionList
+from router.protocol import Bye, Changes, Page, SessionList, Snapshot, Welcome
 from tests.conftest import until
 from tests.router.desk_in_process import DeskInProcess, running_desk
 
@@ -115,3 +116,87 @@ async def test_every_client_hears_which_results_there_are(desk: DeskInProcess) -
         done = await anna.ask(protocol.Close, session="1", result=result)
         assert (done.code, done.params) == ("needs_result", {"results": "sold, not sold"})
     assert (await anna.ask(protocol.Close, session="1", result="sold")).code == ""
+
+
+# ------------------------------------------------------------------ logins
+
+
+async def slowed(desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch, meanwhile: Any) -> Any:
+    """Something happens between the check of a token and the greeting."""
+    logins = desk.gateway._logins
+    real = logins.check
+
+    async def check(*given: Any) -> Any:
+        found = await real(*given)
+        monkeypatch.setattr(logins, "check", real)
+        await meanwhile()
+        return found
+
+    monkeypatch.setattr(logins, "check", check)
+    client = await desk.raw(token=desk.tokens["anna"], watch=["1"])
+    return client, await client.next()
+
+
+@pytest.mark.parametrize("how", [{"revoked": ["*"]}, {"disabled": True}])
+async def test_a_login_that_is_revoked_while_it_is_checked_is_not_let_in(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+) -> None:
+    other = await desk.login("anna")
+
+    async def revoke() -> None:
+        await desk.log.append(OperatorChanged(name="anna", **how))
+        await other.until(Bye)  # the gateway has heard of it
+
+    client, first = await slowed(desk, monkeypatch, revoke)
+    assert isinstance(first, Bye), first
+    assert first.code == "revoked"
+    assert not desk.gateway.broadcast.of_operator.get("anna")
+    with pytest.raises(ConnectionError):
+        await client.next()
+
+
+async def test_a_token_revoked_while_another_logs_in_ends_only_that_one(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boss = await desk.login("boss")
+
+    async def revoke() -> None:
+        await desk.log.append(OperatorChanged(name="boss", role="supervisor", revoked=["*"]))
+        await boss.until(Bye)
+
+    _, first = await slowed(desk, monkeypatch, revoke)
+    assert isinstance(first, Welcome)
+
+
+async def test_rights_that_change_while_a_login_is_checked_hold_from_the_greeting_on(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def change() -> None:
+        await desk.log.append(OperatorChanged(name="anna", role="supervisor", lines=["support"]))
+        await until(lambda: desk.gateway.picture.operators["anna"].role == "supervisor")
+
+    _, first = await slowed(desk, monkeypatch, change)
+    assert isinstance(first, Welcome)
+    assert (first.role, first.rights["lead"]) == ("supervisor", ["support"])
+
+
+async def test_when_part_of_the_journal_is_gone_everybody_logs_in_again(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The revocation of one of them may have been in it."""
+    await desk.write("ali", "hi")
+    await until(lambda: desk.gateway.picture.sessions)
+    anna = await desk.login("anna")
+    real = desk.log.read_journal
+
+    async def lost(*given: Any, **more: Any) -> Any:
+        monkeypatch.setattr(desk.log, "read_journal", real)
+        await desk.log.redis.delete(desk.log.keys.journal)
+        raise Unavailable("gone")
+
+    await desk.stop("projector")
+    monkeypatch.setattr(desk.log, "read_journal", lost)
+    bye = await anna.until(Bye)
+    assert bye.code == "unavailable"
+    again = await desk.login("anna")
+    await again.until(Snapshot)
