@@ -43,6 +43,8 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
         self.restarts = 0
+        self.trouble = ""
+        """Why it does not run now."""
 
     async def run(self) -> None:
         """Keeps the child running until cancelled."""
@@ -50,11 +52,15 @@ class Child:
         loop = asyncio.get_running_loop()
         while True:
             since = loop.time()
-            status = await self._run_once()
+            try:
+                status = await self._run_once()
+                self.trouble = f"ended with status {status}"
+            except Exception as error:  # noqa: BLE001 - no process, no memory, no thread: all of it may pass
+                self.trouble = f"cannot be run: {type(error).__name__}"
             if loop.time() - since > 60:
                 backoff.reset()
             self.restarts += 1
-            logger.error("the %s's process ended with status %d and is started again", self.part, status)
+            logger.error("the %s's process %s and is started again", self.part, self.trouble)
             await asyncio.sleep(backoff.next())
 
     async def _run_once(self) -> int:
@@ -69,13 +75,16 @@ class Child:
         assert process.stdout is not None
         try:
             process.stdin.write(msgspec.json.encode(self._place) + b"\n")
-            while line := await process.stdout.readline():
-                if line == READY:
+            said = b""
+            while data := await process.stdout.read(4096):
+                said = said[-len(READY) :] + data
+                if READY in said:
                     self._ready.set()
+                    self.trouble = ""
             return await process.wait()
-        except asyncio.CancelledError:
-            await self._stop(process)
-            raise
+        finally:
+            if process.returncode is None:
+                await self._stop(process)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None

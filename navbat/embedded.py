@@ -265,7 +265,7 @@ class EmbeddedRedis:
                     await self._launch()
                     self.trouble = ""
                     break
-                except (NavbatError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - no process, no memory, no thread: it may pass
                     self.trouble = f"redis-server cannot be started: {error}"
                     logger.error("redis-server cannot be started: %s", error)
                     await asyncio.sleep(backoff.next())

@@ -254,7 +254,7 @@ class Desk:
             report.store = place.store_kind
             for child in self._children:
                 if child.restarts:
-                    again = parts.Part(restarts=child.restarts)
+                    again = parts.Part(trouble=child.trouble, restarts=child.restarts)
                     report.parts = {**report.parts, f"{child.part} process": again}
             return report
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ import msgspec
 
 from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Store
+from router.backoff import Backoff
 from router.desk import Desk, Known
 from router.events import Event, FromChat, decode_event
 from router.log import Lease, Log
@@ -54,18 +54,17 @@ class Worker:
         self._ask_again = 0
 
     async def run(self) -> None:
-        attempt = 0
+        backoff = Backoff(0.1, 2.0)
         while True:
             try:
                 await self._stand_by()
-                attempt = 0
+                backoff.reset()
                 await self._write()
             except LeaseLost:
                 logger.warning("router %s lost the lease and stands by", self.lease.token[:8])
             except Unavailable as error:
-                attempt += 1
                 logger.warning("router waits: %s", error)
-                await asyncio.sleep(random.uniform(0.05, min(2.0, 0.1 * 2**attempt)))
+                await asyncio.sleep(backoff.next())
 
     async def _stand_by(self) -> None:
         """Returns when the lease is ours."""
