@@ -4,6 +4,7 @@ NavbatError                 shown to a person: what is wrong and what to do
 ├── ConfigError             the configuration cannot be used; names file and key
 ├── Refused                 a command that the rules or rights do not allow (code + params)
 ├── Unavailable             something we depend on does not answer now; trying again later is right
+├── NotStored               the store refuses this document, now and whenever it is tried again
 ├── LeaseLost               another process writes this desk now
 └── UnsupportedQuery        a filter or update outside the store port's documented subset
 """
@@ -39,6 +40,10 @@ class Unavailable(NavbatError):
     def __init__(self, text: str, hint: str = "", *, code: str = "") -> None:
         super().__init__(text, hint)
         self.code = code
+
+
+class NotStored(NavbatError):
+    """The store answers, and will never take this document."""
 
 
 class LeaseLost(NavbatError):

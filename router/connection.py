@@ -320,8 +320,11 @@ def _add_told(changed: Changes, connection: Connection, picture: Picture, entry:
 
 
 def concerns(connection: Connection, alert: Alert) -> bool:
-    """Whether this client is told of an alert: it is about its operator, or a line that he leads."""
-    return connection.name == alert.operator or connection.access.may("lead", alert.line)
+    """Whether this client is told of an alert: it is about its operator, or a line that he leads, or the
+    desk as a whole and he leads somewhere."""
+    if connection.name == alert.operator or connection.access.may("lead", alert.line):
+        return True
+    return not (alert.line or alert.operator) and "lead" in connection.access.rights
 
 
 def alert_view(alert: Alert) -> AlertView:

@@ -11,7 +11,7 @@ import msgspec
 from crm.errors import Refused
 from crm.records import MessageChange
 from crm.text import one_line
-from router import customers, duty, events, schedule, settings
+from router import again, customers, duty, events, schedule, settings
 from router.commands import COMMANDS
 from router.customers import Known
 from router.dispatch import settle
@@ -20,7 +20,7 @@ from router.fired import fire
 from router.floor import Floor
 from router.outcome import Outcome
 from router.state import CommandDone, MessageChanged, OperatorState, Refusal, Session
-from router.timers import CALENDAR
+from router.timers import CALENDAR, TimerFailed
 
 __all__ = ["Desk", "Known"]
 
@@ -36,6 +36,8 @@ class Desk(Floor):
         super().__init__()
         self.seen: dict[str, int] = {}
         """Operator -> the last heartbeat of one of his consoles."""
+        self.failing: dict[tuple[str, str], str] = {}
+        """Timers, as (owner, kind), that are set aside instead of fired, and why."""
         self.resumed_at = 0
         """When this desk was taken up after an interruption: what fell due before fires once, then,
         and not as often as it would have in between."""
@@ -90,13 +92,7 @@ class Desk(Floor):
     def _take_up_waiting(self) -> None:
         """The queues, and what the next event has to look at, from the sessions alone."""
         for session in self.sessions.values():
-            if session.status == "waiting" or (session.status == "offered" and not session.holder):
-                queue = self.queue(session)
-                queue.put(session)
-                self.stirred.add(session.line)
-                if queue.rules.overflow:
-                    self.overdue[session.id] = None
-                    self.recheck_overdue = True
+            self.wait_again(session)
 
     def field(self, name: str) -> bytes:
         """The desk's own field as it is saved."""
@@ -120,7 +116,8 @@ class Desk(Floor):
     # ---------------------------------------------------------------- time and events
 
     def advance(self, now: int) -> None:
-        """Lets every timer due at or before ``now`` fire, in due order."""
+        """Lets every timer due at or before ``now`` fire, in due order. Raises ``TimerFailed``: this desk
+        must then be thrown away."""
         if now < self.resumed_at:
             self.now = max(self.now, now)
             return
@@ -130,21 +127,33 @@ class Desk(Floor):
         while fired := self.timers.pop_due(now):
             due, owner, kind = fired
             self.now = max(self.now, due)
+            self._fire(owner, kind)
+        self.now = max(self.now, now)
+
+    def _fire(self, owner: str, kind: str, *, settled: bool = True) -> None:
+        if self.failing and (owner, kind) in self.failing:
+            again.set_timer_aside(self, owner, kind, self.failing.pop((owner, kind)))
+            return
+        self.outcome.fired.append((owner, kind))
+        try:
             if kind == "presence":
                 self._presence_due(owner)
             elif kind == CALENDAR:
                 schedule.turn(self, self.queues[owner])
             else:
                 fire(self, self.sessions[owner], kind)
-            settle(self)
-        self.now = max(self.now, now)
+            if settled:
+                settle(self)
+        except Exception as error:
+            raise TimerFailed(owner, kind) from error
 
     def _catch_up(self) -> None:
         """All that is late is of one instant now: first hours, shifts and absences, then the timers."""
         for queue in list(self.queues.values()):
             due = self.timers.due(queue.name, CALENDAR)
             if due is not None and due <= self.now:
-                schedule.turn(self, queue)
+                self.timers.disarm(queue.name, CALENDAR)
+                self._fire(queue.name, CALENDAR, settled=False)
         settle(self)
 
     def apply(self, event: events.Event, known: Known | None = None) -> None:
@@ -269,4 +278,7 @@ HANDLERS: dict[type[events.Event], Callable[[Desk, Any], None]] = {
     events.Present: Desk._present,
     events.LinesConfigured: settings.lines_configured,
     events.OperatorChanged: settings.operator_changed,
+    events.PutAside: again.put_aside,
+    events.TimerAgain: again.timer_again,
+    events.SessionRestored: again.session_restored,
 }

@@ -286,6 +286,31 @@ class Score(SessionCommand, kw_only=True):
     comment: str = ""
 
 
+# ------------------------------------------------------------------ what was set aside
+
+
+class PutAside(Event, kw_only=True):
+    """A part beside the desk's writer has set something aside, under ``id`` and for ``reason``."""
+
+    id: str
+    origin: str
+    reason: str
+
+
+class TimerAgain(Event, kw_only=True):
+    """A timer that was set aside is to be tried again: ``owner`` is a session, a line (``calendar``)
+    or an operator (``presence``)."""
+
+    owner: str
+    timer: str
+
+
+class SessionRestored(Event, kw_only=True):
+    """A session whose state could not be read is to be taken up again."""
+
+    state: bytes
+
+
 # ------------------------------------------------------------------ what administrators change
 
 
@@ -398,7 +423,7 @@ AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
     Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, Whisper, TakeOver, Join,
-    Snooze, Spam, SetPriority, Tag, Score, CustomerChanged,
+    Snooze, Spam, SetPriority, Tag, Score, CustomerChanged, PutAside, TimerAgain, SessionRestored,
 ]  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -64,6 +64,8 @@ class Floor:
         """Something has changed that such a condition may hang on."""
         self.pace: dict[str, tuple[int, int]] = {}
         """Line -> (when a waiting session was last taken, mean ms between two such moments)."""
+        self.aside_told = 0
+        """When supervisors were last told that something was set aside."""
         self._charged: dict[str, tuple[str, str]] = {}
 
     # ---------------------------------------------------------------- telling
@@ -260,6 +262,16 @@ class Floor:
         queue = self.queues[session.line]
         if session.id in queue:
             queue.put(session)
+
+    def wait_again(self, session: Session) -> None:
+        """Puts a session that has just been taken up into the queue that it says it waits in."""
+        if session.status == "waiting" or (session.status == "offered" and not session.holder):
+            queue = self.queue(session)
+            queue.put(session)
+            self.stirred.add(session.line)
+            if queue.rules.overflow:
+                self.overdue[session.id] = None
+                self.recheck_overdue = True
 
     def leave_queue(self, session: Session) -> None:
         self.queues[session.line].remove(session.id)

@@ -23,7 +23,7 @@ from router.events import Present
 from router.follow import plain
 from router.health import Health
 from router.line_changes import Rulebook, configured
-from router.log import Log, id_key, now_ms
+from router.log import Log, id_key, now_ms, read_hint
 from router.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.picture import Picture
 from router.protocol import (
@@ -51,10 +51,9 @@ from router.state import (
     MessageChanged,
     OperatorState,
     Told,
-    decode_operator,
-    decode_session,
 )  # fmt: skip
 from router.status import Status
+from router.taking_up import readable
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +156,10 @@ class Gateway:
                 self.status.lost(error)
                 logger.warning("gateway waits: %s", error)
                 await asyncio.sleep(0.3)
+            except Exception:  # one entry must not hold up the next: all get the picture as it is now
+                logger.exception("a journal entry cannot be taken up; the picture is loaded anew")
+                self._ready.clear()
+                await asyncio.sleep(0.3)
 
     async def _load(self) -> None:
         """The picture as it is now. After an outage the journal is usually still there: then it is
@@ -166,7 +169,7 @@ class Gateway:
         if self._ready.is_set() and id_key(oldest) <= position <= id_key(newest):
             return
         _, fields, sessions, operators = await self._log.load()
-        self.picture.load(configured(fields), map(decode_session, sessions), map(decode_operator, operators))
+        self.picture.load(configured(fields), *readable(sessions, operators))
         self.picture.position = newest
         self._requests.commands.missed()
         self._arrivals.missed()
@@ -239,7 +242,7 @@ class Gateway:
                 await asyncio.sleep(1.0)
 
     def _hint(self, payload: bytes) -> None:
-        hint = msgspec.json.decode(payload, type=dict[str, str])
+        hint = read_hint(payload)
         session = hint.get("session", "") or self.picture.session_of_chat(hint.get("chat", ""))
         if not session:
             return

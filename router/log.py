@@ -12,13 +12,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from crm.errors import LeaseLost
 from router.append import Appender
 from router.events import Event, encode_event
 from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
-from router.state import Delivery, Entry, decode_delivery, decode_entry
+from router.state import Delivery, Entry, decode_delivery, read_entry
 
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 """A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
@@ -61,6 +62,9 @@ class Keys:
         self.desk = self.root + "desk"
         self.health = self.root + "health"
         self.hints = self.root + "hints"
+        self.quarantine = self.root + "quarantine"
+        self.quarantine_order = self.root + "quarantine:order"
+        self.quarantine_facts = self.root + "quarantine:facts"
 
     def lease(self, of: str) -> str:
         return f"{self.root}lease:{of}"
@@ -146,7 +150,7 @@ class Log:
         ``after`` maps channel -> last id read (``"0"`` at start: what is in the inbox is undone)."""
         by_key = {self.keys.inbox(c).encode(): c for c in channels}
         rows = await self._xread({self.keys.inbox(c): after.get(c, "0") for c in channels}, count, block_ms)
-        return [(by_key[key], id, fields[b"e"]) for key, id, fields in rows]
+        return [(by_key[key], id, _payload(fields)) for key, id, fields in rows]
 
     async def move_parsed(
         self,
@@ -188,7 +192,7 @@ class Log:
         self, channel: str, after: str = "0", count: int = 64, block_ms: int = 2000
     ) -> list[tuple[str, bytes]]:
         rows = await self._xread({self.keys.fetch(channel): after}, count, block_ms)
-        return [(id, fields[b"e"]) for _, id, fields in rows]
+        return [(id, _payload(fields)) for _, id, fields in rows]
 
     async def finish_job(self, channel: str, id: str, outcome: Event) -> None:
         """Appends the outcome and removes the job in one step."""
@@ -204,10 +208,17 @@ class Log:
     async def read_deliveries(
         self, channel: str, after: str = "0", count: int = 256, block_ms: int = 2000
     ) -> list[tuple[str, Delivery]]:
-        """Undone deliveries of a channel in order. What is in the stream is undone; only the
+        """The same as ``read_outbox``, decoded. Raises ``msgspec.MsgspecError``."""
+        rows = await self.read_outbox(channel, after, count, block_ms)
+        return [(id, decode_delivery(data)) for id, data in rows]
+
+    async def read_outbox(
+        self, channel: str, after: str = "0", count: int = 256, block_ms: int = 2000
+    ) -> list[tuple[str, bytes]]:
+        """Undone deliveries of a channel in order, undecoded. What is in the stream is undone; only the
         holder of the lease ``out:<channel>`` may work on it."""
         rows = await self._xread({self.keys.out(channel): after}, count, block_ms)
-        return [(id, decode_delivery(fields[b"e"])) for _, id, fields in rows]
+        return [(id, _payload(fields)) for _, id, fields in rows]
 
     async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
         """Marks deliveries as being sent, before the first byte leaves, and renews the lease.
@@ -248,16 +259,23 @@ class Log:
 
     # ---------------------------------------------------------------- the journal
 
-    async def read_journal(self, after: str, count: int = 64, block_ms: int = 0) -> list[tuple[str, Entry]]:
-        """Journal entries after the id, oldest first; ``block_ms`` 0 returns at once."""
+    async def read_journal(
+        self, after: str, count: int = 64, block_ms: int = 0, reader: str = ""
+    ) -> list[tuple[str, Entry]]:
+        """Journal entries after the id, oldest first; ``block_ms`` 0 returns at once. What is told for
+        another ``reader`` alone is empty; what this version does not understand is ``Strange``."""
         if block_ms:
-            rows = await self._xread({self.keys.journal: after}, count, block_ms)
-            return [(id, decode_entry(fields[b"e"])) for _, id, fields in rows]
-        async with reaching("journal"):
-            found = await self._run(
-                "XRANGE", self.keys.journal, f"({after}" if after != "0" else "-", "+", "COUNT", count
-            )
-        return [(id.decode(), decode_entry(_pairs(fields)[b"e"])) for id, fields in _entries(found)]
+            rows = [
+                (id, _payload(fields))
+                for _, id, fields in await self._xread({self.keys.journal: after}, count, block_ms)
+            ]
+        else:
+            start = f"({after}" if after != "0" else "-"
+            async with reaching("journal"):
+                found = await self._run("XRANGE", self.keys.journal, start, "+", "COUNT", count)
+            rows = [(id.decode(), _payload(_pairs(fields))) for id, fields in _entries(found)]
+        entries = ((id, read_entry(data)) for id, data in rows)
+        return [(id, e if e.only_for in ("", reader) else Entry(at=e.at)) for id, e in entries]
 
     async def journal_bounds(self) -> tuple[str, str]:
         """(oldest id still there, newest id ever), ``"0-0"`` where there is none."""
@@ -280,16 +298,16 @@ class Log:
 
     # ---------------------------------------------------------------- the desk's writer
 
-    async def load(self) -> tuple[str, dict[str, bytes], list[bytes], list[bytes]]:
-        """(cursor, the desk's own fields, sessions, operators) as last committed. Sessions are
-        read in pieces so that Redis never stalls on a large desk; only the lease holder calls it."""
+    async def load(self) -> tuple[str, dict[str, bytes], dict[str, bytes], dict[str, bytes]]:
+        """(cursor, the desk's own fields, sessions by id, operators by name) as last committed. Sessions
+        are read in pieces so that Redis never stalls on a large desk."""
         async with reaching("load"):
             cursor = await self._run("GET", self.keys.cursor)
         return (
             cursor.decode() if cursor else "0",
             await self.load_fields(),
-            await self.hash_values(self.keys.sessions),
-            await self.hash_values(self.keys.operators),
+            await self._hash(self.keys.sessions),
+            await self._hash(self.keys.operators),
         )
 
     async def load_fields(self) -> dict[str, bytes]:
@@ -297,8 +315,8 @@ class Log:
         async with reaching("load"):
             return {k.decode(): v for k, v in (await self._run("HGETALL", self.keys.desk)).items()}
 
-    async def hash_values(self, key: str) -> list[bytes]:
-        """All values of a hash, by HSCAN."""
+    async def _hash(self, key: str) -> dict[str, bytes]:
+        """All of a hash, by HSCAN."""
         found: dict[bytes, bytes] = {}
         position = 0
         async with reaching("load"):
@@ -306,12 +324,12 @@ class Log:
                 position, part = await self._run("HSCAN", key, position, "COUNT", 5000)
                 found.update(part)
                 if not position:
-                    return list(found.values())
+                    return {field.decode(): value for field, value in found.items()}
 
     async def read_log(self, after: str, count: int, block_ms: int) -> list[tuple[str, bytes]]:
         """Log entries after the cursor, undecoded, waiting up to ``block_ms`` for the first."""
         rows = await self._xread({self.keys.log: after}, count, max(1, block_ms))
-        return [(id, fields[b"e"]) for _, id, fields in rows]
+        return [(id, _payload(fields)) for _, id, fields in rows]
 
     async def trim(self, log_age_ms: int, journal_age_ms: int, log_before: str, journal_before: str) -> None:
         """Drops what is older than its age and behind every reader's cursor."""
@@ -420,6 +438,14 @@ class Log:
         return rows
 
 
+def read_hint(payload: bytes) -> dict[str, str]:
+    """Empty for one of another version: nobody misses it."""
+    try:
+        return {"kind": "typing", **msgspec.json.decode(payload, type=dict[str, str])}
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+
+
 def id_key(id: str) -> tuple[int, int]:
     """Orders stream ids."""
     ms, _, n = id.partition("-")
@@ -434,6 +460,12 @@ def _pairs(fields: object) -> dict[bytes, bytes]:
     if isinstance(fields, dict):
         return fields
     return dict(zip(fields[::2], fields[1::2], strict=True))  # type: ignore[index]
+
+
+def _payload(fields: dict[bytes, bytes]) -> bytes:
+    """What an entry of a stream holds; of one that we have not written, all of it."""
+    found = fields.get(b"e")
+    return found if found is not None else msgspec.msgpack.encode(fields)
 
 
 def _literal(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.state import AnyTold, Delivery, OperatorState, Session
+from router.state import AnyTold, Aside, Delivery, OperatorState, Session
 
 
 class Outcome:
@@ -17,8 +17,14 @@ class Outcome:
         self.fields: set[str] = set()
         self.refused: set[str] = set()
         """Ids of commands that changed nothing: they may come again."""
+        self.aside: list[Aside] = []
+        """What could not be worked on."""
+        self.unreadable: list[tuple[str, str]] = []
+        """What of it was saved state, as (key, field)."""
+        self.fired: list[tuple[str, str]] = []
+        """Timers that fired, as (owner, kind)."""
 
     @property
     def is_empty(self) -> bool:
         changed = self.sessions or self.closed or self.operators or self.fields
-        return not (self.told or self.deliveries or changed)
+        return not (self.told or self.deliveries or changed or self.aside)

@@ -10,7 +10,7 @@ import itertools
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -141,11 +141,23 @@ def stamp(journal_id: str, index: int) -> str:
 class Batch:
     """Journal entries on their way into the store: ``load`` what they touch, then ``writes``."""
 
-    def __init__(self, store: Store, memory: Memory, entries: Sequence[tuple[str, Entry]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        memory: Memory,
+        entries: Sequence[tuple[str, Entry]],
+        only: Collection[int | str] | None = None,
+    ) -> None:
+        """``only``: of what is told these numbers, and of the sessions these ids; the others are in the
+        store already, or never will be."""
         self._store = store
         self._memory = memory
+        self._only = only
         self._told: list[tuple[str, AnyTold]] = [
-            (stamp(id, index), told) for id, entry in entries for index, told in enumerate(entry.told)
+            (stamp(id, index), told)
+            for id, entry in entries
+            for index, told in enumerate(entry.told)
+            if only is None or index in only
         ]
         self._sessions = _newest(entry.sessions for _, entry in entries)
         self._rows: dict[str, _Row] = {}
@@ -239,14 +251,15 @@ class Batch:
         for session in self._moved:
             self._move(session)
         rows = [row for row in self._rows.values() if row.changed]
+        sessions = [s for s in self._sessions.values() if self._only is None or s.id in self._only]
         return [
             *self._records,
             *(Write.insert("messages", row.to_document()) for row in rows if row.document is None),
             *(Write.replace("messages", row.to_document()) for row in rows if row.document is not None),
             *self._writes,
-            *(_session_write(s, self._memory.scores.get(s.id, {})) for s in self._sessions.values()),
+            *(_session_write(s, self._memory.scores.get(s.id, {})) for s in sessions),
             *self._after,
-            *(_handled_write(s) for s in self._sessions.values() if s.status == "closed" and s.holder),
+            *(_handled_write(s) for s in sessions if s.status == "closed" and s.holder),
         ]
 
     def _added(self, at: str, message: Message) -> None:

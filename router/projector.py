@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,8 @@ from crm.ports import Store, Write
 from crm.records import MessageChange
 from router.log import Lease, Log, now_ms
 from router.projection import Batch, Early, Memory
-from router.state import Entry
+from router.quarantine import journal_part, kind_of, reason_of, set_aside
+from router.state import Aside, Entry, Strange, encode
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Projector:
         self._standby_pause = lease_ttl / 3
         self._position = "0"
         self._memory = Memory()
+        self._is_sure = True
+        """The memory is what the store has: no write has failed since it was read."""
         self._pause = FIRST_PAUSE
 
     async def run(self) -> None:
@@ -106,28 +109,105 @@ class Projector:
         )
         cursor = await self._store.get("cursors", CURSOR)
         self._position = cursor["position"] if cursor else "0"
-        self._memory = await self._remember()
+        self._memory, self._is_sure = await self._remember(), True
         await self._log.set_reader(NAME, self._position)
 
     async def step(self, block_ms: int = 0) -> int:
         """Reads on and writes what it read. Returns how many entries that were. Raises ``LeaseLost``
         or ``Unavailable``; after that, ``claim`` again."""
-        entries = await self._log.read_journal(self._position, READ, block_ms)
+        entries = await self._log.read_journal(self._position, READ, block_ms, reader=NAME)
         for part in _parts(entries):
             await self._write(part)
             self._pause = FIRST_PAUSE
         return len(entries)
 
     async def _write(self, entries: Sequence[tuple[str, Entry]]) -> None:
-        batch = Batch(self._store, self._memory, entries)
-        await batch.load()
-        position = entries[-1][0]
+        for id, entry in entries:
+            await self._set_strangers_aside(id, entry)
+        try:
+            await self._project(entries)
+        except (LeaseLost, Unavailable, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the store refuses something, or we cannot make it
+            logger.error("journal entries are written one by one: %s", reason_of(error))
+            for id, entry in entries:
+                await self._write_carefully(id, entry)
+        # Told only now: who reads the journal's rest must not miss what the store has not got yet.
+        await self._log.set_reader(NAME, self._position)
+
+    async def _project(
+        self, entries: Sequence[tuple[str, Entry]], only: Collection[int | str] | None = None
+    ) -> None:
+        """Into the store, and our place in the journal with it unless it is a part of an entry ``only``."""
+        if not self._is_sure:
+            self._memory, self._is_sure = await self._remember(), True
+        try:
+            batch = Batch(self._store, self._memory, entries, only)
+            await batch.load()
+            await self._commit(batch.writes(), entries[-1][0] if only is None else self._position)
+        except BaseException:
+            self._is_sure = False
+            raise
+
+    async def _commit(self, writes: Sequence[Write], position: str) -> None:
         moved = Write.update("cursors", {"_id": CURSOR}, {"$set": {"position": position}})
         expect: dict[str, Any] = {"_id": CURSOR, "writer": self._token, "position": self._position}
-        await self._store.write([*batch.writes(), moved], expect=("cursors", expect))
+        await self._store.write([*writes, moved], expect=("cursors", expect))
         self._position = position
-        # Told only now: who reads the journal's rest must not miss what the store has not got yet.
-        await self._log.set_reader(NAME, position)
+
+    # ---------------------------------------------------------------- what cannot be written
+
+    async def _write_carefully(self, id: str, entry: Entry) -> None:
+        """One entry, and of it what can be written. What cannot is set aside before our place in the
+        journal moves on: whoever dies in between does both again, and neither twice."""
+        parts: list[int | str] = [*range(len(entry.told)), *(session.id for session in entry.sessions)]
+        for part, reason in await self._refused(id, entry, parts):
+            if isinstance(part, int):
+                kind = type(entry.told[part]).__name__
+                data = journal_part(entry.at, told=[encode(entry.told[part])])
+            else:
+                kind = "Session"
+                data = journal_part(entry.at, sessions=[encode(s) for s in entry.sessions if s.id == part])
+            await self._set_aside(id, part, data, reason, kind)
+        await self._commit([], id)
+
+    async def _refused(self, id: str, entry: Entry, parts: list[int | str]) -> list[tuple[int | str, str]]:
+        """Writes what can be written, in order; returns the parts that cannot, each with its reason."""
+        if not parts:
+            return []
+        try:
+            await self._project([(id, entry)], frozenset(parts))
+        except (LeaseLost, Unavailable, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is: everything behind it goes on
+            if len(parts) == 1:
+                return [(parts[0], reason_of(error.__cause__ or error))]
+        else:
+            return []
+        half = len(parts) // 2
+        return [
+            *await self._refused(id, entry, parts[:half]),
+            *await self._refused(id, entry, parts[half:]),
+        ]
+
+    async def _set_strangers_aside(self, id: str, entry: Entry) -> None:
+        """What an entry tells in words of another version."""
+        for number, told in enumerate(entry.told):
+            if isinstance(told, Strange):
+                data = told.data if told.whole else journal_part(entry.at, told=[told.data])
+                await self._set_aside(id, number, data, told.reason, kind_of(told.data))
+        for number, state in enumerate(entry.unread):
+            data = journal_part(entry.at, sessions=[state.data])
+            await self._set_aside(id, f"x{number}", data, state.reason, "Session")
+
+    async def _set_aside(self, id: str, part: int | str, data: bytes, reason: str, kind: str) -> None:
+        """``data``: a journal entry of its own, for us alone."""
+        item = Aside(
+            id=f"journal-{id}-{part}", origin="journal", place=id, at=self._log.now(), reason=reason,
+            data=data, kind=kind,
+        )  # fmt: skip
+        logger.error("a part of journal entry %s (%s) is set aside: %s", id, kind, reason)
+        await set_aside(self._log, item)
 
     async def _remember(self) -> Memory:
         memory = Memory()

@@ -296,7 +296,7 @@ class Requests:
         """The journal from where the projector is."""
         position = await self._log.reader("projector")
         while True:
-            entries = await self._log.read_journal(position, count=256)
+            entries = await self._log.read_journal(position, count=256, reader="projector")
             for id, entry in entries:
                 position = id
                 yield entry

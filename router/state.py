@@ -6,13 +6,16 @@ default. Times are milliseconds since the epoch, 0 = not set.
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, Union
 
 import msgspec
 
 from crm.records import Button, Customer, Duty, Media, Message, MessageChange, Role
 from router.events import Absence, Right
 from router.flow import FlowState
+
+Part = TypeVar("Part")
 
 Status = Literal["bot", "waiting", "offered", "taken", "answered", "pending", "closing", "closed", "spam"]
 
@@ -170,6 +173,23 @@ class Refusal(Saved, kw_only=True):
     params: dict[str, str] = {}
 
 
+class Aside(Saved, kw_only=True):
+    """Something that could not be worked on and is in nobody's way any more. ``origin`` is where it
+    came from: ``log | journal | session | operator | timer | out | fetch | inbox``; ``place`` tells
+    which one there; ``kind`` what it is, as far as that can be told; ``reason`` the class and place of
+    the error, never its text."""
+
+    id: str
+    origin: str
+    place: str
+    at: int
+    reason: str
+    data: bytes
+    kind: str = ""
+    operator: str = ""
+    """Who was told that his command was not carried out."""
+
+
 # ------------------------------------------------------------------ the journal
 
 
@@ -274,6 +294,15 @@ class LoginsRevoked(Told, kw_only=True):
     tokens: list[str]
 
 
+class Strange(Told, kw_only=True):
+    """In place of something told in words that this version does not know. Never written."""
+
+    data: bytes
+    reason: str
+    whole: bool = False
+    """It stands for the whole entry."""
+
+
 class Stray(Told, kw_only=True):
     """An event that names nothing we know; kept so that nothing is dropped silently."""
 
@@ -297,10 +326,27 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     sessions: list[Session] = []
     operators: list[OperatorState] = []
     lines_changed: bool = False
+    only_for: str = ""
+    """Told again for this reader of the journal alone."""
+    unread: list[Strange] = []
+    """States of sessions in words of another version. Never written."""
+
+
+class _Loose(msgspec.Struct, kw_only=True):
+    """The same entry, with nothing looked into yet."""
+
+    at: int = 0
+    told: list[msgspec.Raw] = []
+    sessions: list[msgspec.Raw] = []
+    operators: list[msgspec.Raw] = []
+    lines_changed: bool = False
+    only_for: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _entry_decoder = msgspec.msgpack.Decoder(Entry)
+_loose_decoder = msgspec.msgpack.Decoder(_Loose)
+_told_decoder = msgspec.msgpack.Decoder(AnyTold)
 _session_decoder = msgspec.msgpack.Decoder(Session)
 _operator_decoder = msgspec.msgpack.Decoder(OperatorState)
 _delivery_decoder = msgspec.msgpack.Decoder(Delivery)
@@ -310,3 +356,39 @@ decode_entry = _entry_decoder.decode
 decode_session = _session_decoder.decode
 decode_operator = _operator_decoder.decode
 decode_delivery = _delivery_decoder.decode
+decode_aside = msgspec.msgpack.Decoder(Aside).decode
+
+
+def read_entry(data: bytes) -> Entry:
+    """An entry of whatever version: what is not understood is ``Strange``, in its place. Never raises."""
+    try:
+        return decode_entry(data)
+    except Exception:  # noqa: BLE001 - broken, or of a newer version: then part by part
+        return _read_loosely(data)
+
+
+def _read_loosely(data: bytes) -> Entry:
+    try:
+        loose = _loose_decoder.decode(data)
+    except Exception as error:  # noqa: BLE001 - no entry at all
+        whole: list[Any] = [Strange(data=data, reason=type(error).__name__, whole=True)]
+        return Entry(at=0, told=whole)
+    entry = Entry(at=loose.at, lines_changed=loose.lines_changed, only_for=loose.only_for)
+    told: list[Any] = [_read(_told_decoder.decode, raw) for raw in loose.told]
+    entry.told = told
+    for raw in loose.sessions:
+        session = _read(decode_session, raw)
+        if isinstance(session, Strange):
+            entry.unread.append(session)
+        else:
+            entry.sessions.append(session)
+    operators = (_read(decode_operator, raw) for raw in loose.operators)
+    entry.operators = [operator for operator in operators if not isinstance(operator, Strange)]
+    return entry
+
+
+def _read(decode: Callable[[msgspec.Raw], Part], raw: msgspec.Raw) -> Part | Strange:
+    try:
+        return decode(raw)
+    except Exception as error:  # noqa: BLE001 - this part is of a newer version
+        return Strange(data=bytes(raw), reason=type(error).__name__)

@@ -9,6 +9,15 @@ Key = tuple[str, str]
 CALENDAR = "calendar"
 
 
+class TimerFailed(Exception):
+    """What a timer does raised; ``__cause__`` says what."""
+
+    def __init__(self, owner: str, kind: str) -> None:
+        super().__init__(kind)
+        self.owner = owner
+        self.kind = kind
+
+
 class Timers:
     """Pure: knows no clock. Times are ms."""
 

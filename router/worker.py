@@ -13,12 +13,16 @@ import msgspec
 
 from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Store
+from router.again import tell_aside
 from router.backoff import Backoff
 from router.desk import Desk, Known
-from router.events import Event, FromChat, decode_event
+from router.events import Command, Event, FromChat, decode_event
 from router.log import Lease, Log
 from router.outcome import Outcome
-from router.state import Entry, Stray, decode_operator, decode_session
+from router.quarantine import kind_of, reason_of
+from router.state import Aside, CommandDone, Entry, Stray
+from router.suspects import Suspects
+from router.taking_up import take_up
 from router.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,10 @@ class Worker:
         self._trimmed = 0
         self._reported = 0
         self._ask_again = 0
+        self._suspects = Suspects()
+        self._applying = ""
+        """Log id of the event that the rules work on."""
+        self._fired: list[tuple[str, str]] = []
 
     async def run(self) -> None:
         backoff = Backoff(0.1, 2.0)
@@ -102,13 +110,14 @@ class Worker:
     async def load(self) -> None:
         """Takes up what was last committed. Only the holder of the lease calls it."""
         cursor, fields, sessions, operators = await self._log.load()
-        self.desk = Desk()
-        self.desk.restore(
-            fields,
-            [decode_session(s) for s in sessions],
-            [decode_operator(o) for o in operators],
-            resumed_at=self._log.now(),
-        )
+        told = self.desk.aside_told
+        self.desk, unreadable = take_up(fields, sessions, operators, self._log.now())
+        self.desk.aside_told = told
+        self.desk.failing = dict(self._suspects.timers)
+        for item in unreadable:
+            key = self._log.keys.operators if item.origin == "operator" else self._log.keys.sessions
+            self.desk.outcome.unreadable.append((key, item.place))
+            self.desk.outcome.aside.append(item)
         if "next_session" not in fields and self._store is not None:
             self.desk.next_session = await _first_free_session(self._store)
         self.cursor = cursor
@@ -120,15 +129,23 @@ class Worker:
         due = self.desk.timers.next_due()
         longest = int(self._ttl * 250)
         block = longest if due is None else max(0, min(due - now, longest))
-        rows = await self._log.read_log(self.cursor, BATCH, block)
+        rows = await self._log.read_log(self.cursor, self._suspects.batch(self.cursor, BATCH), block)
         now = self._log.now()
-        async with self._committing:
-            if rows:
-                await self._apply(writer, rows, now)
-            elif due is not None and due <= now:
-                await writer.guard((), now)
-                self.desk.advance(now)
-                await self._commit(writer, now, [])
+        self._applying, self._fired = "", []
+        try:
+            async with self._committing:
+                if rows:
+                    await self._apply(writer, rows, now)
+                elif (due is not None and due <= now) or not self.desk.outcome.is_empty:
+                    await writer.guard((), now)
+                    self.desk.advance(now)
+                    await self._commit(writer, now, [])
+                    self._suspects.committed(())
+        except (LeaseLost, Unavailable, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises: everything behind it goes on
+            await self._start_over(error, [id for id, _ in rows])
+            await writer.begin_anew()
         if now - self._reported > REPORT_EVERY_MS:
             self._reported = now
             await self._report(active=True)
@@ -136,37 +153,65 @@ class Worker:
             self._trimmed = now
             await self._log.trim(LOG_AGE_MS, JOURNAL_AGE_MS, self.cursor, await self._log.reader("projector"))
 
+    async def _start_over(self, error: Exception, ids: Sequence[str]) -> None:
+        """The desk as it was before this batch; who is to blame will be left out of it. What was changed in
+        memory is thrown away: no rule has to be able to undo itself."""
+        fired = self._fired or self.desk.outcome.fired
+        self._suspects.blame(error, self._applying, ids, fired)
+        logger.error("the rules raised, the batch is begun again: %s", reason_of(error.__cause__ or error))
+        await self.load()
+
     async def _apply(self, writer: Writer, rows: Sequence[tuple[str, bytes]], now: int) -> None:
-        events = [self._decode(data, now) for _, data in rows]
+        events = [self._decode(id, data, now) for id, data in rows]
         ids = [event.event_id for event in events if event is not None and event.event_id]
         seen = await writer.guard(ids, now)
         known = await self._who(events)
         fresh: list[str] = []
-        for event in events:
+        applied = duplicates = 0
+        for (id, data), event in zip(rows, events, strict=True):
             if event is None:
                 continue
+            if event.event_id and event.event_id in seen:
+                duplicates += 1
+                self.desk.repeated(event)
+                continue
+            if id in self._suspects.events:
+                self._set_aside(id, data, now, self._suspects.events[id], event)
+                continue
             if event.event_id:
-                if event.event_id in seen:
-                    self.duplicates += 1
-                    self.desk.repeated(event)
-                    continue
                 seen.add(event.event_id)
                 fresh.append(event.event_id)
-            chat = event.key if isinstance(event, FromChat) else ""
-            self.desk.apply(event, known.get(chat))
+            self._applying = id
+            self.desk.apply(event, known.get(event.key if isinstance(event, FromChat) else ""))
             if event.event_id in self.desk.outcome.refused:
                 seen.discard(event.event_id)
-            self.applied += 1
+            applied += 1
+        self._applying = ""
         self.desk.advance(now)
         await self._commit(writer, now, fresh, rows[-1][0])
         self.cursor = rows[-1][0]
+        self.applied += applied
+        self.duplicates += duplicates
+        self._suspects.committed([id for id, _ in rows])
 
-    def _decode(self, data: bytes, now: int) -> Event | None:
+    def _decode(self, id: str, data: bytes, now: int) -> Event | None:
         try:
             return decode_event(data)
-        except msgspec.MsgspecError as error:
+        except Exception as error:  # noqa: BLE001 - broken, or of a newer version
+            self._set_aside(id, data, now, reason_of(error))
             self.desk.tell(Stray(at=now, event=data, reason=f"not an event of this version: {error}"))
             return None
+
+    def _set_aside(self, id: str, data: bytes, now: int, reason: str, event: Event | None = None) -> None:
+        """The event leaves the log, and its event id stays unknown: it may come again. Who gave it as a
+        command is told that it was not carried out."""
+        item = Aside(
+            id=f"log-{id}", origin="log", place=id, at=now, reason=reason, data=data, kind=kind_of(data)
+        )
+        if isinstance(event, Command):
+            item.operator = event.operator
+            self.desk.tell(CommandDone(event_id=event.event_id, operator=event.operator, code="set_aside"))
+        self.desk.outcome.aside.append(item)
 
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""
@@ -176,14 +221,19 @@ class Worker:
         try:
             async with asyncio.timeout(WHO_TIMEOUT):
                 found = await self._store.find("customers", {"chats": {"$in": sorted(chats)}})
+            return {chat: _known(doc) for doc in found for chat in doc.get("chats", ()) if chat in chats}
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
             self._ask_again = self._log.now() + WHO_PAUSE_MS
-            return {}
-        return {chat: _known(doc) for doc in found for chat in doc.get("chats", ()) if chat in chats}
+        except Exception as error:  # noqa: BLE001 - routing goes on without it, whatever is wrong with a card
+            logger.error("who writes in %d chats is unknown: %s", len(chats), reason_of(error))
+        return {}
 
     async def _commit(self, writer: Writer, now: int, event_ids: Sequence[str], cursor: str = "") -> None:
+        if self.desk.outcome.aside:
+            tell_aside(self.desk)
         outcome = self.desk.drain()
+        self._fired = outcome.fired
         if outcome.is_empty and not cursor:
             return
         await writer.commit(
@@ -192,12 +242,16 @@ class Worker:
             event_ids=[id for id in event_ids if id not in outcome.refused],
             sessions=list(outcome.sessions.values()),
             closed=list(outcome.closed),
+            unreadable=outcome.unreadable,
+            aside=outcome.aside,
             operators=list(outcome.operators.values()),
             fields={name: self.desk.field(name) for name in sorted(outcome.fields)},
             entry=journal_entry(outcome, now),
             deliveries=outcome.deliveries,
         )
         self._renewed = now
+        for item in outcome.aside:
+            logger.error("%s %s (%s) is set aside: %s", item.origin, item.place, item.kind, item.reason)
 
     async def _report(self, *, active: bool) -> None:
         fields = {
@@ -208,21 +262,15 @@ class Worker:
 
 
 def _known(document: Document) -> Known:
-    get = document.get
-    return Known(
-        customer=document["_id"],
-        name=get("name", ""),
-        language=get("language", ""),
-        responsible=get("responsible", ""),
-        vip=bool(get("vip", False)),
-        last_operator=get("last_operator", ""),
-    )
+    """Raises ``msgspec.ValidationError`` for a card that is none."""
+    facts = {name: document[name] for name in Known.__struct_fields__ if document.get(name) is not None}
+    return msgspec.convert({**facts, "customer": document["_id"]}, Known)
 
 
 async def _first_free_session(store: Store) -> int:
     """A session number that the store has never seen: Redis was begun anew, the history was not."""
     latest = await store.find("sessions", {}, sort=[("opened_at", -1)], limit=20)
-    return max((int(document["_id"]) for document in latest), default=0) + 1
+    return max((int(document["_id"]) for document in latest if document["_id"].isdecimal()), default=0) + 1
 
 
 def journal_entry(outcome: Outcome, now: int) -> Entry | None:

@@ -13,8 +13,9 @@ from typing import Any
 from crm.errors import LeaseLost
 from router.log import Lease, Log
 from router.pipe import Args, Pipe, reaching, unavailable
+from router.quarantine import put_command
 from router.seen import Seen
-from router.state import Delivery, Entry, Saved, encode
+from router.state import Aside, Delivery, Entry, Saved, encode
 
 
 class Writer:
@@ -28,6 +29,11 @@ class Writer:
 
     async def close(self) -> None:
         await self._pipe.close()
+
+    async def begin_anew(self) -> None:
+        """After a batch that was given up before its commit was sent."""
+        await self._pipe.close()
+        self._seen = Seen(self._keys.root)
 
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
         """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
@@ -54,18 +60,23 @@ class Writer:
         event_ids: Sequence[str] = (),
         sessions: Sequence[Saved] = (),
         closed: Sequence[str] = (),
+        unreadable: Sequence[tuple[str, str]] = (),
+        aside: Sequence[Aside] = (),
         operators: Sequence[Saved] = (),
         fields: dict[str, bytes] | None = None,
         entry: Entry | None = None,
         deliveries: Sequence[Delivery] = (),
     ) -> None:
-        """Raises ``LeaseLost`` (nothing was written) or ``Unavailable`` (nobody knows: load anew)."""
+        """``unreadable``: fields of hashes that are put aside. Raises ``LeaseLost`` (nothing was written) or
+        ``Unavailable`` (nobody knows: load anew)."""
         keys = self._keys
         commands: list[Args] = [("MULTI",)]
         if sessions:
             commands.append(("HSET", keys.sessions, *_saved(sessions, "id")))
         if closed:
             commands.append(("HDEL", keys.sessions, *closed))
+        commands += [("HDEL", key, field) for key, field in unreadable]
+        commands += [put_command(keys, item) for item in aside]
         if operators:
             commands.append(("HSET", keys.operators, *_saved(operators, "name")))
         if fields:

@@ -27,7 +27,7 @@ from motor.motor_asyncio import (
 )
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from crm.errors import ConfigError, LeaseLost, Unavailable, UnsupportedQuery
+from crm.errors import ConfigError, LeaseLost, NotStored, Unavailable, UnsupportedQuery
 from crm.ports import Document, Filter, Sort, Update, Write
 from crm.spelling import folds_anew
 from storage.filters import compile_filter, split_path
@@ -48,6 +48,10 @@ _MATTER = {
     13: ("store_access", "does not let us do that"),
     18: ("store_access", "does not let us in"),
 }
+
+REFUSED = frozenset({22, 52, 55, 56, 57, 121, 10334, 17280, 17419, 17420})
+"""Errors of a document that the server will never take: too large, refused by a validator, a name of a
+field that cannot be, …"""
 
 PART_COUNT = 1000
 PART_BYTES = 16 << 20
@@ -282,6 +286,8 @@ class MongoStore:
         except OperationFailure as error:
             if error.code in UNFIT:
                 raise UnsupportedQuery("the update does not fit what is there") from error
+            if error.code in REFUSED:
+                raise NotStored(f"the store refuses a document: {error.code}") from error
             code, text = _MATTER.get(error.code or 0, ("store_away", "does not answer"))
             raise Unavailable(f"the store {text}: {type(error).__name__} {error.code}", code=code) from error
         except PyMongoError as error:

@@ -26,6 +26,8 @@ from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.words import SPELLING, query_words
 
+TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
+
 T = TypeVar("T")
 
 
@@ -190,7 +192,9 @@ def _apply(db: sqlite3.Connection, run: tuple[str, str], writes: list[Write]) ->
 def _unless_taken(apply: Callable[[], int]) -> int:
     try:
         return apply()
-    except sqlite3.IntegrityError:
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname not in TAKEN:
+            raise
         return 0  # a unique index refuses: the write is left out, as the port says
 
 

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from crm import spelling
-from crm.errors import Unavailable
+from crm.errors import NotStored, Unavailable
 
 MAX_WAITING = 1000
 """Calls that may wait for the thread; more are refused instead of piling up."""
+
+REFUSALS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""Errors that are about what was given, and not about the file."""
 
 T = TypeVar("T")
 
@@ -88,6 +91,8 @@ class SqliteThread:
         except TimeoutError as error:
             call.give_up()
             raise Unavailable("the store does not answer in time", code="store_away") from error
+        except REFUSALS as error:
+            raise NotStored(f"the store refuses this: {type(error).__name__}") from error
         except (sqlite3.Error, OSError) as error:
             raise unavailable(self._path, error) from error
 

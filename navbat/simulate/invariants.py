@@ -21,6 +21,7 @@ from router.state import (
     MessageAdded,
     OperatorState,
     Session,
+    decode_aside,
     decode_delivery,
     decode_entry,
     decode_operator,
@@ -127,6 +128,8 @@ class Checker:
         """The whole history: nothing is lost and nothing twice."""
         self._read_journal(desk)
         check_saved(desk, self._server, self._keys)
+        aside = [decode_aside(data) for data in self._server.get(self._keys.quarantine.encode(), {}).values()]
+        require(not aside, f"set aside: {[(item.kind, item.reason) for item in aside][:3]}")
         moved = len({*self._accepted} ^ {*self._written})
         accepted = [id for ids in self._accepted.values() for id in ids]
         written = [id for ids in self._written.values() for id in ids]

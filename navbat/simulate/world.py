@@ -110,6 +110,7 @@ class World:
                 await worker.load()
                 self.checker.taken_up(worker.desk)
                 self._writer = Writer(worker._log, worker.lease)
+            desk = worker.desk
             await worker.step(self._writer)
         except LeaseLost:
             self._writer = None
@@ -118,6 +119,8 @@ class World:
             self.checker.unsure()
             self._writer = None
             return False
+        if worker.desk is not desk:
+            self.checker.taken_up(worker.desk)
         self.checker.check(worker.desk)
         due = worker.desk.timers.next_due()
         return self._behind() == 0 and (due is None or due > self.time)

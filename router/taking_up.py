@@ -1,0 +1,81 @@
+"""The desk as it was last committed, whatever has become of single states in the meantime."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from router.desk import Desk
+from router.quarantine import reason_of
+from router.state import Aside, OperatorState, Session, decode_operator, decode_session
+
+logger = logging.getLogger(__name__)
+
+State = TypeVar("State", Session, OperatorState)
+
+
+def take_up(
+    fields: dict[str, bytes], sessions: Mapping[str, bytes], operators: Mapping[str, bytes], now: int
+) -> tuple[Desk, list[Aside]]:
+    """The desk, and what of the saved states cannot be read or taken up: without those the desk goes on.
+    Raises when the desk's own fields cannot be used, as without its lines there is no desk."""
+    aside: list[Aside] = []
+    colleagues = _read("operator", operators, decode_operator, now, aside)
+    found = _read("session", sessions, decode_session, now, aside)
+
+    def restored(ids: list[str]) -> Desk:
+        # A desk changes the states that it takes up: each try begins with fresh ones.
+        desk = Desk()
+        people = [decode_operator(operators[name]) for name in colleagues]
+        desk.restore(fields, [decode_session(sessions[id]) for id in ids], people, resumed_at=now)
+        return desk
+
+    def senseless(ids: list[str]) -> Iterator[str]:
+        """Those of them that cannot be taken up."""
+        try:
+            restored(ids)
+        except Exception as error:  # noqa: BLE001 - read, and of no sense to the rules
+            if len(ids) <= 1:
+                aside.extend(_aside("session", id, sessions[id], now, reason_of(error)) for id in ids)
+                yield from ids
+                return
+            yield from senseless(ids[: len(ids) // 2])
+            yield from senseless(ids[len(ids) // 2 :])
+
+    desk = Desk()
+    try:
+        desk.restore(fields, list(found.values()), list(colleagues.values()), resumed_at=now)
+    except Exception as error:  # noqa: BLE001 - one of them: which one?
+        logger.error("the saved sessions cannot be taken up together: %s", reason_of(error))
+        without = set(senseless(list(found)))
+        desk = restored([id for id in found if id not in without])
+    return desk, aside
+
+
+def _read(
+    origin: str, saved: Mapping[str, bytes], decode: Callable[[bytes], State], now: int, aside: list[Aside]
+) -> dict[str, State]:
+    found = {}
+    for name, data in saved.items():
+        try:
+            found[name] = decode(data)
+        except Exception as error:  # noqa: BLE001 - broken, or of a newer version
+            aside.append(_aside(origin, name, data, now, reason_of(error)))
+    return found
+
+
+def _aside(origin: str, name: str, data: bytes, now: int, reason: str) -> Aside:
+    logger.error("the saved state of one %s is set aside: %s", origin, reason)
+    return Aside(
+        id=f"{origin}-{name}-{now}", origin=origin, place=name, at=now, reason=reason, data=data, kind=origin
+    )
+
+
+def readable(
+    sessions: Mapping[str, bytes], operators: Mapping[str, bytes]
+) -> tuple[list[Session], list[OperatorState]]:
+    """What of the saved states this version can read; the desk's writer sets the rest aside."""
+    aside: list[Aside] = []
+    found = _read("session", sessions, decode_session, 0, aside)
+    return [*found.values()], [*_read("operator", operators, decode_operator, 0, aside).values()]
