@@ -10,11 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.message import Message as Posted
+from textual.widgets import Input, TextArea
 
 from console.actions import ACTIONS, shown_key
 from console.link import (
@@ -36,6 +39,8 @@ from console.screens.login import LoginScreen
 from console.screens.main import MainScreen
 from console.settings import Shelf
 from console.shell import Shell, work
+from console.terminal.decoder import acting
+from console.terminal.driver import TerminalGone, ours
 from console.themes import NAMES, THEMES
 from console.words import LANGUAGES, Words
 from crm.errors import NavbatError
@@ -78,7 +83,10 @@ class Console(Shell):
         self.drafts = self.shelf.drafts("", "")
         self._drafts_of = ("", "")
         self.zone = zone
-        self.url = url or self.settings.server
+        last = self.shelf.logins.last()
+        self.url = url or last.url or self.settings.server
+        if last.url == self.url:
+            self.settings.name = last.name or self.settings.name
         self._credentials = credentials
         self._clock = clock
         self._hint = hint
@@ -87,8 +95,23 @@ class Console(Shell):
             self.register_theme(theme)
         self.theme = self.settings.theme if self.settings.theme in NAMES else NAMES[0]
 
+    def get_driver_class(self) -> type[Driver]:
+        return ours(super().get_driver_class())
+
     def clock(self) -> int:
         return self._clock() if self._clock is not None else super().clock()
+
+    # -------------------------------------------------------------- keys
+
+    async def on_event(self, event: events.Event) -> None:
+        """Before Textual gives a key to a widget's queue: what is typed into the login is in its place
+        before the next key is looked at, and keys that act are those of a Latin layout."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            if isinstance(self.screen, LoginScreen) and self.screen.take(event):
+                return
+            if isinstance(event, events.Key) and not isinstance(self.focused, Input | TextArea):
+                event = acting(event, lambda key: key in self.screen.active_bindings)
+        await super().on_event(event)
 
     # -------------------------------------------------------------- coming and going
 
@@ -99,7 +122,7 @@ class Console(Shell):
             self._connect(self.url, credentials)
             self._enter()
         else:
-            self.push_screen(LoginScreen())
+            self.push_screen(LoginScreen(self.url))
 
     def _connect(self, url: str, credentials: Credentials) -> None:
         self.link = Link(url, credentials, self._on_link)
@@ -122,7 +145,7 @@ class Console(Shell):
             while len(self.screen_stack) > 2:
                 self.pop_screen()
             self.desk = None
-            self.switch_screen(LoginScreen(trouble))
+            self.switch_screen(LoginScreen(self.url, trouble))
         elif isinstance(self.screen, LoginScreen):
             self.screen.say(trouble)
 
@@ -148,11 +171,19 @@ class Console(Shell):
         work(self, self.action_quit, group="quit")
 
     async def action_quit(self) -> None:
+        await self._leave(0)
+
+    async def _leave(self, status: int) -> None:
         if self.desk is not None:
             self.desk.flush()
         self.drafts.save()
         await self._last_words()
-        self.exit(0)
+        self.exit(status)
+
+    @on(TerminalGone)
+    def _terminal_gone(self) -> None:
+        """Nobody is there: saves and ends, and so leaves duty."""
+        work(self, partial(self._leave, 1), group="quit", exclusive=True)
 
     async def _last_words(self) -> None:
         """A close or transfer that could still be undone leaves with us; two seconds at most."""
@@ -191,7 +222,7 @@ class Console(Shell):
         self.settings.server, self.settings.name = self.url, welcome.operator
         self.shelf.save(self.settings)
         if welcome.token:
-            self.shelf.save_token(self.url, welcome.token)
+            self.shelf.save_token(self.url, welcome.token, welcome.operator)
         if (self.url, welcome.operator) != self._drafts_of:
             self._drafts_of = (self.url, welcome.operator)
             self.drafts = self.shelf.drafts(*self._drafts_of)

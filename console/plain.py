@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TextIO, get_args
 
+from console.asking import Reader, ask_login
 from console.condition import Condition
 from console.decisions import decision_lines
 from console.link import (
@@ -28,6 +28,7 @@ from console.model import Picture, Touched
 from console.paint import TICKS, author_name, media_label, system_text
 from console.settings import Shelf
 from console.shell import epoch_ms
+from console.terminal.steady import to_nowhere
 from console.times import moment
 from console.words import Words, hour
 from crm.errors import Refused as Declined
@@ -44,6 +45,9 @@ LAST_PATIENCE = 20.0
 
 Handler = Callable[[str], Awaitable[None]]
 
+TRIES = 4
+"""Logins in one run: the saved one, and three that a person types."""
+
 
 class NothingOpenError(Exception):
     """The command speaks of the open conversation and there is none."""
@@ -52,8 +56,19 @@ class NothingOpenError(Exception):
 class Plain:
     """A conversation with the desk over two streams of lines."""
 
-    def __init__(self, url: str, credentials: Credentials, words: Words, out: TextIO) -> None:
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        words: Words,
+        out: TextIO,
+        connected: Callable[[wire.Welcome], None] = lambda _: None,
+    ) -> None:
+        """``connected`` hears of every login: it may keep the token."""
         self.words = words
+        self.refused = ""
+        """Why the desk does not want this login, as a code."""
+        self._connected = connected
         self.picture = Picture()
         self.session = ""
         self.status = 0
@@ -78,8 +93,16 @@ class Plain:
 
     def say(self, text: str) -> None:
         """One line out; what came from outside has been cleaned by the caller."""
-        self._out.write(text + "\n")
-        self._out.flush()
+        try:
+            self._out.write(text + "\n")
+            self._out.flush()
+        except OSError:  # whoever heard us is gone
+            self.end(1)
+
+    def end(self, status: int = 0) -> None:
+        """Leaves, whatever is still being waited for."""
+        self.status = self.status or status
+        self._ended.set()
 
     # -------------------------------------------------------------- running
 
@@ -100,6 +123,7 @@ class Plain:
         while True:
             event = await self._events.get()
             if isinstance(event, Connected):
+                self._connected(event.welcome)
                 self.picture.welcome(event.welcome, epoch_ms())
                 name, duty = (
                     one_line(event.welcome.operator),
@@ -110,8 +134,8 @@ class Plain:
                 self.say(self.words("plain.lost"))
             elif isinstance(event, Refused):
                 self.say(self.words.coded("bye", one_line(event.bye.code, 60), event.bye.params))
-                self.status = 1
-                self._ended.set()
+                self.refused = event.bye.code
+                self.end(1)
             elif isinstance(event, Beat):
                 self._condition(event.how)
             elif isinstance(event, Arrived):
@@ -357,39 +381,55 @@ class Plain:
         self._ended.set()
 
 
-def read_lines(source: TextIO, loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str | None]) -> None:
-    """Feeds lines of a blocking stream into the loop, then None at its end. Runs in a daemon
-    thread: a read that waits for a person must not keep the program from ending."""
-    try:
-        for line in source:
-            loop.call_soon_threadsafe(lines.put_nowait, line)
-        loop.call_soon_threadsafe(lines.put_nowait, None)
-    except RuntimeError:
-        return  # the loop ended first
-
-
 def run_plain(url: str, credentials: Credentials | None, shelf: Shelf | None = None) -> int:
     """``navbat console --plain``: 0 when the input ended, 1 refused, 2 without a login."""
     shelf = shelf or Shelf()
-    settings = shelf.load()
-    words = Words(settings.language)
-    url = url or settings.server
-    if credentials is None and url:
-        token = shelf.token(url)
-        credentials = Credentials(token=token) if token else None
-    if not url or credentials is None:
-        sys.stderr.write(words("plain.no_login") + "\n")
-        return 2
-
-    async def go() -> int:
-        lines: asyncio.Queue[str | None] = asyncio.Queue()
-        reader = threading.Thread(
-            target=read_lines, args=(sys.stdin, asyncio.get_running_loop(), lines), daemon=True
-        )
-        reader.start()
-        return await Plain(url, credentials, words, sys.stdout).run(lines)
-
+    words = Words(shelf.load().language)
     try:
-        return asyncio.run(go())
+        status = _sign_in(url, credentials, shelf, words)
     except KeyboardInterrupt:
         return 0
+    try:
+        sys.stdout.flush()
+    except OSError:
+        to_nowhere(sys.stdout.fileno())
+    return status
+
+
+def _sign_in(url: str, credentials: Credentials | None, shelf: Shelf, words: Words) -> int:
+    """With what is given, else what is saved, else what the person at the terminal says; he may try
+    again when the desk does not know him."""
+    last = shelf.logins.last()
+    url = url or last.url or shelf.load().server
+    given = credentials is not None
+    token = shelf.token(url) if url and not given else ""
+    if token:
+        credentials = Credentials(token=token)
+    for _ in range(TRIES):
+        if credentials is None:
+            asked = ask_login(url, last.name if last.url == url else "", words)
+            if asked is None:
+                sys.stderr.write(words("plain.no_login") + "\n")
+                return 2
+            url, credentials = asked
+        plain = asyncio.run(_run(url, credentials, shelf, words))
+        if given or plain.refused not in ("login", "revoked") or not sys.stdin.isatty():
+            return plain.status
+        shelf.save_token(url, "")
+        credentials = None
+    return 1
+
+
+async def _run(url: str, credentials: Credentials, shelf: Shelf, words: Words) -> Plain:
+    def keep(welcome: wire.Welcome) -> None:
+        if welcome.token:
+            shelf.save_token(url, welcome.token, welcome.operator)
+
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    plain = Plain(url, credentials, words, sys.stdout, keep)
+    reader = Reader(lines, plain.end)
+    try:
+        await plain.run(lines)
+    finally:
+        reader.close()
+    return plain

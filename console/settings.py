@@ -1,4 +1,4 @@
-"""What the console remembers on this computer: server, looks, tokens, drafts.
+"""What the console remembers on this computer: looks and drafts, and through ``console.logins`` who one is.
 
 Files live in the user's state folder (``NAVBAT_STATE`` overrides it), are written whole and renamed
 into place, and are readable by the user only. A file that cannot be read counts as absent: losing a
@@ -8,18 +8,15 @@ preference must never keep an operator from the desk.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
 import os
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-log = logging.getLogger(__name__)
+from console.logins import Logins, write_private
 
-SERVICE = "navbat"
+log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -51,23 +48,12 @@ def state_folder() -> Path:
     return folder
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replaces ``path`` by ``data``, whole or not at all, readable by this user only."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 class Shelf:
-    """The state folder: settings, tokens and drafts by name."""
+    """The state folder: settings and drafts by name; and the saved logins."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or state_folder()
+        self.logins = Logins(folder)
 
     def load(self) -> Settings:
         try:
@@ -88,34 +74,17 @@ class Shelf:
 
     def token(self, server: str) -> str:
         """The saved token of a server, or an empty string."""
-        ring = _keyring()
-        if ring is not None:
-            found = _ask(ring, "get_password", SERVICE, server)
-            if found:
-                return str(found)
-        return self._tokens().get(server, "")
+        return self.logins.token(server)
 
-    def save_token(self, server: str, token: str) -> None:
-        """Into the OS keyring where there is one, else into a file of this user (0600). An empty
-        ``token`` forgets it."""
-        ring = _keyring()
-        tokens = self._tokens()
-        tokens.pop(server, None)
-        if ring is not None and not token:
-            _ask(ring, "delete_password", SERVICE, server)
-        kept = ring is not None and token and _ask(ring, "set_password", SERVICE, server, token) is not False
-        if token and not kept:
-            tokens[server] = token
+    def save_token(self, server: str, token: str, name: str = "") -> None:
+        """Keeps the token of ``name`` as this computer's last login. An empty one forgets it."""
         try:
-            write_private(self.folder / "tokens.json", msgspec.json.encode(tokens))
+            if token:
+                self.logins.keep(server, name, token)
+            else:
+                self.logins.forget(server)
         except OSError as error:
             log.warning("the token is not saved: %s", error.strerror)
-
-    def _tokens(self) -> dict[str, str]:
-        try:
-            return msgspec.json.decode((self.folder / "tokens.json").read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.MsgspecError):
-            return {}
 
     # -------------------------------------------------------------- drafts
 
@@ -181,23 +150,3 @@ class Drafts:
 
 def _short(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
-
-
-def _keyring() -> Any:
-    """The keyring module, or None where it is absent, switched off or has no working backend."""
-    if os.environ.get("NAVBAT_KEYRING") == "off":
-        return None
-    try:
-        ring = importlib.import_module("keyring")
-        fail = importlib.import_module("keyring.backends.fail")
-    except ImportError:
-        return None
-    return None if isinstance(ring.get_keyring(), fail.Keyring) else ring
-
-
-def _ask(ring: Any, verb: str, *args: str) -> Any:
-    """A keyring call; False when the keyring refuses (locked, no session bus)."""
-    try:
-        return getattr(ring, verb)(*args)
-    except ring.errors.KeyringError:
-        return False

@@ -15,13 +15,12 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import platformdirs
 
+from console.logins import DEFAULT_URL, Logins
 from crm.errors import NavbatError, Refused, Unavailable
 from crm.records import Media
 from router import protocol
 
-DEFAULT_URL = "http://127.0.0.1:8700"
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0
 ASK_AGAIN = 0.5
@@ -54,33 +53,19 @@ class Login(msgspec.Struct, omit_defaults=True):
     password: str = ""
 
 
-def login_file() -> Path:
-    """Where ``navbat login`` keeps server and token."""
-    return platformdirs.user_config_path("navbat") / "login.json"
-
-
 def saved_login() -> Login:
-    """NAVBAT_URL and NAVBAT_TOKEN, else what ``navbat login`` saved. A saved token is only for the
-    server that it was given by."""
-    try:
-        saved = msgspec.json.decode(login_file().read_bytes(), type=Login)
-    except (OSError, msgspec.MsgspecError):
-        saved = Login()
-    url = os.environ.get("NAVBAT_URL") or saved.url
-    token = os.environ.get("NAVBAT_TOKEN") or (saved.token if url == saved.url else "")
-    return Login(url=url, token=token)
+    """NAVBAT_URL and NAVBAT_TOKEN, else what ``navbat login`` or the console saved. A saved token is
+    only for the server that it was given by."""
+    logins = Logins()
+    url = os.environ.get("NAVBAT_URL") or logins.last().url or DEFAULT_URL
+    return Login(url=url, token=os.environ.get("NAVBAT_TOKEN") or saved_token(url))
 
 
-def save_login(login: Login) -> Path:
-    """Keeps a login readable for its owner only."""
-    path = login_file()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(login))
-    fresh.replace(path)
-    return path
+def saved_token(url: str) -> str:
+    """The token that is kept for this server; empty when there is none."""
+    with contextlib.suppress(NavbatError):
+        return Logins().token(http_url(url))
+    return ""
 
 
 def http_url(url: str) -> str:

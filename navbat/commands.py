@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from bots.supervision import Backoff
+from console.logins import Logins
 from crm.errors import NavbatError, Unavailable
 from crm.records import Message
 from crm.text import clean, one_line
 from navbat import shapes
-from navbat.client import ASK_AGAIN, Client, Login, NotLoggedIn, Unanswered, save_login, saved_login
+from navbat.client import ASK_AGAIN, Client, Login, NotLoggedIn, Unanswered, saved_login
 from router import protocol
 
 PAGE = 200
@@ -372,7 +373,7 @@ async def login(args: argparse.Namespace) -> int:
     async with Client(given, remember=True) as client:
         if not client.welcome.token:
             raise NavbatError("the gateway gave no token")
-        path = save_login(Login(url=client.url, token=client.welcome.token))
+        path = Logins().keep(client.url, client.welcome.operator, client.welcome.token)
     print(f"logged in at {client.url} as {args.name}; kept in {path}", file=sys.stderr)
     return 0
 

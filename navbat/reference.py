@@ -45,7 +45,8 @@ _COMMANDS = """# Commands
 Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 refused or failed, 2 wrong use,
 3 cannot reach the desk.
 
-Commands that talk to a running desk read `NAVBAT_URL` and `NAVBAT_TOKEN`, else what `navbat login` saved.
+Commands that talk to a running desk read `NAVBAT_URL` and `NAVBAT_TOKEN`, else the login that `navbat login` or
+the console saved.
 `navbat operator` works on the data folder whether the desk runs or not, and takes effect at once.
 `NAVBAT_LOG=info` (or `debug`) makes `navbat run` say more on stderr.
 """

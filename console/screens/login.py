@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -14,6 +14,9 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from console.shell import shell
+from console.terminal.decoder import Paste
+
+DEFAULT_SERVER = "127.0.0.1:8700"
 
 
 class LoginScreen(Screen[None]):
@@ -32,6 +35,7 @@ class LoginScreen(Screen[None]):
         & .hint { color: $faint; height: auto; }
     }
     """
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "app.quit", show=False),
         Binding("f3", "language", show=False),
@@ -48,9 +52,16 @@ class LoginScreen(Screen[None]):
     class LanguageWanted(Posted):
         """The operator wants the next language."""
 
-    def __init__(self, trouble: str = "") -> None:
+    def __init__(self, server: str = "", trouble: str = "") -> None:
         super().__init__()
+        self._server = server or DEFAULT_SERVER
         self._trouble = trouble
+        self._fields: list[Input] = []
+        """Server, name and password; none before they can take what is typed."""
+        self._ahead: list[events.Key | events.Paste] = []
+        """What was typed before that."""
+        self._asking = False
+        """The desk is asked: what is typed meanwhile is for nobody."""
 
     def compose(self) -> ComposeResult:
         settings = shell(self).settings
@@ -58,7 +69,7 @@ class LoginScreen(Screen[None]):
             yield Static("navbat", classes="brand", markup=False)
             yield Static("", classes="motto", markup=False)
             yield Static("", classes="label", id="label-server", markup=False)
-            yield Input(settings.server or "127.0.0.1:8700", id="server")
+            yield Input(self._server, id="server")
             yield Static("", classes="label", id="label-name", markup=False)
             yield Input(settings.name, id="name")
             yield Static("", classes="label", id="label-password", markup=False)
@@ -68,8 +79,67 @@ class LoginScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.translate()
-        first = "name" if not shell(self).settings.name else "password"
-        self.query_one("#" + ("server" if not shell(self).settings.server else first), Input).focus()
+        self._fields = [self.query_one(f"#{name}", Input) for name in ("server", "name", "password")]
+        self._go_to_empty()
+        for event in self._ahead:
+            self.take(event)
+        self._ahead.clear()
+
+    def _go_to_empty(self) -> bool:
+        """Puts the cursor into the first empty field, if there is one."""
+        for field in self._fields:
+            if not field.value.strip():
+                self.set_focus(field)
+                return True
+        return False
+
+    # -------------------------------------------------------------- typing
+
+    def take(self, event: events.Key | events.Paste) -> bool:
+        """Does at once what is typed: a letter is in its field, and Enter has moved the cursor, before
+        the next key is looked at. So no letter of a password lands in the name, however fast they
+        come. False: not for us (an arrow, a function key)."""
+        if not self._fields:
+            self._ahead.append(event)
+            return True
+        if isinstance(event, Paste):  # unmarked: several fields typed ahead, or pasted together
+            for key in event.keys:
+                if isinstance(key, events.Key):
+                    self._press(key)
+            return True
+        if isinstance(event, events.Paste):
+            line = event.text.strip("\r\n").partition("\r")[0].partition("\n")[0]
+            self._write("".join(filter(str.isprintable, line)))
+            return True
+        return self._press(event)
+
+    def _press(self, event: events.Key) -> bool:
+        if event.key == "enter":
+            self._enter()
+        elif event.key == "backspace" and isinstance(self.focused, Input):
+            self.focused.action_delete_left()
+        elif event.is_printable and event.character:
+            self._write(event.character)
+        elif event.key in ("tab", "down"):
+            self.focus_next()
+        elif event.key in ("shift+tab", "up"):
+            self.focus_previous()
+        else:
+            return False
+        return True
+
+    def _write(self, text: str) -> None:
+        field = self.focused
+        if isinstance(field, Input) and not self._asking:
+            field.replace(text, *sorted(field.selection))
+
+    def _enter(self) -> None:
+        if self._asking or self._go_to_empty():
+            return
+        server, name, password = self._fields
+        self.say(shell(self).words("login.connecting"))
+        self._asking = True
+        self.post_message(self.Submitted(server.value.strip(), name.value.strip(), password.value))
 
     def translate(self) -> None:
         """Writes the screen's texts in the present language."""
@@ -83,16 +153,6 @@ class LoginScreen(Screen[None]):
         self.post_message(self.LanguageWanted())
 
     def say(self, text: str) -> None:
-        """Shows what went wrong, or what is being done."""
+        """Shows what went wrong, or what is being done; the fields can be written in again."""
+        self._asking = False
         self.query_one("#trouble", Static).update(text)
-
-    @on(Input.Submitted)
-    def _next(self, event: Input.Submitted) -> None:
-        fields = [self.query_one(f"#{name}", Input) for name in ("server", "name", "password")]
-        for field in fields:
-            if not field.value.strip():
-                field.focus()
-                return
-        server, name, password = fields
-        self.say(shell(self).words("login.connecting"))
-        self.post_message(self.Submitted(server.value.strip(), name.value.strip(), password.value))

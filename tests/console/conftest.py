@@ -27,6 +27,7 @@ Enter = Callable[..., Any]
 def _own_computer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the developer's own settings, keyring or locale reaches a test."""
     monkeypatch.setenv("NAVBAT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("NAVBAT_KEYRING", "off")
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     # the pilot takes an app for idle that used next to no time for so long: after each key, twice

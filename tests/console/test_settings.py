@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from console.logins import DEFAULT_URL, Logins, Saved
 from console.settings import Settings, Shelf
 from router import protocol as wire
 from tests.console.conftest import seated
@@ -19,7 +21,7 @@ def test_settings_come_back(tmp_path: Path) -> None:
 
 
 def test_broken_files_count_as_absent(tmp_path: Path) -> None:
-    for name in ("console.json", "tokens.json"):
+    for name in ("console.json", "tokens.json", "login.json"):
         (tmp_path / name).write_text("{not json")
     assert Shelf(tmp_path).load() == Settings()
     assert Shelf(tmp_path).token("x") == ""
@@ -28,10 +30,40 @@ def test_broken_files_count_as_absent(tmp_path: Path) -> None:
 def test_a_token_is_for_its_user_only(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     shelf.save_token("http://x", "t")
-    assert stat.S_IMODE((tmp_path / "tokens.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "login.json").stat().st_mode) == 0o600
     assert (shelf.token("http://x"), shelf.token("http://y")) == ("t", "")
     shelf.save_token("http://x", "")
     assert shelf.token("http://x") == ""
+
+
+def test_each_server_has_its_token_and_the_last_one_is_known(tmp_path: Path) -> None:
+    logins = Logins(tmp_path)
+    assert logins.last() == Saved()
+    logins.keep("http://x", "anna", "tx")
+    logins.keep("http://y", "bek", "ty")
+    assert [logins.token(url) for url in ("http://x", "http://y")] == ["tx", "ty"]
+    assert (logins.last().url, logins.last().name) == ("http://y", "bek")
+    logins.keep("http://x", "anna", "new")
+    assert [logins.token(url) for url in ("http://x", "http://y")] == ["new", "ty"]
+    logins.forget("http://y")
+    assert [logins.token(url) for url in ("http://x", "http://y")] == ["new", ""]
+
+
+def test_what_earlier_versions_saved_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    command = tmp_path / "config" / "navbat" / "login.json"
+    command.parent.mkdir(parents=True)
+    command.write_text('{"token": "of the command"}')  # the default address was left out
+    state = Path(os.environ["NAVBAT_STATE"])
+    state.mkdir()
+    (state / "tokens.json").write_text('{"http://old": "of the console"}')
+    logins = Logins()
+    assert logins.last().url == DEFAULT_URL
+    assert logins.token(DEFAULT_URL) == "of the command"
+    assert logins.token("http://old") == "of the console"
+    logins.forget("http://old")
+    logins.forget(DEFAULT_URL)
+    assert logins.token(DEFAULT_URL) == logins.token("http://old") == ""
 
 
 async def test_drafts_survive_a_restart(gateway: FakeGateway) -> None:

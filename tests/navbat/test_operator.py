@@ -58,6 +58,7 @@ def test_a_password_logs_in_and_is_remembered_as_a_token(desk: Desk) -> None:
     assert file.stat().st_mode & 0o077 == 0
     assert "right" not in file.read_text()
     assert json.loads(desk.command("sessions", "--json").stdout) == []
+    assert "Signed in as anna" in desk.command("console", "--plain", stdin="list\nquit\n").stdout
 
 
 def test_a_new_account_is_known_to_a_running_desk_at_once(desk: Desk) -> None:

@@ -17,7 +17,10 @@ from tests.console.conftest import furnish
 from tests.fakes.gateway import FakeGateway
 from tests.terminal.terminal import Terminal, console_command, open_terminal
 
-OWN = ("NAVBAT_URL", "NAVBAT_TOKEN", "NAVBAT_STATE", "TMUX", "STY", "TERM_PROGRAM", "LC_TERMINAL", "LC_ALL")
+OWN = (
+    "NAVBAT_URL", "NAVBAT_TOKEN", "NAVBAT_STATE", "TMUX", "STY", "TERM_PROGRAM", "LC_TERMINAL", "LC_ALL",
+    "COLUMNS", "LINES",
+)  # fmt: skip
 
 
 @pytest.fixture

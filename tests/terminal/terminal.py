@@ -98,6 +98,14 @@ class Terminal:
         self._screen.resize(lines, columns)
         _set_size(self._master, columns, lines)
 
+    def stop_reading(self) -> None:
+        """Nobody takes what the process writes any more: its writes wait once the terminal is full."""
+        asyncio.get_running_loop().remove_reader(self._master)
+
+    def unread(self) -> int:
+        """Bytes that the process has written and nobody has read."""
+        return int.from_bytes(fcntl.ioctl(self._master, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+
     # -------------------------------------------------------------- how it ends
 
     def close(self) -> None:
