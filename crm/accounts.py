@@ -25,13 +25,12 @@ import argon2
 import msgspec
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from crm import passwords
 from crm.errors import Refused
 from crm.ports import Document, Store, Write
 from crm.records import Account, Role, Token, to_document
 
 COLLECTION = "accounts"
-PASSWORD_LIMIT = 1024
-"""Characters of a password."""
 
 # RFC 9106's second recommendation: 64 MiB, three passes, about 0.1 s.
 _HASHER = argon2.PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=argon2.Type.ID)
@@ -59,13 +58,14 @@ async def add_account(
     by: str = "",
 ) -> Account:
     """Makes an account; without a password only tokens log in. ``by`` is who did it, for the audit.
-    Raises ``Refused``: ``bad_name``, ``bad_role``, ``bad_password``, ``account_exists``."""
+    Raises ``Refused``: ``bad_name``, ``bad_role``, ``account_exists``, and as ``passwords.check``."""
     if not _NAME.fullmatch(name):
         raise Refused("bad_name", name=name)
     if role not in typing.get_args(Role):
         raise Refused("bad_role", role=role)
     account = Account(name=name, role=role, lines=list(lines), created_at=_now(), max_sessions=max_sessions)
     if password:
+        passwords.check(password, name)
         account.password = await _hash(password)
     document = {"_id": name, **to_document(account)}
     taken = await store.get(COLLECTION, name) is not None
@@ -95,7 +95,9 @@ async def get_account(store: Store, name: str) -> Account:
 
 
 async def set_password(store: Store, name: str, password: str, *, by: str = "") -> None:
-    """Raises ``Refused``: ``bad_password``, ``no_such_account``."""
+    """Raises ``Refused``: ``no_such_account``, and as ``passwords.check``."""
+    await get_account(store, name)
+    passwords.check(password, name)
     await _change(store, name, {"$set": {"password": await _hash(password)}}, by, "password_set")
 
 
@@ -160,7 +162,7 @@ async def login_password(store: Store, name: str, password: str) -> Account | No
     document = await store.get(COLLECTION, name) if _NAME.fullmatch(name) else None
     account = _account(document) if document is not None else None
     kept = account.password if account is not None else ""
-    right = await _in_thread(_verify, kept or _NOBODY, _normal(password[: PASSWORD_LIMIT + 1]))
+    right = await _in_thread(_verify, kept or _NOBODY, _normal(password[: passwords.LONGEST + 1]))
     if account is None or not kept or not right or account.disabled:
         return None
     if _HASHER.check_needs_rehash(kept):
@@ -208,8 +210,6 @@ def _account(document: Document) -> Account:
 
 
 async def _hash(password: str) -> str:
-    if not password or len(password) > PASSWORD_LIMIT:
-        raise Refused("bad_password")
     return await _in_thread(_HASHER.hash, _normal(password))
 
 

@@ -23,7 +23,10 @@ TELL_TIMEOUT = 3.0
 
 _REFUSALS = {
     "bad_name": "a name is 1 to 32 letters, digits, dots, underscores and hyphens",
-    "bad_password": "a password has 1 to 1024 characters",
+    "bad_password": "a password has {least} to 1024 characters",
+    "common_password": "this password is among those that everybody tries first: choose another one",
+    "name_as_password": "a name is no password: choose another one",
+    "bad_role": "there is no role {role}",
     "account_exists": "there is an account {name} already",
     "no_such_account": "there is no account {name}",
     "no_such_token": "{name} has no such token",

@@ -158,3 +158,31 @@ async def test_every_change_is_in_the_audit(store: SqliteStore) -> None:
         "account_added", "token_made", "password_set", "token_revoked", "account_disabled",
     }  # fmt: skip
     assert PASSWORD not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("", "bad_password"), ("short77", "bad_password"), ("x" * 1025, "bad_password"),
+        ("12345678", "common_password"), ("87654321", "common_password"), ("20242024", "common_password"),
+        ("password", "common_password"), ("Password1", "common_password"), ("!!Password2024!!", "common_password"),
+        ("qwertyuiop", "common_password"), ("ЙЦУКЕНГШ", "common_password"), ("пароль123", "common_password"),
+        ("1q2w3e4r", "common_password"), ("aaaaaaaa", "common_password"), ("abababab", "common_password"),
+        ("--------", "common_password"), ("Passw0rd", "common_password"), ("admin123", "common_password"),
+        ("dilnoza.k", "name_as_password"), ("Dilnoza.K", "name_as_password"), ("dilnoza.k2024", "name_as_password"),
+    ],
+)  # fmt: skip
+async def test_a_password_that_is_easily_guessed_is_refused(store: Store, password: str, code: str) -> None:
+    await accounts.add_account(store, "dilnoza.k")
+    with pytest.raises(Refused) as refused:
+        await accounts.set_password(store, "dilnoza.k", password)
+    assert refused.value.code == code
+    assert await accounts.login_password(store, "dilnoza.k", password) is None
+
+
+@pytest.mark.parametrize(
+    "password", ["correct horse", "narxi-qancha", "Зелёный чай", "83915027", "дильноза-к", "xK9#pQ2m"]
+)
+async def test_any_other_is_taken(store: Store, password: str) -> None:
+    await accounts.add_account(store, "anna", password=password)
+    assert await accounts.login_password(store, "anna", password) is not None

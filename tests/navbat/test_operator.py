@@ -43,20 +43,20 @@ def test_refusals(desk: Desk) -> None:
         refused = desk.command("operator", *words, status=1, stdin="x\n")
         assert said in refused.stderr
         assert refused.stdout == ""
-    assert "a password has 1 to" in desk.command("operator", "passwd", "anna", status=1, stdin="\n").stderr
+    assert "a password has 8 to" in desk.command("operator", "passwd", "anna", status=1, stdin="\n").stderr
     desk.command("operator", "add", "bek", "--role", "king", status=2)
 
 
 def test_a_password_logs_in_and_is_remembered_as_a_token(desk: Desk) -> None:
     desk.add("anna")
-    desk.command("operator", "passwd", "anna", "--password-stdin", stdin="right\n")
+    desk.command("operator", "passwd", "anna", "--password-stdin", stdin="right horse\n")
     desk.start()
     login = ("login", "--url", desk.url, "--name", "anna", "--password-stdin")
     assert "does not know this name and password" in desk.command(*login, status=1, stdin="wrong\n").stderr
-    desk.command(*login, stdin="right\n")
+    desk.command(*login, stdin="right horse\n")
     [file] = (desk.folder / "home").rglob("login.json")
     assert file.stat().st_mode & 0o077 == 0
-    assert "right" not in file.read_text()
+    assert "right horse" not in file.read_text()
     assert json.loads(desk.command("sessions", "--json").stdout) == []
     assert "Signed in as anna" in desk.command("console", "--plain", stdin="list\nquit\n").stdout
 
