@@ -5,6 +5,7 @@ NavbatError                 shown to a person: what is wrong and what to do
 ├── Refused                 a command that the rules or rights do not allow (code + params)
 ├── Unavailable             something we depend on does not answer now; trying again later is right
 ├── NotStored               the store refuses this document, now and whenever it is tried again
+├── WrongUse                a command line that names what is not there, or is nothing at all
 ├── LeaseLost               another process writes this desk now
 └── UnsupportedQuery        a filter or update outside the store port's documented subset
 """
@@ -31,6 +32,10 @@ class Refused(NavbatError):
         super().__init__(code + "".join(f" {k}={v}" for k, v in params.items()))
         self.code = code
         self.params = params
+
+
+class WrongUse(NavbatError):
+    """A word of the command line is wrong. Ends with 2."""
 
 
 class Unavailable(NavbatError):

@@ -4,7 +4,6 @@ so that a change takes effect at once."""
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
@@ -13,11 +12,12 @@ import msgspec
 
 from crm import accounts
 from crm import lines as crm_lines
-from crm.errors import NavbatError
+from crm.errors import WrongUse
 from crm.ports import Store
 from crm.records import Absence, Account, Right
 from navbat import shapes
 from navbat.config import Config, locate
+from navbat.printing import print_json
 from navbat.reach import by, opened_store, tell
 from navbat.rulebook import Rulebook
 from navbat.yamlfile import unknown_word
@@ -40,11 +40,24 @@ Action = Callable[[argparse.Namespace, Store, Desk], Awaitable[Sequence[str] | N
 async def operator(args: argparse.Namespace) -> int:
     """``navbat operator ACTION NAME``."""
     config, book = Rulebook.load(locate(args.config), channels=False)
+    args.made = ""
     async with opened_store(config) as store:
         ended = await _ACTIONS[args.action](args, store, Desk(config, book))
         if ended is not None:
             await _tell(config, book, store, args.name, ended)
+        if args.json and args.action != "list":
+            account = await accounts.get_account(store, args.name)
+            row = _row(account, await _members(store, Desk(config, book)))
+            token = {"token": args.made} if args.made else {}
+            print_json({"outcome": "done", **row, **token})
     return 0
+
+
+def _show_token(args: argparse.Namespace, token: str) -> None:
+    """The only time that it can be seen."""
+    args.made = token
+    if not args.json:
+        print(token)
 
 
 async def _add(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
@@ -55,7 +68,7 @@ async def _add(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[s
         max_sessions=args.max_sessions, by=by(),
     )  # fmt: skip
     if args.token:
-        print(await accounts.new_token(store, args.name, by=by()))
+        _show_token(args, await accounts.new_token(store, args.name, by=by()))
     elif not password:
         print(f"{args.name} has no password and no token yet, and so cannot log in", file=sys.stderr)
     return []
@@ -66,7 +79,7 @@ async def _passwd(args: argparse.Namespace, store: Store, desk: Desk) -> None:
 
 
 async def _token(args: argparse.Namespace, store: Store, desk: Desk) -> None:
-    print(await accounts.new_token(store, args.name, by=by()))
+    _show_token(args, await accounts.new_token(store, args.name, by=by()))
 
 
 async def _disable(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
@@ -106,7 +119,7 @@ async def _set(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[s
         names.append("rights")
         account.rights = await _rights(store, desk, args.rights)
     if not names:
-        raise NavbatError("nothing to set", "navbat operator set --help lists what there is")
+        raise WrongUse("nothing to set", "navbat operator set --help lists what there is")
     desk.book.check_account(account)
     await accounts.set_settings(store, account, names, by=by())
     return []
@@ -130,7 +143,7 @@ async def _rights(store: Store, desk: Desk, given: Sequence[str]) -> dict[str, l
             await _known_lines(store, desk, line)
         for word in words.split(","):
             if word and word not in get_args(Right):
-                raise NavbatError(unknown_word("right", word, get_args(Right)))
+                raise WrongUse(unknown_word("right", word, get_args(Right)))
         rights[line or "*"] = [word for word in words.split(",") if word]  # type: ignore[misc]
     return rights
 
@@ -139,7 +152,7 @@ async def _list(args: argparse.Namespace, store: Store, desk: Desk) -> None:
     found = await accounts.list_accounts(store)
     members = await _members(store, desk)
     if args.json:
-        print(json.dumps([_row(account, members) for account in found], ensure_ascii=False, indent=2))
+        print_json([_row(account, members) for account in found])
         return
     for account in found:
         access = ["password"] * bool(account.password) + [f"token {t.id}" for t in account.tokens]
@@ -180,7 +193,7 @@ async def _known_lines(store: Store, desk: Desk, given: str) -> list[str]:
     lines = [line.strip() for line in given.split(",") if line.strip()]
     for line in lines:
         if line not in known:
-            raise NavbatError(f"there is no line {line}", f"lines: {', '.join(known) or 'none'}")
+            raise WrongUse(unknown_word("line", line, known))
     return lines
 
 

@@ -10,9 +10,12 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from navbat.arguments import STATUSES, Parser, check_text, languages, whole
+from navbat.verbs import add_verbs
 
 if TYPE_CHECKING:
     from crm.errors import NavbatError
@@ -24,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """All commands. ``args.call`` names what carries one out."""
     from navbat import __version__
 
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="navbat",
         description="A chat-centric omnichannel operator desk for the terminal.",
         allow_abbrev=False,
@@ -38,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_operator(commands)
     _add_line(commands)
     _add_reads(commands)
-    _add_actions(commands)
+    add_verbs(lambda name, call, about: _command(commands, name, call, about, json=True))
     scenario = _command(
         commands, "scenario", "navbat.scenario:main", "play stories about a line's rules", json=True
     )
@@ -46,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_flow(commands)
     _add_rehearse(commands)
     _add_simulate(commands)
+    _add_completion(commands)
     return top
 
 
@@ -87,9 +91,11 @@ def _add_simulate(commands: Any) -> None:
         commands, "simulate", "navbat.simulate:main", "play random worlds against the invariants of the queue",
         json=True,
     )  # fmt: skip
-    simulate.add_argument("--seeds", type=int, required=True, metavar="N", help="how many worlds")
-    simulate.add_argument("--events", type=int, default=1000, metavar="N", help="actions in each [1000]")
-    simulate.add_argument("--first-seed", type=int, default=0, metavar="N", help="the seed to begin with [0]")
+    simulate.add_argument("--seeds", type=whole(), required=True, metavar="N", help="how many worlds")
+    simulate.add_argument("--events", type=whole(), default=1000, metavar="N", help="actions in each [1000]")
+    simulate.add_argument(
+        "--first-seed", type=whole(0), default=0, metavar="N", help="the seed to begin with [0]"
+    )
 
 
 def _add_flow(commands: Any) -> None:
@@ -118,9 +124,14 @@ def _add_desk(commands: Any) -> None:
     demo = _command(commands, "demo", "navbat.cli:demo", "show a desk with simulated customers")
     demo.add_argument("--headless", action="store_true", help="no screen: scripted operators and a summary")
     demo.add_argument(
-        "--seconds", type=int, default=20, metavar="N", help="how long a headless demo lasts [20]"
+        "--seconds", type=whole(), default=20, metavar="N", help="how long a headless demo lasts [20]"
     )
-    login = _command(commands, "login", "navbat.cli:login", "save server and token for the commands below")
+    logout = _command(commands, "logout", "navbat.commands:logout", "forget the saved login", json=True)
+    login = _command(
+        commands, "login", "navbat.cli:login", "save server and token for the commands below", json=True
+    )
+    for made in (login, logout):
+        made.set_defaults(acts=True)
     login.add_argument("--url", help="the gateway")
     login.add_argument("--name", help="who you are there")
     login.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
@@ -140,7 +151,8 @@ def _add_operator(commands: Any) -> None:
         ("set", "change what an operator can and may"),
         ("list", "list the accounts"),
     ):
-        made[action] = _command(actions, action, "navbat.cli:operator", about, json=action == "list")
+        made[action] = _command(actions, action, "navbat.cli:operator", about, json=True)
+        made[action].set_defaults(acts=action != "list")
         if action != "list":
             made[action].add_argument("name", metavar="NAME")
     add = made["add"]
@@ -148,7 +160,7 @@ def _add_operator(commands: Any) -> None:
         "--role", choices=("operator", "supervisor", "admin", "bot"), default="operator", help="[operator]"
     )
     add.add_argument("--lines", default="", metavar="A,B", help="lines to work in, beside those that name it")
-    add.add_argument("--max-sessions", type=int, default=1000, metavar="N", help="over all lines [1000]")
+    add.add_argument("--max-sessions", type=whole(0), default=1000, metavar="N", help="over all lines [1000]")
     add.add_argument("--token", action="store_true", help="print a token, once")
     for action in ("add", "passwd"):
         made[action].add_argument(
@@ -157,8 +169,8 @@ def _add_operator(commands: Any) -> None:
     change = made["set"]
     change.add_argument("--lines", metavar="A,B", help="lines to work in")
     change.add_argument("--skills", metavar="A,B", help="for the `skills` of lines; empty for none")
-    change.add_argument("--languages", metavar="A,B", help="codes such as uz; empty for none")
-    change.add_argument("--max-sessions", type=int, metavar="N", help="over all lines")
+    change.add_argument("--languages", type=languages, metavar="A,B", help="codes such as uz; empty for none")
+    change.add_argument("--max-sessions", type=whole(0), metavar="N", help="over all lines")
     change.add_argument(
         "--absence", action="append", default=[], metavar="FROM..TO[:REASON]",
         help="one more absence, such as 2026-03-05..2026-03-07:holiday; may be given again",
@@ -191,8 +203,8 @@ def _add_line(commands: Any) -> None:
         ("shift", "set a member's shifts"),
         ("absence", "add or remove an operator's absence"),
     ):
-        reads = action in ("list", "show", "versions")
-        made[action] = _command(actions, action, "navbat.lines_cli:main", about, json=reads)
+        made[action] = _command(actions, action, "navbat.lines_cli:main", about, json=True)
+        made[action].set_defaults(acts=action not in ("list", "show", "versions", "diff"))
         made[action].add_argument(
             "--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
@@ -201,7 +213,7 @@ def _add_line(commands: Any) -> None:
         if action not in ("list", "show", "versions", "diff", "absence"):
             made[action].add_argument("--comment", default="", metavar="TEXT", help="kept with the version")
             made[action].add_argument(
-                "--expected", type=int, metavar="N", help="refuse when another version is in force"
+                "--expected", type=whole(0), metavar="N", help="refuse when another version is in force"
             )
     for action in ("set", "add"):
         made[action].add_argument(
@@ -210,9 +222,9 @@ def _add_line(commands: Any) -> None:
             "hours.mon=09:00-18:00; an empty value is the default",
         )  # fmt: skip
     made["edit-from"].add_argument("file", metavar="FILE", help="YAML: the line's mapping alone")
-    made["diff"].add_argument("first", nargs="?", type=int, metavar="N")
-    made["diff"].add_argument("second", nargs="?", type=int, metavar="M", help="[what is in force]")
-    made["rollback"].add_argument("version", type=int, metavar="N")
+    made["diff"].add_argument("first", nargs="?", type=whole(), metavar="N")
+    made["diff"].add_argument("second", nargs="?", type=whole(), metavar="M", help="[what is in force]")
+    made["rollback"].add_argument("version", type=whole(), metavar="N")
     made["shift"].add_argument("name", metavar="NAME")
     days = made["shift"].add_mutually_exclusive_group(required=True)
     days.add_argument("--none", action="store_true", help="whenever online")
@@ -235,48 +247,49 @@ def _add_reads(commands: Any) -> None:
         json=True,
     )
     sessions.add_argument("--line", default="", metavar="L", help="of this line")
-    sessions.add_argument("--status", default="", metavar="S", help="in this status")
-    sessions.add_argument("--limit", type=int, default=1000, metavar="N", help="at most so many [1000]")
+    sessions.add_argument("--status", default="", choices=STATUSES, help="in this status")
+    sessions.add_argument("--limit", type=whole(), default=1000, metavar="N", help="at most so many [1000]")
     history = _command(commands, "history", "navbat.commands:history", "print messages in order", json=True)
     which = history.add_mutually_exclusive_group(required=True)
     which.add_argument("session", nargs="?", default="", metavar="SESSION")
     which.add_argument("--customer", default="", metavar="ID", help="over all sessions of a customer")
     why = _command(commands, "why", "navbat.commands:why", "tell why a session is where it is", json=True)
     why.add_argument("session", metavar="SESSION")
+    _add_looks(commands)
     events = _command(commands, "events", "navbat.commands:events", "follow what happens", json=True)
     events.add_argument("--since", default="", metavar="ID", help="go on after this event")
 
 
-def _add_actions(commands: Any) -> None:
-    made = {}
-    for name, call, about in (
-        ("take", "take", "take a session"),
-        ("skip", "skip", "let a session go to the next one"),
-        ("return", "give_back", "give a session back to the queue"),
-        ("say", "say", "answer the customer"),
-        ("note", "note", "write a note that only colleagues see"),
-        ("transfer", "transfer", "hand a session on"),
-        ("close", "close", "close a session"),
-        ("pin", "pin", "keep a session from leaving by itself"),
-    ):
-        made[name] = _command(commands, name, f"navbat.commands:{call}", about)
-        made[name].add_argument("session", metavar="SESSION")
-        made[name].add_argument(
-            "--id", default="", metavar="ID",
-            help="of your choosing: the same command with the same id is done once, however often it is given",
-        )  # fmt: skip
-    made["return"].add_argument("--reason", default="", help="told to whom it goes next")
-    for name in ("say", "note"):
-        made[name].add_argument("text", metavar="TEXT", help="`-` reads it from stdin")
-    made["say"].add_argument("--file", action="append", default=[], metavar="F", help="attach a file")
-    made["transfer"].add_argument("--to", required=True, metavar="NAME|line:L", help="a colleague, or a line")
-    made["transfer"].add_argument("--comment", default="", help="told to the new holder")
-    made["close"].add_argument("--result", default="", help="how it ended")
-    made["pin"].add_argument("--off", action="store_true", help="unpin it")
-    duty = _command(commands, "duty", "navbat.commands:duty", "say whether you are on duty")
-    duty.add_argument(
-        "duty", choices=("online", "break", "offline"), help="`online` holds the connection until it is ended"
+def _add_looks(commands: Any) -> None:
+    search = _command(commands, "search", "navbat.commands:search", "find messages by their words", json=True)
+    search.add_argument("text", metavar="TEXT", help="words, the last one perhaps only begun")
+    search.add_argument("--session", default="", metavar="ID", help="in this session")
+    search.add_argument("--customer", default="", metavar="ID", help="of this customer")
+    search.add_argument(
+        "--limit", type=whole(), default=50, metavar="N", help="at most so many, 200 at the most [50]"
     )
+    _command(
+        commands,
+        "next",
+        "navbat.commands:upcoming",
+        "name your session whose promise runs out first",
+        json=True,
+    )
+    customer = commands.add_parser("customer", help="show customers", description="Show customers.")
+    actions = customer.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    show = _command(
+        actions, "show", "navbat.commands:customer", "show what is known of a customer", json=True
+    )
+    show.add_argument("customer", metavar="ID")
+    file = _command(commands, "file", "navbat.commands:fetch", "fetch a file of a message", json=True)
+    file.add_argument("message", metavar="MESSAGE", help="its id, as `history --json` prints it")
+    file.add_argument("--number", type=whole(), default=1, metavar="N", help="which of its files [1]")
+    file.add_argument("--output", default=".", metavar="PATH", help="a new file, or a folder [.]")
+
+
+def _add_completion(commands: Any) -> None:
+    made = _command(commands, "completion", "navbat.cli:completion", "print a script that completes commands")
+    made.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
 # ------------------------------------------------------------------ what needs more than the wire
@@ -294,6 +307,14 @@ def run_desk(args: argparse.Namespace) -> int:
             print(f"navbat run: there is no role {role}; roles: {', '.join(ROLES)}", file=sys.stderr)
             return WRONG_USE
     return run(*Rulebook.load(locate(args.config)), roles)
+
+
+def completion(args: argparse.Namespace) -> int:
+    """``navbat completion``."""
+    import shtab
+
+    print(shtab.complete(parser(), args.shell))
+    return DONE
 
 
 def check(args: argparse.Namespace) -> int:
@@ -322,7 +343,7 @@ def login(args: argparse.Namespace) -> int:
     """``navbat login``."""
     from navbat.commands import login as log_in
 
-    args.name = args.name or input("name: ")
+    args.name = args.name or _asked(lambda: input("name: "))
     args.password = _password(args, repeat=False)
     return asyncio.run(log_in(args))
 
@@ -347,13 +368,24 @@ def _password(args: argparse.Namespace, *, repeat: bool) -> str:
     import getpass
 
     from crm.errors import NavbatError
+    from navbat.printing import read_stdin
 
     if args.password_stdin or not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    first = getpass.getpass("password: ")
-    if repeat and getpass.getpass("once more: ") != first:
+        return read_stdin(sys.stdin.readline).rstrip("\r\n")
+    first = _asked(lambda: getpass.getpass("password: "))
+    if repeat and _asked(lambda: getpass.getpass("once more: ")) != first:
         raise NavbatError("the two passwords differ")
     return first
+
+
+def _asked(ask: Callable[[], str]) -> str:
+    from crm.errors import WrongUse
+    from navbat.printing import read_stdin
+
+    try:
+        return read_stdin(ask)
+    except EOFError:
+        raise WrongUse("nothing was entered") from None
 
 
 # ------------------------------------------------------------------ main
@@ -361,18 +393,12 @@ def _password(args: argparse.Namespace, *, repeat: bool) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carries out one command and returns its exit status."""
-    args = parser().parse_args(argv)
-    module, _, name = args.call.partition(":")
-    from crm.errors import NavbatError, Unavailable
+    from navbat.printing import prepare_streams
 
+    prepare_streams()
     try:
-        carried_out = getattr(import_module(module), name)(args)
-        status: int = asyncio.run(carried_out) if asyncio.iscoroutine(carried_out) else carried_out
+        status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
-    except Unavailable as error:
-        return _complain(error, UNREACHABLE)
-    except NavbatError as error:
-        return _complain(error, FAILED)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -387,16 +413,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
 
 
-def _complain(error: NavbatError, status: int) -> int:
+def _run(argv: Sequence[str]) -> int:
+    top = parser()
+    check_text(top, argv)
+    try:
+        args = top.parse_args(argv)
+    finally:
+        sys.stdout.flush()  # help that nobody reads to its end is no error at exit
+    module, _, name = args.call.partition(":")
+    from crm.errors import NavbatError, Unavailable, WrongUse
+
+    try:
+        carried_out = getattr(import_module(module), name)(args)
+        status: int = asyncio.run(carried_out) if asyncio.iscoroutine(carried_out) else carried_out
+    except Unavailable as error:
+        return _complain(args, error, UNREACHABLE)
+    except WrongUse as error:
+        return _complain(args, error, WRONG_USE)
+    except NavbatError as error:
+        return _complain(args, error, FAILED)
+    else:
+        return status
+
+
+_OUTCOMES = {FAILED: "failed", WRONG_USE: "wrong use", UNREACHABLE: "unreachable"}
+
+
+def _complain(args: argparse.Namespace, error: NavbatError, status: int) -> int:
     from crm.errors import Refused
 
-    text = str(error)
+    text, outcome = str(error), _OUTCOMES[status]
     if isinstance(error, Refused):
         from console.words import Words
 
-        text = Words().coded("refused", error.code, error.params)
+        text, outcome = Words().coded("refused", error.code, error.params), "refused"
     for line in text.splitlines():
         print(f"navbat: {line}", file=sys.stderr)
     if error.hint:
         print(f"        {error.hint}", file=sys.stderr)
+    if getattr(args, "json", False) and getattr(args, "acts", False):
+        from navbat.printing import print_json
+
+        code = {"code": error.code, "params": error.params} if isinstance(error, Refused) else {}
+        print_json({"outcome": outcome, **code, "error": text})
     return status

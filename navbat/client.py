@@ -23,6 +23,8 @@ from router import protocol
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0
+CHUNK = 1 << 16
+"""Bytes of a file at once."""
 ASK_AGAIN = 0.5
 """Seconds until a command is asked about again whose outcome the desk did not know yet."""
 
@@ -91,6 +93,7 @@ class Client:
         self._events: asyncio.Queue[protocol.Event] = asyncio.Queue(maxsize=1000)
         self._reader: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
+        self._snapshot: asyncio.Queue[protocol.Snapshot] = asyncio.Queue(maxsize=1)
         self._why: NavbatError = Unavailable("the gateway closed the connection")
         self.welcome = protocol.Welcome(operator="", role="operator", desk="", server="", now=0)
 
@@ -155,7 +158,7 @@ class Client:
         except msgspec.MsgspecError:
             return None
         if isinstance(frame, protocol.Bye):
-            raise _farewell(frame)
+            raise _farewell(frame, self._login)
         return frame
 
     async def _read(self) -> None:
@@ -164,6 +167,9 @@ class Client:
                 frame = await self._receive()
                 if isinstance(frame, protocol.Event):
                     await self._events.put(frame)
+                elif isinstance(frame, protocol.Snapshot):
+                    if self._snapshot.empty():
+                        self._snapshot.put_nowait(frame)
                 elif frame is not None and (rid := getattr(frame, "rid", 0)) in self._answers:
                     future = self._answers.pop(rid)
                     if not future.done():
@@ -223,6 +229,16 @@ class Client:
         except (TimeoutError, Unavailable) as error:
             raise Unanswered(id) from error
 
+    async def snapshot(self) -> protocol.Snapshot:
+        """The picture that the gateway gives after the login."""
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                return await self._snapshot.get()
+        except TimeoutError as error:
+            raise (
+                self._why if self._closed.is_set() else Unavailable("the gateway does not answer")
+            ) from error
+
     async def ping(self) -> None:
         """Tells the gateway that we are still here."""
         try:
@@ -276,19 +292,65 @@ class Client:
         except aiohttp.ClientError as error:
             raise Unavailable("the gateway did not take the file") from error
 
+    async def download(self, media: Media, place: Path) -> Path:
+        """Fetches an attachment into a new file: ``place``, or one in that folder. Raises ``NavbatError``."""
+        from urllib.parse import quote
+
+        import aiohttp
+
+        from console.files import safe_name
+
+        path = place / safe_name(media) if await asyncio.to_thread(place.is_dir) else place
+        headers = {"Authorization": f"Bearer {self.welcome.ticket}"}
+        url = f"{self.url}/media/{quote(media.key, safe='')}"
+        times = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=ANSWER_TIMEOUT)
+        whole = made = False
+        try:
+            async with self._session.get(url, headers=headers, timeout=times) as response:
+                if response.status != 200:
+                    raise NavbatError("the desk does not have this file", media.error)
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    made = True
+                    async for chunk in response.content.iter_chunked(CHUNK):
+                        file.write(chunk)
+            whole = True
+        except OSError as error:
+            raise NavbatError(f"{path}: {error.strerror or error}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("the gateway did not give the file") from error
+        finally:
+            if made and not whole:
+                path.unlink(missing_ok=True)
+        return path
+
 
 _FAREWELLS = {
-    "login": "the gateway does not know this name and password, or this token",
     "revoked": "this login was revoked",
     "version": "the desk speaks another version of the protocol",
     "frame": "the gateway did not understand us: are both of one version?",
 }
+_AGAIN = "`navbat login` logs in"
 
 
-def _farewell(bye: protocol.Bye) -> NavbatError:
+def _farewell(bye: protocol.Bye, login: Login) -> NavbatError:
+    if bye.code == "login":
+        return _refused(login)
     if bye.code == "throttled":
         after = bye.params.get("after", "some")
         return NotLoggedIn(f"too many wrong logins: try again in {after} seconds")
     if bye.code in _FAREWELLS:
-        return NotLoggedIn(_FAREWELLS[bye.code], "`navbat login` saves a new one")
+        return NotLoggedIn(_FAREWELLS[bye.code], _AGAIN)
     return Unavailable(f"the gateway ended the connection ({bye.code})")
+
+
+def _refused(login: Login) -> NotLoggedIn:
+    if login.name:
+        return NotLoggedIn(f"the desk at {login.url} does not know this name and password")
+    if not login.token:
+        return NotLoggedIn(f"not logged in at {login.url}", f"{_AGAIN}; scripts set NAVBAT_TOKEN")
+    if os.environ.get("NAVBAT_TOKEN") == login.token:
+        return NotLoggedIn(
+            f"not logged in: NAVBAT_TOKEN is no token of the desk at {login.url}, or was revoked",
+            "`navbat operator token NAME` prints a new one",
+        )
+    return NotLoggedIn(f"not logged in at {login.url} any more: the saved login was revoked", _AGAIN)

@@ -8,28 +8,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
 import sys
-import time
-import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bots.supervision import Backoff
 from console.logins import Logins
-from crm.errors import NavbatError, Unavailable
+from console.model import Picture
+from crm.errors import NavbatError, Unavailable, WrongUse
 from crm.records import Message
 from crm.text import clean, one_line
 from navbat import shapes
-from navbat.client import ASK_AGAIN, Client, Login, NotLoggedIn, Unanswered, saved_login
+from navbat.acting import command, known_line, told
+from navbat.client import Client, Login, NotLoggedIn, http_url, saved_login, saved_token
+from navbat.printing import print_json
 from router import protocol
 
 PAGE = 200
 DONE, FAILED, UNREACHABLE = 0, 1, 3
-ANSWER_WITHIN = 20.0
-"""Seconds during which the desk is asked what became of a command."""
 
 
 async def status(args: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ async def status(args: argparse.Namespace) -> int:
         report = await client.ask(protocol.GetStatus(rid=client.next_rid()), protocol.StatusReport)
     shown = shapes.status(report)
     if args.json:
-        _print_json(shown)
+        print_json(shown)
     else:
         _print_status(shown, report)
     return _how_bad(report)
@@ -84,12 +84,13 @@ def _health(part: dict[str, Any]) -> str:
 async def sessions(args: argparse.Namespace) -> int:
     """``navbat sessions``."""
     async with _client() as client:
+        known_line(client, args.line)
         request = protocol.GetSessions(
             rid=client.next_rid(), line=args.line, status=args.status, limit=args.limit
         )
         found = (await client.ask(request, protocol.SessionList)).sessions
     if args.json:
-        _print_json([shapes.session(view) for view in found])
+        print_json([shapes.session(view) for view in found])
         return 0
     for view in found:
         holder = view.holder or "-"
@@ -107,15 +108,20 @@ async def history(args: argparse.Namespace) -> int:
         found = [message async for page in pages for message in reversed(page)]
     found.reverse()
     if args.json:
-        _print_json([shapes.message(message) for message in found])
+        print_json([shapes.message(message) for message in found])
         return 0
+    _print_messages(found)
+    return 0
+
+
+def _print_messages(found: list[Message], *, sessions: bool = False) -> None:
     for message in found:
         media = " ".join(f"[{m.kind} {one_line(m.name, 60)}]" for m in message.media)
         text = " ".join(filter(None, (media, clean(message.text)))).replace("\n", "\n    ")
         who = one_line(message.author, 32) or message.direction
         ticks = f" ({message.delivery})" if message.delivery else ""
-        print(f"{shapes.rfc3339(message.at)} {message.direction:<6} {who}: {text}{ticks}")
-    return 0
+        where = f"{message.id:>8} " if sessions else ""
+        print(f"{where}{shapes.rfc3339(message.at)} {message.direction:<6} {who}: {text}{ticks}")
 
 
 async def _thread(client: Client, session: str) -> AsyncIterator[list[Message]]:
@@ -152,7 +158,7 @@ async def why(args: argparse.Namespace) -> int:
     view = answer.session
     if args.json:
         decisions = [shapes.decision(decision) for decision in answer.decisions]
-        _print_json({"session": shapes.session(view), "decisions": decisions})
+        print_json({"session": shapes.session(view), "decisions": decisions})
         return 0
     until = f" until {shapes.rfc3339(view.offer_until)}" if view.offer_until else ""
     print(f"session {view.id} of line {view.line}: {view.status} {view.holder or '-'}{until}")
@@ -169,82 +175,82 @@ async def why(args: argparse.Namespace) -> int:
     return 0
 
 
-# ------------------------------------------------------------------ what changes something
+async def search(args: argparse.Namespace) -> int:
+    """``navbat search``: the newest first."""
+    async with _client() as client:
+        request = protocol.Search(
+            rid=client.next_rid(),
+            text=args.text,
+            session=args.session,
+            customer=args.customer,
+            limit=args.limit,
+        )
+        found = (await client.ask(request, protocol.Page)).messages
+    if args.json:
+        print_json([shapes.message(message) for message in found])
+    else:
+        _print_messages(found, sessions=True)
+    return 0
 
 
-async def take(args: argparse.Namespace) -> int:
-    """``navbat take``."""
-    return await _command(args, protocol.Take, session=args.session)
+async def upcoming(args: argparse.Namespace) -> int:
+    """``navbat next``: fails when nothing is owed."""
+    picture = Picture()
+    async with _client() as client:
+        picture.welcome(client.welcome, client.welcome.now)
+        picture.apply(await client.snapshot(), client.welcome.now)
+    view = picture.next_up()
+    if view is None:
+        raise NavbatError("no session of yours has a promise that runs out")
+    due = shapes.rfc3339(picture.promise(view))
+    if args.json:
+        print_json({"session": shapes.session(view), "due": due})
+    else:
+        print(f"{view.id} {view.status} {due} {one_line(view.name, 40)}")
+    return 0
 
 
-async def skip(args: argparse.Namespace) -> int:
-    """``navbat skip``."""
-    return await _command(args, protocol.Skip, session=args.session)
+async def customer(args: argparse.Namespace) -> int:
+    """``navbat customer show``."""
+    async with _client() as client:
+        card = await client.ask(
+            protocol.GetCard(rid=client.next_rid(), customer=args.customer), protocol.Card
+        )
+    shown = shapes.customer(card)
+    if args.json:
+        print_json(shown)
+        return 0
+    for key, value in shown.items():
+        if isinstance(value, str) and value:
+            print(f"{key}: {one_line(value)}")
+    for identity in shown["identities"]:
+        print(f"{one_line(identity['channel'])}: {one_line(identity['value'])}")
+    for session in shown["sessions"]:
+        print(f"session {session['id']}: {session['status']}, {session['line']}, {session['opened_at']}")
+    return 0
 
 
-async def give_back(args: argparse.Namespace) -> int:
-    """``navbat return``."""
-    return await _command(args, protocol.Return, session=args.session, reason=args.reason)
-
-
-async def close(args: argparse.Namespace) -> int:
-    """``navbat close``."""
-    return await _command(args, protocol.Close, session=args.session, result=args.result)
-
-
-async def pin(args: argparse.Namespace) -> int:
-    """``navbat pin``."""
-    return await _command(args, protocol.Pin, session=args.session, on=not args.off)
-
-
-async def transfer(args: argparse.Namespace) -> int:
-    """``navbat transfer``."""
-    return await _command(args, protocol.Transfer, session=args.session, to=args.to, comment=args.comment)
-
-
-async def note(args: argparse.Namespace) -> int:
-    """``navbat note``; prints the note's id."""
-    return await _command(args, protocol.Note, session=args.session, text=_text(args.text))
-
-
-async def say(args: argparse.Namespace) -> int:
-    """``navbat say``; prints the message's id."""
-    return await _command(args, protocol.Say, args.file, session=args.session, text=_text(args.text))
-
-
-async def _command(
-    args: argparse.Namespace, kind: type[protocol.CommandFrame], files: Iterable[str] = (), **fields: object
-) -> int:
-    """Carries a command out. Once it may have left us it is asked about with the same id, over a new
-    connection if need be, until the desk has said what became of it."""
-    id = getattr(args, "id", "") or uuid.uuid4().hex
-    until = time.monotonic() + ANSWER_WITHIN
-    unanswered: Unanswered | None = None
-    while True:
-        try:
-            async with _client() as client:
-                if files:
-                    fields["media"] = [await client.upload(Path(name)) for name in files]
-                _print_done(await client.command(kind, id, **fields))
-                return 0
-        except Unanswered as error:
-            unanswered = error
-        except Unavailable:
-            if unanswered is None:
-                raise  # nothing has left us
-        if time.monotonic() > until:
-            raise unanswered
-        await asyncio.sleep(ASK_AGAIN)
-
-
-def _print_done(done: protocol.Done) -> None:
-    if done.message:
-        print(done.message)
-
-
-def _text(given: str) -> str:
-    """The text of the command line, or of stdin for ``-``."""
-    return sys.stdin.read().rstrip("\n") if given == "-" else given
+async def fetch(args: argparse.Namespace) -> int:
+    """``navbat file``: prints where it is kept."""
+    session, _, seq = args.message.rpartition("-")
+    if not session or not seq.isdecimal():
+        raise WrongUse(f"{args.message!r} is no message's id", "`navbat history SESSION --json` shows them")
+    async with _client() as client:
+        request = protocol.GetThread(
+            rid=client.next_rid(), session=session, before_seq=int(seq[:15]) + 1, limit=1
+        )
+        page = await client.ask(request, protocol.Page)
+        media = page.messages[-1].media if page.messages and page.messages[-1].id == args.message else []
+        if len(media) < args.number:
+            raise NavbatError(f"message {args.message} has {len(media)} files")
+        path = await client.download(media[args.number - 1], Path(args.output))
+    if args.json:
+        print_json(
+            {"path": str(path), "media": shapes.with_times(msgspec.to_builtins(media[args.number - 1]))}
+        )
+    else:
+        print(path)
+    return 0
 
 
 # ------------------------------------------------------------------ what lasts
@@ -253,17 +259,20 @@ def _text(given: str) -> str:
 async def duty(args: argparse.Namespace) -> int:
     """``navbat duty``: ``online`` keeps its connection, and so the presence, until it is ended."""
     if args.duty != "online":
-        return await _command(args, protocol.SetDuty, duty=args.duty)
+        told(args, await command(protocol.SetDuty, {"duty": args.duty}))
+        return 0
     ended = _until_ended()
     backoff = Backoff(0.2, 5.0)
     first = True
+    done = protocol.Done(rid=0)
     while True:
         try:
             async with _client(presence=True) as client:
                 if first or client.welcome.duty == "offline":
-                    await client.command(protocol.SetDuty, duty="online")
+                    done = await client.command(protocol.SetDuty, duty="online")
                 if first:
-                    print("online", flush=True)
+                    told(args, done, shown="online")
+                    sys.stdout.flush()
                     first = False
                 backoff.reset()
                 if await _stay(client, ended):
@@ -348,12 +357,11 @@ async def _beat(client: Client) -> None:
 def _print_event(event: protocol.Event, *, as_json: bool) -> None:
     shown = shapes.event(event)
     if as_json:
-        line = json.dumps(shown, ensure_ascii=False)
+        print_json(shown, indent=None)
     else:
         what = shown.get(event.type, {})
         facts = " ".join(f"{k}={v}" for k, v in what.items() if isinstance(v, str | int) and v and k != "raw")
-        line = f"{shown['at']} {event.type}: {one_line(facts, 300)}"
-    print(line, flush=True)
+        print(f"{shown['at']} {event.type}: {one_line(facts, 300)}", flush=True)
 
 
 def _until_ended() -> asyncio.Event:
@@ -375,12 +383,22 @@ async def login(args: argparse.Namespace) -> int:
             raise NavbatError("the gateway gave no token")
         path = Logins().keep(client.url, client.welcome.operator, client.welcome.token)
     print(f"logged in at {client.url} as {args.name}; kept in {path}", file=sys.stderr)
+    if args.json:
+        print_json({"outcome": "done", "url": client.url, "name": args.name, "path": str(path)})
+    return 0
+
+
+async def logout(args: argparse.Namespace) -> int:
+    """``navbat logout``: forgets the saved token, which stays valid until it is revoked."""
+    url = http_url(saved_login().url)
+    if not saved_token(url):
+        raise NavbatError(f"there is no saved login at {url}")
+    Logins().forget(url)
+    print(f"forgotten: the login at {url}", file=sys.stderr)
+    if args.json:
+        print_json({"outcome": "done", "url": url})
     return 0
 
 
 def _client(*, presence: bool = False) -> Client:
     return Client(saved_login(), presence=presence)
-
-
-def _print_json(data: dict[str, Any] | Iterable[Any]) -> None:
-    print(json.dumps(data, ensure_ascii=False, indent=2))

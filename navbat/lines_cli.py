@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from crm.ports import Store
 from crm.records import Absence
 from navbat import shapes
 from navbat.config import Config, locate
+from navbat.printing import print_json
 from navbat.reach import by, opened_store, tell
 from navbat.rulebook import Rulebook, as_kept
 from navbat.yamlfile import YamlFile
@@ -38,7 +38,7 @@ class Lines:
     async def list(self) -> None:
         found = await lines.in_force(self.store)
         if self.args.json:
-            _print_json([_row(version) for version in found.values()])
+            print_json([_row(version) for version in found.values()])
             return
         for name, version in found.items():
             mode = version.settings.get("mode", "even")
@@ -48,7 +48,7 @@ class Lines:
     async def show(self) -> None:
         version = await self.current()
         if self.args.json:
-            _print_json(_row(version))
+            print_json(_row(version))
             return
         print(f"# {version.line}: {_made(version)}")
         for name, text in self.book.texts(version.settings).items():
@@ -59,7 +59,7 @@ class Lines:
         if not found:
             raise Refused("no_such_line", line=self.args.line)
         if self.args.json:
-            _print_json([_row(version) for version in found])
+            print_json([_row(version) for version in found])
             return
         for version, before in zip(found, [*found[1:], None], strict=True):
             keys = ", ".join(_changed(self.book, before.settings if before else {}, version.settings))
@@ -76,8 +76,14 @@ class Lines:
             after = await self.current()
         else:
             after = await lines.version(self.store, self.args.line, self.args.second)
+        changed = _changed(self.book, before, after.settings)
+        if self.args.json:
+            print_json(
+                {key: {"before": old or None, "after": new or None} for key, (old, new) in changed.items()}
+            )
+            return
         print(f"--- {name}\n+++ version {after.version}")
-        for key, (old, new) in _changed(self.book, before, after.settings).items():
+        for key, (old, new) in changed.items():
             print(*([f"-{key}: {old}"] if old else []), *([f"+{key}: {new}"] if new else []), sep="\n")
 
     # ---------------------------------------------------------------- changing
@@ -101,11 +107,12 @@ class Lines:
         version = await self.current()
         there = await lines.in_force(self.store)
         self.book.compile({name: v.settings for name, v in there.items() if name != version.line})
-        await lines.put(
+        made = await lines.put(
             self.store, version.line, {}, expected=version.version, by=by(), source="cli", removed=True,
             comment=self.args.comment,
         )  # fmt: skip
         await self._publish()
+        self._told(made)
 
     async def edit_from(self) -> None:
         """All settings of the line, from a file that holds its mapping alone."""
@@ -158,6 +165,9 @@ class Lines:
             return True
 
         await tell(self.config, say)
+        if self.args.json:
+            absences = [msgspec.to_builtins(absence) for absence in account.absences]
+            print_json({"outcome": "done", "name": account.name, "absences": absences})
 
     async def current(self) -> LineVersion:
         """Raises ``Refused``: ``no_such_line``."""
@@ -179,6 +189,11 @@ class Lines:
         )  # fmt: skip
         print(f"line {made.line}: version {made.version} is in force", file=sys.stderr)
         await self._publish()
+        self._told(made)
+
+    def _told(self, version: LineVersion) -> None:
+        if self.args.json:
+            print_json({"outcome": "done", **_row(version)})
 
     async def _publish(self) -> None:
         await tell(self.config, lambda log: line_changes.publish(self.store, log, self.book))
@@ -250,7 +265,3 @@ def _row(version: LineVersion) -> dict[str, Any]:
         "removed": version.removed,
         "settings": msgspec.to_builtins(version.settings),
     }
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -48,6 +48,18 @@ Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 refused o
 Commands that talk to a running desk read `NAVBAT_URL` and `NAVBAT_TOKEN`, else the login that `navbat login` or
 the console saved.
 `navbat operator` works on the data folder whether the desk runs or not, and takes effect at once.
+
+Every command that acts takes `--json` and prints `{"outcome": "done", "session": …, "message": …}`, or when it was not
+done `{"outcome": "refused", "code": …, "params": …, "error": …}` (`failed`, `unreachable`, `wrong use`). A value that
+is not known is wrong use, and the known ones are listed. Output is UTF-8 where the terminal is; elsewhere a letter that
+it does not have is shown by its number, and JSON stays JSON.
+
+`navbat completion bash|zsh|fish` prints a script that completes commands, options and their values:
+
+    navbat completion bash > ~/.local/share/bash-completion/completions/navbat
+    navbat completion zsh > ~/.zfunc/_navbat        # a folder of $fpath
+    navbat completion fish > ~/.config/fish/completions/navbat.fish
+
 `NAVBAT_LOG=info` (or `debug`) makes `navbat run` say more on stderr.
 """
 

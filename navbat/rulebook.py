@@ -123,10 +123,11 @@ class Rulebook:
         given = {
             name: msgspec.to_builtins(getattr(account, name)) for name in OperatorSettings.__struct_fields__
         }
-        made = msgspec.convert(given, OperatorSettings)
-        found = [f"{show_path(path)}: {problem}" for path, problem in operator_problems(made)]
-        if account.max_sessions < 0:
-            found.append("max_sessions: must not be less than 0")
+        file = YamlFile.of_tree(_literal(given))
+        made = file.build(OperatorSettings, file.tree)
+        found = file.problems or [
+            f"{show_path(path)}: {problem}" for path, problem in operator_problems(made)
+        ]
         if found:
             raise Refused("bad_settings", problems="\n".join(found))
 

@@ -6,7 +6,6 @@ No Redis, no waiting: the same file gives the same output every time.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from crm.records import Message, customer_of
 from navbat import shapes
 from navbat.line_settings import Line, Operator
 from navbat.story import COMMANDS, DUTIES, FIXED, Customer, Expect, Scenario, Step, local, read, when
+from navbat.printing import print_json
 from navbat.yamlfile import YamlFile
 from router import events
 from router.desk import Desk, Known
@@ -340,9 +340,7 @@ def main(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     if args.json:
-        print(
-            json.dumps([msgspec.to_builtins(outcome) for outcome in outcomes], indent=2, ensure_ascii=False)
-        )
+        print_json([msgspec.to_builtins(outcome) for outcome in outcomes])
     else:
         for line in lines(outcomes):
             print(line)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from crm.records import Message
-from router.protocol import DecisionView, Event, SessionView, StatusReport
+from router.protocol import Card, DecisionView, Event, SessionView, StatusReport
 
 _TIMES = frozenset({"at", "arrival", "waiting_since", "oldest", "offer_until", "duty_since", "pause_until"})
 
@@ -41,6 +41,26 @@ def session(view: SessionView) -> dict[str, Any]:
         "offer_until": rfc3339(view.offer_until),
         "result": view.result or None,
         "tags": view.tags,
+    }
+
+
+def customer(card: Card) -> dict[str, Any]:
+    """What is known of a person, and his latest sessions."""
+    known = card.customer
+    return {
+        "id": known.id if known else "",
+        "name": known.name if known else "",
+        "username": known.username if known else "",
+        "language": known.language if known else "",
+        "phones": [{"raw": known.phone, "e164": known.phone}] if known and known.phone else [],
+        "identities": [
+            {"channel": i.channel, "kind": i.kind, "value": i.value}
+            for i in (known.identities if known else [])
+        ],
+        "created_at": rfc3339(known.created_at) if known else None,
+        "seen_at": rfc3339(known.seen_at) if known else None,
+        "can_write": known.can_write if known else True,
+        "sessions": [session(view) for view in card.sessions],
     }
 
 

@@ -7,7 +7,6 @@ the environment, ``${file:/path}`` by the content of a file, ``$${`` stands for 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import types
@@ -21,6 +20,7 @@ import yaml
 
 from crm.errors import ConfigError
 from crm.yaml_line import WordLoader
+from navbat.arguments import unknown_word as unknown_word
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -412,14 +412,6 @@ def _arm(union: Any, value: Any) -> Any:
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-
-
-def unknown_word(what: str, word: str, allowed: Sequence[str] | Mapping[str, object]) -> str:
-    """``unknown key answer_withn; did you mean answer_within? Allowed: …``"""
-    known = sorted(allowed)
-    close = difflib.get_close_matches(word, known, 1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    return f"unknown {what} {word}{hint} Allowed: {', '.join(known) or 'none'}"
 
 
 def _convert(kind: type, value: Any) -> Any:

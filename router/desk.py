@@ -200,6 +200,8 @@ class Desk(Floor):
                 self._saw(event.operator, event.at)
             if len(self.outcome.deliveries) > messages:
                 done.message = self.outcome.deliveries[-1].message
+            elif session is not None and isinstance(event, (events.Note, events.Whisper)):
+                done.message = f"{session.id}-{session.seq}"
         self.tell(done)
 
     def _stay_refused(self, event: events.Command) -> None:

@@ -16,6 +16,7 @@ from crm.lines import Settings
 from crm.ports import Store
 from navbat.config import Config, locate
 from navbat.line_settings import Line
+from navbat.printing import print_json
 from navbat.reach import opened_store
 from navbat.rehearse import printing, reading
 from navbat.rehearse.figures import Figures, measure
@@ -120,6 +121,6 @@ def _print(args: argparse.Namespace, columns: dict[str, Figures], recording: Rec
     if args.csv == "-":
         print(printing.as_csv(columns), end="")
     elif args.json:
-        print(printing.as_json(columns, about))
+        print_json(printing.as_json(columns, about))
     else:
         print(printing.table(columns))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,7 +76,7 @@ def as_csv(columns: Mapping[str, Figures]) -> str:
     return out.getvalue()
 
 
-def as_json(columns: Mapping[str, Figures], about: Mapping[str, Any]) -> str:
+def as_json(columns: Mapping[str, Figures], about: Mapping[str, Any]) -> dict[str, Any]:
     """``{line, from, to, recorded, now, new}``; waits in ms, times in RFC 3339."""
     shown: dict[str, Any] = dict(about)
     for name, figures in columns.items():
@@ -85,4 +84,4 @@ def as_json(columns: Mapping[str, Figures], about: Mapping[str, Any]) -> str:
         for load in plain["operators"].values():
             load["busiest_at"] = rfc3339(load["busiest_at"])
         shown[name] = plain
-    return json.dumps(shown, ensure_ascii=False)
+    return shown

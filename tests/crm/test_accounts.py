@@ -10,7 +10,7 @@ import pytest
 
 from crm import accounts
 from crm.errors import Refused
-from crm.ports import Write
+from crm.ports import Store, Write
 from storage.sqlite import SqliteStore
 
 PASSWORD = "correct horse"

@@ -221,7 +221,7 @@ def test_nobody_answers(desk: Desk) -> None:
 
 def test_a_wrong_token_or_none(running: Desk) -> None:
     for env in ({}, {"NAVBAT_TOKEN": "nb_00000000_x"}, {"NAVBAT_TOKEN": "я"}):
-        assert "does not know" in running.command("sessions", status=1, env=env).stderr
+        assert "not logged in" in running.command("sessions", status=1, env=env).stderr
 
 
 def test_lines_of_others_are_closed(running: Desk) -> None:
