@@ -406,11 +406,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        # A full disk, a file that may not be read: said in a sentence, wherever it was met.
-        name = f"{error.filename}: " if error.filename else ""
-        return _complain(NavbatError(f"{name}{error.strerror or error}"), FAILED)
+        print(f"navbat: {_sentence(error)}", file=sys.stderr)  # a full disk behind stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     else:
         return status
+
+
+def _sentence(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}"
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -432,6 +437,11 @@ def _run(argv: Sequence[str]) -> int:
         return _complain(args, error, WRONG_USE)
     except NavbatError as error:
         return _complain(args, error, FAILED)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # A full disk, a file that may not be read: said in a sentence, wherever it was met.
+        return _complain(args, NavbatError(_sentence(error)), FAILED)
     else:
         return status
 

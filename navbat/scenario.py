@@ -18,8 +18,8 @@ from crm.errors import ConfigError
 from crm.records import Message, customer_of
 from navbat import shapes
 from navbat.line_settings import Line, Operator
-from navbat.story import COMMANDS, DUTIES, FIXED, Customer, Expect, Scenario, Step, local, read, when
 from navbat.printing import print_json
+from navbat.story import COMMANDS, DUTIES, FIXED, Customer, Expect, Scenario, Step, local, read, when
 from navbat.yamlfile import YamlFile
 from router import events
 from router.desk import Desk, Known
