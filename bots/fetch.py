@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Iterable
 import msgspec
 
 from bots.base import Channel, MediaFiles, Rejected, TryLater
-from bots.supervision import Backoff
-from crm.errors import NavbatError, Unavailable
+from bots.supervision import Backoff, set_aside_for_sure
+from crm.errors import LeaseLost, NavbatError, Unavailable
 from crm.records import Media
 from router.events import Event, MediaStored, MessageEdited, MessageReceived
 from router.log import Log, now_ms
+from router.quarantine import reason_of
 from storage.media import TooLarge
 
 logger = logging.getLogger(__name__)
@@ -93,13 +94,12 @@ class Fetcher:
     async def _work(self, id: str, data: bytes) -> None:
         try:
             job = msgspec.msgpack.decode(data, type=FetchJob)
-        except msgspec.MsgspecError:
-            logger.error("channel %s: fetch job %s is not one of this version", self.channel.name, id)
-            self._window.release()
-            return
-        try:
             media = await self._until_decided(job)
             await self._finish(id, self._outcome(job, media))
+        except (LeaseLost, Unavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - broken, or of a newer version, or we are wrong
+            await set_aside_for_sure(self._log, "fetch", self.channel.name, id, data, reason_of(error))
         finally:
             self._window.release()
 

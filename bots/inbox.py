@@ -22,7 +22,7 @@ from bots.fetch import Fetcher, jobs_for
 from bots.order import Reorder
 from bots.supervision import Backoff, Health, lead, report_for_ever
 from crm.errors import NavbatError, Unavailable
-from router.events import Author, Event, MessageReceived, encode_event
+from router.events import Author, Event, MessageReceived, decode_event, encode_event
 from router.log import Log, now_ms
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,8 @@ class Receiver:
 
     async def _move(self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None) -> None:
         """Moves bodies as events into the log, however long Redis takes to come back."""
-        events = [event for _, body in ready for event in understand(channel, body)]
+        read = understand
+        events = [event for _, body in ready for event in read(channel, body)]
         backoff = Backoff(most=5.0)
         while True:
             try:
@@ -156,9 +157,12 @@ class Receiver:
                 )
             except Unavailable:
                 await asyncio.sleep(backoff.next())
-            except (UnicodeError, OverflowError):
+            except Exception:
+                if read is writable:
+                    raise
                 # Rare enough not to look for it in every event: only now is each body tried alone.
-                events = [event for _, body in ready for event in writable(channel, body)]
+                read = writable
+                events = [event for _, body in ready for event in read(channel, body)]
 
 
 def _ms() -> int:
@@ -169,19 +173,24 @@ def _ms() -> int:
 def understand(channel: Channel, body: bytes) -> list[Event]:
     """The events of a raw body; never raises."""
     try:
-        return channel.parse(body)
+        events = list(channel.parse(body))
+        return (
+            events if all(isinstance(event, Event) for event in events) else [unsupported(channel.name, body)]
+        )
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a body does to the parser, it is kept
         logger.warning("channel %s: %s while parsing a body", channel.name, type(error).__name__)
         return [unsupported(channel.name, body)]
 
 
 def writable(channel: Channel, body: bytes) -> list[Event]:
-    """The same, of a body that may hold what no log entry can: half characters, endless numbers."""
+    """The same, of a body that may hold what no log entry can: half characters, endless numbers, fields
+    that are none."""
     events = understand(channel, body)
     try:
+        jobs_for(events)
         for event in events:
-            encode_event(event)
-    except (UnicodeError, OverflowError) as error:
+            decode_event(encode_event(event))
+    except Exception as error:  # noqa: BLE001 - whatever a channel has made of it
         logger.warning(
             "channel %s: a body holds what cannot be written: %s", channel.name, type(error).__name__
         )

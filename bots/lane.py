@@ -20,13 +20,14 @@ import msgspec
 from bots.base import Can, Channel, MediaFiles, Rejected, Sent, TryLater, Uncertain
 from bots.fallback import degrade
 from bots.rates import Bucket
-from bots.supervision import Backoff
+from bots.supervision import Backoff, set_aside_for_sure
 from crm import records
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
 from router.events import Author, ChatMoved, ChatReachable, Delivered, Event
 from router.log import Lease, Log, now_ms
-from router.state import Delivery
+from router.quarantine import reason_of
+from router.state import Delivery, decode_delivery
 
 logger = logging.getLogger(__name__)
 
@@ -126,15 +127,20 @@ class Lane:
                 self._room.clear()
                 await self._room.wait()
             try:
-                rows = await self._log.read_deliveries(
-                    self._channel.name, after, min(512, WINDOW - self._held)
-                )
+                rows = await self._log.read_outbox(self._channel.name, after, min(512, WINDOW - self._held))
             except Unavailable:
                 await asyncio.sleep(backoff.next())
                 continue
             backoff.reset()
-            for entry, delivery in rows:
+            for entry, data in rows:
                 after = entry
+                try:
+                    delivery = understand(data)
+                except Exception as error:  # noqa: BLE001 - broken, or of a newer version
+                    # A person decides whether to try it again: he must know that it may have left.
+                    reason = "interrupted while sending; " * (entry in stale) + reason_of(error)
+                    await set_aside_for_sure(self._log, "out", self._channel.name, entry, data, reason)
+                    continue
                 self._held += 1
                 if entry in stale and Can.IDEMPOTENT not in self._channel.can:
                     self._end(entry, [_outcome(delivery, "unknown", error="interrupted while sending")])
@@ -356,6 +362,14 @@ class Lane:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def understand(data: bytes) -> Delivery:
+    """Raises for what is no delivery of this version: what it asks for must not be done halfway."""
+    delivery = decode_delivery(data)
+    if delivery.action not in ("send", "edit", "delete"):
+        raise ValueError("an action that this version does not know")
+    return delivery
 
 
 def _outcome(

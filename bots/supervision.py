@@ -13,6 +13,9 @@ import msgspec
 from crm.errors import LeaseLost, Unavailable
 from router.backoff import Backoff as Backoff
 from router.log import Lease, Log
+from router.pipe import Args
+from router.quarantine import kind_of, set_aside
+from router.state import Aside
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,25 @@ async def report_for_ever(log: Log, part: str, health: Callable[[], Health]) -> 
         with contextlib.suppress(Unavailable):
             await log.report(part, msgspec.json.encode(health()), ttl=3 * REPORT_EVERY)
         await asyncio.sleep(REPORT_EVERY)
+
+
+async def set_aside_for_sure(log: Log, origin: str, channel: str, id: str, data: bytes, reason: str) -> None:
+    """Takes one entry out of a channel's stream (``out`` or ``fetch``) and sets it aside, however long
+    Redis takes to come back."""
+    logger.error("channel %s: %s %s is set aside: %s", channel, origin, id, reason)
+    item = Aside(
+        id=f"{origin}-{channel}-{id}", origin=origin, place=f"{channel} {id}", at=log.now(), reason=reason,
+        data=data, kind=kind_of(data) or origin,
+    )  # fmt: skip
+    leaving: list[Args] = [("XDEL", getattr(log.keys, origin)(channel), id)]
+    if origin == "out":
+        leaving.append(("SREM", log.keys.sending(channel), id))
+    backoff = Backoff(most=5.0)
+    while True:
+        try:
+            return await set_aside(log, item, *leaving)
+        except Unavailable:
+            await asyncio.sleep(backoff.next())
 
 
 async def lead(log: Log, of: str, token: str, work: Callable[[Lease], Awaitable[None]]) -> None:

@@ -175,7 +175,7 @@ class Refusal(Saved, kw_only=True):
 
 class Aside(Saved, kw_only=True):
     """Something that could not be worked on and is in nobody's way any more. ``origin`` is where it
-    came from: ``log | journal | session | operator | timer | out | fetch | inbox``; ``place`` tells
+    came from: ``log | journal | session | operator | timer | out | fetch``; ``place`` tells
     which one there; ``kind`` what it is, as far as that can be told; ``reason`` the class and place of
     the error, never its text."""
 
