@@ -12,7 +12,7 @@ import contextlib
 import heapq
 import itertools
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import msgspec
@@ -77,13 +77,21 @@ class _Chat:
 
 class Lane:
     """Sends one channel's deliveries; ``run`` ends by cancellation or by an error such as
-    ``LeaseLost``, and what is in memory is then forgotten: Redis has it all."""
+    ``LeaseLost``, and what is in memory is then forgotten: Redis has it all. ``ended`` counts by outcome."""
 
-    def __init__(self, log: Log, channel: Channel, media: MediaFiles, lease: Lease) -> None:
+    def __init__(
+        self,
+        log: Log,
+        channel: Channel,
+        media: MediaFiles,
+        lease: Lease,
+        ended: Counter[str] | None = None,
+    ) -> None:
         self._log = log
         self._channel = channel
         self._media = media
         self._lease = lease
+        self._counts = ended if ended is not None else Counter()
         self._chats: dict[str, _Chat] = {}
         self._due: list[tuple[float, int, _Chat]] = []
         self._order = itertools.count()
@@ -324,6 +332,7 @@ class Lane:
     # ---------------------------------------------------------------- telling
 
     def _end(self, id: str, outcomes: list[Event]) -> None:
+        self._counts.update(o.state for o in outcomes if isinstance(o, Delivered))
         self._done.append((id, outcomes))
         self._ended.set()
 

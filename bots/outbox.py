@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -45,6 +46,7 @@ class Sender:
         self._media = media
         self._token = uuid.uuid4().hex
         self._lanes: dict[str, Lane] = {}
+        self._ended: dict[str, Counter[str]] = {name: Counter() for name in self._channels}
         self._typed: dict[tuple[str, str], float] = {}
         self._typing_slots = asyncio.Semaphore(8)
 
@@ -63,7 +65,9 @@ class Sender:
         backoff = Backoff(most=5.0)
 
         async def work(lease: Lease) -> None:
-            lane = self._lanes[channel.name] = Lane(self._log, channel, self._media, lease)
+            lane = self._lanes[channel.name] = Lane(
+                self._log, channel, self._media, lease, self._ended[channel.name]
+            )
             try:
                 await lane.run()
             finally:
@@ -84,9 +88,16 @@ class Sender:
             await asyncio.sleep(backoff.next())
 
     async def _report(self, channel: Channel) -> None:
-        def health() -> Health:
+        def health() -> Health | None:
             lane = self._lanes.get(channel.name)
-            return Health(trouble=channel.trouble, leading=lane is not None, waiting=len(lane) if lane else 0)
+            if lane is None and not channel.trouble:
+                return None  # the one who leads tells
+            return Health(
+                trouble=channel.trouble,
+                leading=lane is not None,
+                waiting=len(lane) if lane else 0,
+                ended=self._ended[channel.name],
+            )
 
         await report_for_ever(self._log, f"out:{channel.name}", health)
 

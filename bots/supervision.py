@@ -24,19 +24,23 @@ REPORT_EVERY = 5.0
 
 
 class Health(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One part's report: what is wrong with it (empty: nothing), whether this process leads, and
-    how many deliveries it holds in memory."""
+    """One part's report: what is wrong with it (empty: nothing), whether this process leads, how many
+    deliveries it holds in memory, and how many have ended since it started, by outcome."""
 
     trouble: str = ""
     leading: bool = True
     waiting: int = 0
+    ended: dict[str, int] = {}
 
 
-async def report_for_ever(log: Log, part: str, health: Callable[[], Health]) -> None:
-    """Tells the health of a part until cancelled. Redis being away is not its business."""
+async def report_for_ever(log: Log, part: str, health: Callable[[], Health | None]) -> None:
+    """Tells the health of a part until cancelled; None is told to nobody. Redis being away is not its
+    business."""
     while True:
-        with contextlib.suppress(Unavailable):
-            await log.report(part, msgspec.json.encode(health()), ttl=3 * REPORT_EVERY)
+        report = health()
+        if report is not None:
+            with contextlib.suppress(Unavailable):
+                await log.report(part, msgspec.json.encode(report), ttl=3 * REPORT_EVERY)
         await asyncio.sleep(REPORT_EVERY)
 
 

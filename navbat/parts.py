@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ class ProcessReport(msgspec.Struct, omit_defaults=True, kw_only=True):
     version: str
     started_at: int
     rss: int = 0
+    cpu: float = 0.0
+    """Seconds of processor time since it started."""
     redis: str = ""
     redis_restarts: int = 0
     store: str = ""
@@ -141,6 +144,7 @@ def process_report(started_at: int, parts: dict[str, Part]) -> ProcessReport:
         version=__version__,
         started_at=started_at,
         rss=resident_bytes(),
+        cpu=round(time.process_time(), 3),
         parts=parts,
     )
 

@@ -20,6 +20,7 @@ from bots.base import ChannelSettings
 from navbat import cli
 from navbat.config import Config, GatewaySettings, Tls
 from navbat.line_settings import Absence, Line, Notices, Operator, Overflow, SkillRing, Sla
+from navbat.web.metrics import FAMILIES
 from navbat.yamlfile import Duration, NumberOrOff, OffDuration
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -61,6 +62,20 @@ it does not have is shown by its number, and JSON stays JSON.
     navbat completion fish > ~/.config/fish/completions/navbat.fish
 
 `NAVBAT_LOG=info` (or `debug`) makes `navbat run` say more on stderr.
+"""
+
+_METRICS = """# Metrics
+
+`GET /metrics` on the gateway, in Prometheus' text format: for programs of the same machine, and from elsewhere with the
+token of a supervisor (`navbat operator add watch --role supervisor --token`) as `Authorization: Bearer …`. What a proxy
+passes on is never of the same machine, and with `behind_proxy` nothing is. No name of a person and no text is on the
+page.
+
+Every gateway of a desk tells the same about the desk; `navbat_connections` and what was cut are its own. Counters of a
+router begin anew when another takes over. How to scrape it, a dashboard and alerts: [operations](../operations.md).
+
+| metric | type | labels | says |
+| --- | --- | --- | --- |
 """
 
 
@@ -184,11 +199,21 @@ def _arguments(parser: argparse.ArgumentParser) -> str:
     return "\n" + "\n".join(rows) + "\n" if rows else ""
 
 
+def metrics() -> str:
+    """The page about ``/metrics``."""
+    text = _HEAD + _METRICS
+    for name, (kind, labels, about) in FAMILIES.items():
+        shown = ", ".join(f"`{label}`" for label in labels) or "–"
+        text += f"| `{name}` | {kind} | {shown} | {about} |\n"
+    return text
+
+
 def main() -> None:
-    """Writes both pages."""
+    """Writes all pages."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "configuration.md").write_text(configuration(), encoding="utf-8")
     (FOLDER / "commands.md").write_text(commands(), encoding="utf-8")
+    (FOLDER / "metrics.md").write_text(metrics(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -210,6 +210,7 @@ class Desk:
             starts.append(("receiver", channels.opened_for(receiver.run)))
         if "gateway" in self._roles:
             from navbat.web.files import Files
+            from navbat.web.metrics import Metrics
             from router.gateway import Gateway
 
             server = f"{socket.gethostname()}:{os.getpid()}"
@@ -218,6 +219,7 @@ class Desk:
                 door=door, origins=self._config.gateway.origins, health=health,
             )  # fmt: skip
             routes += [*gateway.routes(), *Files(gateway, media, door).routes()]
+            routes += Metrics(log, store, gateway.picture, health, door).routes()
             starts.append(("gateway", gateway.run))
         web_server = await self._open_server(routes, door)
         for name, start in starts:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from router.again import tell_aside
 from router.backoff import Backoff
 from router.desk import Desk, Known
 from router.events import Command, Event, FromChat, decode_event
+from router.figures import Figures
 from router.log import Lease, Log
 from router.outcome import Outcome
 from router.quarantine import kind_of, reason_of
@@ -51,6 +53,7 @@ class Worker:
         self.cursor = "0"
         self.applied = 0
         self.duplicates = 0
+        self.figures = Figures()
         self._renewed = 0
         self._committing = asyncio.Lock()
         self._trimmed = 0
@@ -236,6 +239,7 @@ class Worker:
         self._fired = outcome.fired
         if outcome.is_empty and not cursor:
             return
+        since = time.perf_counter()
         await writer.commit(
             at=now,
             cursor=cursor,
@@ -250,6 +254,8 @@ class Worker:
             deliveries=outcome.deliveries,
         )
         self._renewed = now
+        self.figures.committed(time.perf_counter() - since)
+        self.figures.told(outcome.told)
         for item in outcome.aside:
             logger.error("%s %s (%s) is set aside: %s", item.origin, item.place, item.kind, item.reason)
 
@@ -257,6 +263,7 @@ class Worker:
         fields = {
             "active": active, "cursor": self.cursor, "sessions": len(self.desk.sessions),
             "applied": self.applied, "duplicates": self.duplicates, "at": self._log.now(),
+            **self.figures.report(),
         }  # fmt: skip
         await self._log.report(f"router:{self.lease.token[:8]}", msgspec.json.encode(fields))
 

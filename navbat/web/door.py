@@ -353,6 +353,13 @@ class Door:
         if not self.arrive(visitor):
             visitor.cut()
 
+    def is_of_this_machine(self, request: web.Request) -> bool:
+        """Whether a program of this machine asks for itself. What a proxy here passes on is not: neither
+        when it says so, nor when it is one of those that might not."""
+        peer = request.protocol.peer if isinstance(request.protocol, Visitor) else ""
+        passed_on = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "Via"))
+        return is_loopback(peer) and not passed_on and not self.trusts(peer)
+
     def trusts(self, address: str) -> bool:
         if not self._trusted:
             return False

@@ -9,7 +9,11 @@ from navbat import reference
 
 @pytest.mark.parametrize(
     ("file", "make"),
-    [("configuration.md", reference.configuration), ("commands.md", reference.commands)],
+    [
+        ("configuration.md", reference.configuration),
+        ("commands.md", reference.commands),
+        ("metrics.md", reference.metrics),
+    ],
 )
 def test_pages_are_up_to_date(file: str, make: object) -> None:
     text = (reference.FOLDER / file).read_text(encoding="utf-8")
