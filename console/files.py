@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 import msgspec
@@ -70,7 +70,45 @@ with macros."""
 _ENDINGS = {"photo": ".jpg", "video": ".mp4", "voice": ".ogg", "audio": ".mp3", "sticker": ".webp"}
 _STRANGE = re.compile(r"[^\w .()+-]+")
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}")
+_QUOTED = re.compile(r"""(?:^|/)(['"])(.+)\1$""")
+_BEHIND = re.compile(r".*/(/.*|~(?:/.*)?)$")
+_ESCAPED = re.compile(r"\\(.)")
 _TIMES = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=STALLED)
+
+
+def meant(typed: str) -> Path:
+    """The file that a person means by what stands in a field that began with a folder in it: an absolute
+    path typed or dropped behind the folder counts alone, as do ``~``, a ``file://`` address, and what a
+    terminal puts in quotes or escapes. What exists as it stands is taken as it stands."""
+    text = typed.strip()
+    as_it_stands = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises on ~nobody
+    if _exists(as_it_stands) and "//" not in text:
+        return as_it_stands
+    if (address := text.rfind("file://")) >= 0:
+        host_and_path = text[address + len("file://") :].strip("'\"")
+        return Path("/" + unquote(host_and_path.partition("/")[2]))
+    if quoted := _QUOTED.search(text):
+        text = quoted[2]
+    if behind := _BEHIND.search(text):
+        text = behind[1]
+    path = Path(os.path.expanduser(text))  # noqa: PTH111
+    plain = Path(os.path.expanduser(_ESCAPED.sub(r"\1", text)))  # noqa: PTH111
+    return plain if not _exists(path) and _exists(plain) else path
+
+
+def is_file(path: Path) -> bool:
+    """There is such a file; False for what can be no file's name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or no name
+        return False
 
 
 async def upload(link: Link, path: Path) -> Media:

@@ -34,13 +34,17 @@ def login_file() -> Path:
     """Where logins are kept: in the state folder where ``NAVBAT_STATE`` names one, else among the
     user's configuration."""
     given = os.environ.get("NAVBAT_STATE", "")
-    return Path(given) / "login.json" if given else _of_user()
+    return _in(Path(given)) if given else _of_user()
+
+
+def _in(folder: Path) -> Path:
+    return (folder / "login").with_suffix(".json")
 
 
 def _of_user() -> Path:
     import platformdirs  # 4 ms
 
-    return platformdirs.user_config_path("navbat") / "login.json"
+    return _in(platformdirs.user_config_path("navbat"))
 
 
 def _state() -> Path:
@@ -66,7 +70,7 @@ class Logins:
 
     def __init__(self, folder: Path | None = None) -> None:
         """``folder``: instead of the user's own."""
-        self.file = folder / "login.json" if folder is not None else login_file()
+        self.file = _in(folder) if folder is not None else login_file()
         self._fallback = None if folder is not None or self.file == _of_user() else _of_user()
         self._older = (folder if folder is not None else _state()) / "tokens.json"
         """Tokens by server, as earlier consoles kept them."""

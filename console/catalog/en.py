@@ -241,6 +241,7 @@ TEXTS: dict[str, str] = {
     "ask.result": "What came of it?",
     "pick.load": "{n} open",
     "files.hint": "Tab completes, Enter attaches",
+    "files.none": "There is no such file.",
     "files.sending": "Sending {name}…",
     "files.failed": "{name} could not be sent.",
     "files.wait": "{name} is still on its way; send again in a moment.",

@@ -241,6 +241,7 @@ TEXTS: dict[str, str] = {
     "ask.result": "Каков итог?",
     "pick.load": "открыто {n}",
     "files.hint": "Tab дополняет, Enter прикладывает",
+    "files.none": "Такого файла нет.",
     "files.sending": "Отправляю {name}…",
     "files.failed": "{name}: отправить не удалось.",
     "files.wait": "{name} ещё отправляется; нажмите ещё раз через минуту.",

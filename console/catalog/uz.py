@@ -241,6 +241,7 @@ TEXTS: dict[str, str] = {
     "ask.result": "Natija qanday?",
     "pick.load": "ochiq {n}",
     "files.hint": "Tab to‘ldiradi, Enter biriktiradi",
+    "files.none": "Bunday fayl yo‘q.",
     "files.sending": "{name} yuborilmoqda…",
     "files.failed": "{name} yuborilmadi.",
     "files.wait": "{name} hali yuborilmoqda; birozdan keyin qayta yuboring.",

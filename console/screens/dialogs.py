@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from console.files import is_file, meant
 from console.shell import shell
 
 T = TypeVar("T")
@@ -225,16 +226,18 @@ class FileScreen(Dialog[str]):
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
-        path = Path(event.value).expanduser()
+        path = meant(event.value)
         options = self.query_one(OptionList)
-        if path.is_file():
+        if is_file(path):
             self.dismiss(str(path))
         elif options.highlighted is not None:
             chosen = options.get_option_at_index(options.highlighted).id or ""
-            if Path(chosen).is_file():
+            if is_file(Path(chosen)):
                 self.dismiss(chosen)
             else:
                 self._put(chosen)
+        else:
+            self.query_one(".hint", Static).update(shell(self).words("files.none"))
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
@@ -245,7 +248,7 @@ class FileScreen(Dialog[str]):
 def completions(typed: str, limit: int = 50) -> list[str]:
     """Paths that begin with what was typed: folders (with a slash) first, hidden ones only when
     asked for by a dot."""
-    path = Path(typed).expanduser()
+    path = meant(typed)
     folder, start = (path, "") if typed.endswith("/") else (path.parent, path.name)
     try:
         entries = [
@@ -256,5 +259,5 @@ def completions(typed: str, limit: int = 50) -> list[str]:
         ]
         entries.sort(key=lambda entry: (not entry.is_dir(), entry.name.casefold()))
         return [f"{entry}/" if entry.is_dir() else str(entry) for entry in entries[:limit]]
-    except OSError:
+    except (OSError, ValueError):
         return []
