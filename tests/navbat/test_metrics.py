@@ -48,16 +48,12 @@ def refused(desk: Desk, **headers: str) -> bool:
 def test_a_desk_at_work_shows_it(desk: Desk) -> None:
     anna = desk.add("anna", "--lines", "sales")
     desk.start()
-    assert samples(scrape(desk))["navbat_sessions", (("line", "sales"), ("status", "waiting"))] == 0
+    waits = ("navbat_sessions", (("line", "sales"), ("status", "waiting")))
+    wait_for(lambda: samples(scrape(desk)).get(waits) == 0)
     desk.write("ali", "1", "salom: the text of a message", name="Ali Valiyev")
     desk.write("vali", "2", "salom")
     desk.write("vali", "2", "salom")
-
-    def waiting() -> bool:
-        found = samples(scrape(desk))
-        return found["navbat_sessions", (("line", "sales"), ("status", "waiting"))] == 2
-
-    wait_for(waiting)
+    wait_for(lambda: samples(scrape(desk))[waits] == 2)
     anna.online()
     sessions = anna.until_sessions(2)
     anna.command("say", sessions[0]["id"], "shipped yesterday")
