@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_flow(commands)
     _add_rehearse(commands)
     _add_simulate(commands)
+    _add_quarantine(commands)
     _add_completion(commands)
     return top
 
@@ -285,6 +286,23 @@ def _add_looks(commands: Any) -> None:
     file.add_argument("message", metavar="MESSAGE", help="its id, as `history --json` prints it")
     file.add_argument("--number", type=whole(), default=1, metavar="N", help="which of its files [1]")
     file.add_argument("--output", default=".", metavar="PATH", help="a new file, or a folder [.]")
+
+
+def _add_quarantine(commands: Any) -> None:
+    about = "show what could not be worked on, try it again, or drop it"
+    quarantine = commands.add_parser("quarantine", help=about, description=f"{about.capitalize()}.")
+    actions = quarantine.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    for action, what in (
+        ("list", "list what is set aside, the oldest first"),
+        ("show", "show one thing with its bytes"),
+        ("retry", "put things back at the end of where they came from"),
+        ("drop", "forget things"),
+    ):
+        made = _command(actions, action, f"navbat.quarantine_cli:{action}", what, json=True)
+        if action == "show":
+            made.add_argument("id", metavar="ID")
+        elif action != "list":
+            made.add_argument("ids", nargs="+", metavar="ID", help="as `list` shows it; `all` for everything")
 
 
 def _add_completion(commands: Any) -> None:

@@ -62,6 +62,11 @@ def _print_status(shown: dict[str, Any], report: protocol.StatusReport) -> None:
         print(f"RISK: redis: {one_line(risk, 200)}")
     print(f"log: {shown['log_lag']} entries wait")
     print(f"store: {shown['store_lag']} entries wait")
+    if report.quarantine or report.quarantine_fell_out:
+        fell_out = f", {report.quarantine_fell_out} dropped for want of room" * bool(
+            report.quarantine_fell_out
+        )
+        print(f"SET ASIDE: {report.quarantine}{fell_out}: see `navbat quarantine list`")
     for name, process in sorted(shown["processes"].items()):
         print(f"process {name}: pid {process.get('pid')}, {process.get('rss', 0) >> 20} MiB")
         for part, health in sorted(process.get("parts", {}).items()):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from crm.records import Message
-from router.protocol import Card, DecisionView, Event, SessionView, StatusReport
+from router.protocol import Card, DecisionView, Event, SessionView, SetAsideView, StatusReport
 
 _TIMES = frozenset({"at", "arrival", "waiting_since", "oldest", "offer_until", "duty_since", "pause_until"})
 
@@ -131,6 +131,22 @@ def status(report: StatusReport) -> dict[str, Any]:
         ],
         "risks": report.risks,
         "known_at": rfc3339(report.known_at),
+        "quarantine": report.quarantine,
+        "quarantine_fell_out": report.quarantine_fell_out,
+    }
+
+
+def set_aside(view: SetAsideView) -> dict[str, Any]:
+    """``operator`` is null unless somebody was told that his command was not carried out."""
+    return {
+        "id": view.id,
+        "origin": view.origin,
+        "place": view.place,
+        "kind": view.kind or None,
+        "at": rfc3339(view.at),
+        "reason": view.reason,
+        "size": view.size,
+        "operator": view.operator or None,
     }
 
 

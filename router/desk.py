@@ -187,22 +187,31 @@ class Desk(Floor):
             self._stay_refused(event)
             session = COMMANDS[type(event)](self, event)
         except Refused as refused:
-            done.code, done.params = refused.code, refused.params
-            self.outcome.refused.add(event.event_id)
-            if event.attempt:
-                told = Refusal(code=refused.code, params=refused.params)
-                self.refusals.setdefault(event.event_id, told)
-                self.outcome.fields.add("refusals")
-        else:
-            self.outcome.refused.discard(event.event_id)
-            done.session = session.id if session else ""
-            if isinstance(event, events.SetDuty) and event.duty == "online":
-                self._saw(event.operator, event.at)
-            if len(self.outcome.deliveries) > messages:
-                done.message = self.outcome.deliveries[-1].message
-            elif session is not None and isinstance(event, (events.Note, events.Whisper)):
-                done.message = f"{session.id}-{session.seq}"
+            self.refuse(event, refused)
+            return
+        self.outcome.refused.discard(event.event_id)
+        done.session = session.id if session else ""
+        if isinstance(event, events.SetDuty) and event.duty == "online":
+            self._saw(event.operator, event.at)
+        if len(self.outcome.deliveries) > messages:
+            done.message = self.outcome.deliveries[-1].message
+        elif session is not None and isinstance(event, (events.Note, events.Whisper)):
+            done.message = f"{session.id}-{session.seq}"
         self.tell(done)
+
+    def refuse(self, event: events.Command, refused: Refused) -> None:
+        """The command changes nothing, and who gave it is told why."""
+        code, params = refused.code, refused.params
+        self.outcome.refused.add(event.event_id)
+        if event.attempt:
+            self.refusals.setdefault(event.event_id, Refusal(code=code, params=params))
+            self.outcome.fields.add("refusals")
+        self.tell(
+            CommandDone(
+                event_id=event.event_id, operator=event.operator, attempt=event.attempt, code=code,
+                params=params,
+            )
+        )  # fmt: skip
 
     def _stay_refused(self, event: events.Command) -> None:
         """Whoever heard a refusal may have given the words back to be sent again: an attempt of before,

@@ -37,6 +37,14 @@ from router.frame import Frame as Frame
 from router.frame import Number as Number
 from router.frame import Request as Request
 from router.frame import SessionCommandFrame as SessionCommandFrame
+from router.quarantine_frames import DropSetAside as DropSetAside
+from router.quarantine_frames import GetQuarantine as GetQuarantine
+from router.quarantine_frames import GetSetAside as GetSetAside
+from router.quarantine_frames import QuarantineList as QuarantineList
+from router.quarantine_frames import Retried as Retried
+from router.quarantine_frames import RetrySetAside as RetrySetAside
+from router.quarantine_frames import SetAside as SetAside
+from router.quarantine_frames import SetAsideView as SetAsideView
 from router.views import AlertView as AlertView
 from router.views import DecisionView as DecisionView
 from router.views import LineView as LineView
@@ -267,7 +275,7 @@ ClientFrame = Union[
     Hello, Ping, Say, Note, Take, Skip, Return, Transfer, Close, Pin, Resend, EditMessage, MarkRead,
     Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Tag, Score, SetDuty, Start, Open, Leave, GetThread,
     GetHistory, Search, GetSessions, GetCard, GetWhy, GetStatus, Follow, Typing, GetLine, GetLineVersions,
-    SetLine, RollbackLine, GetOperator, SetOperator,
+    SetLine, RollbackLine, GetOperator, SetOperator, GetQuarantine, GetSetAside, RetrySetAside, DropSetAside,
 ]  # fmt: skip
 
 
@@ -368,7 +376,8 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class StatusReport(Frame, kw_only=True):
     """``parts``: each running part's last report; ``lags``: what waits where; ``channels``: health;
-    ``risks``: settings of Redis that may cost messages; ``known_at``: when the gateway last heard of it."""
+    ``risks``: settings of Redis that may cost messages; ``known_at``: when the gateway last heard of it;
+    ``quarantine``: how much is set aside, ``quarantine_fell_out``: how much was dropped for want of room."""
 
     rid: int
     desk: str = ""
@@ -383,6 +392,8 @@ class StatusReport(Frame, kw_only=True):
     troubles: list[Trouble] = []
     risks: list[str] = []
     known_at: int = 0
+    quarantine: int = 0
+    quarantine_fell_out: int = 0
 
 
 class Event(Frame, kw_only=True):
@@ -428,7 +439,7 @@ class Bye(Frame, kw_only=True):
 
 ServerFrame = Union[
     Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, Event, Hint, Pong, Bye,
-    LineSettings, LineVersions, OperatorSettings,
+    LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

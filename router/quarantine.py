@@ -15,7 +15,7 @@ import msgspec
 
 from crm.errors import Unavailable
 from router import events
-from router.log import Keys, Log
+from router.log import Keys, Log, id_key
 from router.pipe import Args, Pipe, reaching
 from router.state import Aside, Entry, decode_aside, encode
 
@@ -142,6 +142,33 @@ class Quarantine:
         stream, data = self._target(item)
         return await self._take(item.id, stream, data)
 
+    async def is_behind(self, item: Aside, entry: str) -> bool:
+        """Whether somebody has come to what was put back as stream entry ``entry``."""
+        if item.origin in ("out", "fetch"):
+            async with reaching("quarantine"):
+                return not await self._run("XRANGE", self._target(item)[0], entry, entry)
+        async with reaching("quarantine"):
+            reader = self._keys.reader(PROJECTOR) if item.origin == "journal" else self._keys.cursor
+            position = await self._run("GET", reader)
+        return position is not None and id_key(position.decode()) >= id_key(entry)
+
+    async def came_back(self, item: Aside, entry: str) -> Aside | None:
+        """What was put back as ``entry`` and is set aside once more."""
+        if item.origin in ("out", "fetch"):
+            channel = item.place.rpartition(" ")[0]
+            return await self.item(f"{item.origin}-{channel}-{entry}")
+        if item.origin == "journal":
+            return await self.item(f"journal-{entry}-0") or await self._newest_of(f"journal-{entry}-")
+        if item.origin == "timer":
+            return await self._newest_of("timer-" + item.place.replace(" ", "-") + "-")
+        return await self.item(f"log-{entry}")
+
+    async def _newest_of(self, prefix: str) -> Aside | None:
+        async with reaching("quarantine"):
+            ids = await self._run("ZREVRANGE", self._keys.quarantine_order, 0, 200)
+        found = [id.decode() for id in ids if id.decode().startswith(prefix)]
+        return await self.item(found[0]) if found else None
+
     def _target(self, item: Aside) -> tuple[str, bytes]:
         keys, channel = self._keys, item.place.rpartition(" ")[0]
         if item.origin in ("out", "fetch", "inbox"):
@@ -155,7 +182,7 @@ class Quarantine:
             return keys.log, events.encode_event(events.TimerAgain(owner=owner, timer=timer, at=item.at))
         if item.origin == "session":
             return keys.log, events.encode_event(events.SessionRestored(state=item.data, at=item.at))
-        return keys.log, item.data
+        return keys.log, _anew(item.data) if item.operator else item.data
 
     async def _take(self, id: str, *target: str | bytes) -> str | None:
         keys = [self._keys.quarantine, self._keys.quarantine_order, self._keys.quarantine_facts, *target[:1]]
@@ -165,6 +192,14 @@ class Quarantine:
 
     async def _run(self, *args: str | bytes | int) -> Any:
         return await self._log.redis.execute_command(*args)  # type: ignore[no-untyped-call]
+
+
+def _anew(data: bytes) -> bytes:
+    """A command that was answered: it is carried out although it was, because somebody says so now."""
+    event = events.decode_event(data)
+    if isinstance(event, events.Command):
+        event.attempt = ""
+    return events.encode_event(event)
 
 
 def journal_part(at: int, *, told: Sequence[bytes] = (), sessions: Sequence[bytes] = ()) -> bytes:

@@ -28,6 +28,7 @@ from router.line_changes import Rulebook
 from router.log import Log
 from router.picture import Picture, people
 from router.protocol import DecisionView, Done, Frame, SessionView
+from router.quarantine_requests import QuarantineRequests
 from router.state import Decided, Entry, MessageAdded, MessageChanged, Session, Told
 from router.status import Status
 
@@ -52,7 +53,9 @@ class Requests:
         self._broadcast = broadcast
         self.commands = Answers(log)
         self._status_of = status
-        self._answers = self._reads() | (Administration(log, store, book).answers() if book else {})
+        self._answers = self._reads() | QuarantineRequests(log, store).answers()
+        if book:
+            self._answers |= Administration(log, store, book).answers()
 
     # ---------------------------------------------------------------- commands
 

@@ -14,6 +14,7 @@ from router.health import Health, has_router
 from router.log import Log, now_ms
 from router.picture import Picture
 from router.protocol import Pong, StatusReport, Trouble
+from router.quarantine import Amount, Quarantine
 
 
 class Status:
@@ -26,6 +27,7 @@ class Status:
         self._reports: dict[str, dict[str, Any]] = {}
         self._lags: dict[str, int] = {}
         self._known_at = 0
+        self._aside = Amount(0, 0, 0)
         self._lag = 0
         self._troubles: list[Trouble] = []
         self.down: list[str] = []
@@ -37,6 +39,7 @@ class Status:
             reports = await self._log.reports()
             self._lags = await self._log.lags(sorted(self._picture.configured.channels))
             self._lag = await self._log.behind()
+            self._aside = await Quarantine(self._log).amount()
         except Unavailable as error:
             self.lost(error)
             return
@@ -86,6 +89,8 @@ class Status:
             troubles=self._troubles,
             risks=[risk.text for risk in await self._health.risks()],
             known_at=self._known_at,
+            quarantine=self._aside.items,
+            quarantine_fell_out=self._aside.fell_out,
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from crm.errors import LeaseLost, Unavailable
+from crm.errors import LeaseLost, Refused, Unavailable
 from crm.ports import Document, Store
 from router.again import tell_aside
 from router.backoff import Backoff
@@ -22,7 +22,7 @@ from router.figures import Figures
 from router.log import Lease, Log
 from router.outcome import Outcome
 from router.quarantine import kind_of, reason_of
-from router.state import Aside, CommandDone, Entry, Stray
+from router.state import Aside, Entry, Stray
 from router.suspects import Suspects
 from router.taking_up import take_up
 from router.writer import Writer
@@ -213,7 +213,7 @@ class Worker:
         )
         if isinstance(event, Command):
             item.operator = event.operator
-            self.desk.tell(CommandDone(event_id=event.event_id, operator=event.operator, code="set_aside"))
+            self.desk.refuse(event, Refused("set_aside"))
         self.desk.outcome.aside.append(item)
 
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:

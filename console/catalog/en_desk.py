@@ -106,6 +106,8 @@ TEXTS: dict[str, str] = {
     "refused.maybe_done": "Nobody knows whether this was done: look before you do it again.",
     "refused.needs_result": "Closing needs a result here, one of: {results}.",
     "refused.set_aside": "The desk could not carry this out: an administrator finds it under `navbat quarantine`.",
+    "refused.not_set_aside": "Nothing is set aside as {id}.",
+    "refused.cannot_retry": "{id} cannot be tried again: the accounts tell it anew at the next start.",
     "refused.no_such_chat": "There is no such chat.",
     "refused.too_many_unsent": "Too much is unsent already; wait for the connection.",
     "refused.unknown": "The desk refused it ({code}).",

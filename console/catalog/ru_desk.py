@@ -106,6 +106,8 @@ TEXTS: dict[str, str] = {
     "refused.maybe_done": "Неизвестно, выполнено ли это: проверьте, прежде чем повторять.",
     "refused.needs_result": "Здесь при закрытии нужен итог, один из: {results}.",
     "refused.set_aside": "Не удалось выполнить: администратор найдёт это в `navbat quarantine`.",
+    "refused.not_set_aside": "Под именем {id} ничего не отложено.",
+    "refused.cannot_retry": "{id} нельзя повторить: при следующем запуске это сообщат учётные записи.",
     "refused.no_such_chat": "Такого чата нет.",
     "refused.too_many_unsent": "Слишком много неотправленного; дождитесь связи.",
     "refused.unknown": "Стол отказал ({code}).",

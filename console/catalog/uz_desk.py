@@ -106,6 +106,8 @@ TEXTS: dict[str, str] = {
     "refused.maybe_done": "Bajarilgani noma’lum: takrorlashdan oldin tekshiring.",
     "refused.needs_result": "Bu yerda yopish uchun natija kerak, shulardan biri: {results}.",
     "refused.set_aside": "Buni bajarib bo‘lmadi: administrator uni `navbat quarantine` orqali topadi.",
+    "refused.not_set_aside": "{id} nomi bilan hech narsa chetga olinmagan.",
+    "refused.cannot_retry": "{id} ni takrorlab bo‘lmaydi: keyingi ishga tushishda uni hisoblar aytadi.",
     "refused.no_such_chat": "Bunday chat yo‘q.",
     "refused.too_many_unsent": "Yuborilmaganlar juda ko‘p; aloqani kuting.",
     "refused.unknown": "Stol rad etdi ({code}).",

@@ -160,20 +160,31 @@ async def _is_there(log: Log, id: str) -> bool:
     return await Quarantine(log).item(id) is not None
 
 
-async def test_who_gave_a_command_is_told_that_it_was_not_carried_out(
+async def test_who_gave_a_command_is_told_that_it_was_not_carried_out_and_it_is_so_until_somebody_says_otherwise(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(floor: Floor, event: events.Take) -> Session:
         raise RuntimeError
 
+    real = COMMANDS[events.Take]
     monkeypatch.setitem(COMMANDS, events.Take, failing)  # type: ignore[misc]
     await configure(log)
     await log.append(message(1))
-    await log.append(events.Take(operator="anna", session="1", event_id="anna/t"))
+    await log.append(events.Take(operator="anna", session="1", event_id="anna/t", attempt="1"))
     async with working(Worker(log)):
         await until(lambda: _count(log, 1))
     (done,) = await told(log, CommandDone)
-    assert (done.event_id, done.operator, done.code) == ("anna/t", "anna", "set_aside")
+    assert (done.event_id, done.operator, done.attempt, done.code) == ("anna/t", "anna", "1", "set_aside")
+    monkeypatch.setitem(COMMANDS, events.Take, real)  # type: ignore[misc]
+    await log.append(events.Take(operator="anna", session="1", event_id="anna/t", attempt="1", at=1))
+    worker = Worker(log)
+    async with working(worker):
+        await until(lambda: worker.applied == 1)
+        assert worker.desk.sessions["1"].status == "waiting"
+        (item,) = await aside(log)
+        assert item.operator == "anna"
+        assert await Quarantine(log).put_back(item)
+        await until(lambda: worker.desk.sessions["1"].holder == "anna")
 
 
 async def test_bytes_of_no_event_at_all_and_of_a_newer_version_are_set_aside(log: Log) -> None:

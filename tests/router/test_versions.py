@@ -80,3 +80,16 @@ async def test_an_entry_that_the_gateway_cannot_take_up_costs_a_login(
             lambda f: isinstance(f, protocol.Changes) and any(s.chat == "bot:bek" for s in f.sessions)
         )
         assert len(failed) == 1
+
+
+async def test_who_leads_is_told_that_something_was_set_aside(log: Log, tmp_path: Path) -> None:
+    async with running_desk(log, tmp_path) as desk:
+        people = [await desk.login(name) for name in ("boss", "root", "anna")]
+        await log.redis.xadd(log.keys.log, {"e": b"\xc1"})
+        for leader in people[:2]:
+            frame = await leader.until(lambda f: isinstance(f, protocol.Changes) and f.alerts)
+            assert [alert.name for alert in frame.alerts] == ["set_aside"]
+        await desk.duty("anna")
+        anna = people[2]
+        await anna.until(lambda f: isinstance(f, protocol.Changes) and f.operators)
+        assert not any(f.alerts for f in anna.frames if isinstance(f, protocol.Changes))
