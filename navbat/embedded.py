@@ -24,6 +24,7 @@ from typing import Self
 
 from bots.supervision import Backoff
 from crm.errors import NavbatError
+from navbat.mending.journal import examine, mend
 from navbat.serving import end, near_socket, ping, survivor, url_of
 
 logger = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class EmbeddedRedis:
         self.socket = self._choose_socket()
         await self._end_survivors()
         self._record_socket()
-        await self._launch()
+        await self._launch_mended()
 
     def _choose_socket(self) -> Path:
         near = near_socket(self._data)
@@ -204,7 +205,7 @@ class EmbeddedRedis:
             "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
             "--dir", ".", "--pidfile", "redis.pid", "--logfile", "redis.log", "--daemonize", "no",
             "--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no",
-            "--aof-use-rdb-preamble", "yes", "--aof-load-truncated", "yes", "--save", "",
+            "--aof-use-rdb-preamble", "yes", "--aof-load-truncated", "no", "--save", "",
             "--maxmemory", "0", "--databases", "1",
         ]  # fmt: skip
         self._process = await asyncio.create_subprocess_exec(
@@ -217,6 +218,27 @@ class EmbeddedRedis:
         self.pid = self._process.pid
         logger.info("redis-server %s started as process %d", version, self.pid)
         await self._until_ready(self._process)
+
+    async def _launch_mended(self) -> None:
+        """As ``_launch``; a file that only ends in the middle of a write, as a power cut leaves it, is mended
+        without asking: nothing of that was acknowledged. Raises ``NavbatError`` that names other damage."""
+        try:
+            await self._launch()
+            return
+        except NavbatError:
+            server, _ = await asyncio.to_thread(find_server)
+            damages = await asyncio.to_thread(examine, self._folder, server)
+            if not damages:
+                raise
+        bad = [damage for damage in damages if not damage.harmless]
+        if bad:
+            raise NavbatError(
+                "; ".join(damage.text for damage in bad),
+                "`navbat repair` says what can be saved, `navbat repair --yes` mends it",
+            )
+        for damage, kept in zip(damages, await asyncio.to_thread(mend, damages), strict=True):
+            logger.warning("%s; it was cut off and is kept in %s", damage.text, kept)
+        await self._launch()
 
     def _refuse_newer_data(self, version: str) -> None:
         """Redis 7 keeps its files elsewhere: an older server would start empty beside them."""
@@ -262,7 +284,7 @@ class EmbeddedRedis:
             logger.error("redis-server ended with status %d and is started again", status)
             while True:
                 try:
-                    await self._launch()
+                    await self._launch_mended()
                     self.trouble = ""
                     break
                 except Exception as error:  # noqa: BLE001 - no process, no memory, no thread: it may pass
