@@ -118,6 +118,20 @@ def _add_desk(commands: Any) -> None:
     )  # fmt: skip
     check = _command(commands, "check", "navbat.cli:check", "validate the configuration without starting")
     check.add_argument("--online", action="store_true", help="also ask each channel's platform who we are")
+    repair = _command(
+        commands,
+        "repair",
+        "navbat.cli:repair",
+        "say what is damaged in the data folder, and mend it",
+        json=True,
+    )
+    repair.add_argument("--yes", action="store_true", help="mend it, and lose what is said to be lost")
+    repair.add_argument(
+        "--backup",
+        default="",
+        metavar="PATH",
+        help="take what cannot be read from this navbat.sqlite, or folder",
+    )
     console = _command(commands, "console", "navbat.cli:console", "open the operator's screen")
     console.add_argument("--url", help="the gateway (else NAVBAT_URL, else the saved one)")
     console.add_argument("--plain", action="store_true", help="linear text: for screen readers and scripts")
@@ -341,6 +355,13 @@ def check(args: argparse.Namespace) -> int:
     from navbat.config import locate
 
     return asyncio.run(run_check(locate(args.config), online=args.online))
+
+
+def repair(args: argparse.Namespace) -> int:
+    """``navbat repair``."""
+    from navbat.mending.command import main as mend
+
+    return mend(args)
 
 
 def console(args: argparse.Namespace) -> int:

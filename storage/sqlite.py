@@ -43,7 +43,7 @@ class SqliteStore:
 
     async def open(self) -> None:
         await self._writes.open()
-        await self._writes.run(lambda db: _in_transaction(db, _create_all))
+        await self._writes.run(lambda db: _in_transaction(db, create_all))
         await self._reads.open()
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> int:
             for collection in {write.collection for write in writes}:
-                _create(db, collection)
+                create_collection(db, collection)
             if expected and next(_scan(db, *expected, ()), None) is None:
                 raise LeaseLost("another process writes this now")
             return sum(_apply(db, kind, list(group)) for kind, group in itertools.groupby(writes, _run_of))
@@ -258,15 +258,15 @@ _ONE: dict[str, Callable[[sqlite3.Connection, str, Write], int]] = {
 # ------------------------------------------------------------------ tables
 
 
-def _create_all(db: sqlite3.Connection) -> None:
+def create_all(db: sqlite3.Connection) -> None:
     for collection, indexes in INDEXES.items():
-        _create(db, collection)
+        create_collection(db, collection)
         for index in indexes:
             _create_many(db, collection, index) if index.many else _create_index(db, collection, index)
     _create_words(db)
 
 
-def _create(db: sqlite3.Connection, collection: str) -> None:
+def create_collection(db: sqlite3.Connection, collection: str) -> None:
     db.execute(
         f"CREATE TABLE IF NOT EXISTS {_table(collection)}"
         "(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)"

@@ -99,7 +99,7 @@ class SqliteThread:
     def connected(self) -> sqlite3.Connection:
         """The connection, made at the first call. Only for the thread."""
         if self._db is None:
-            self._db = _connect(self._path, self._timeout, read_only=self._read_only)
+            self._db = connect(self._path, self._timeout, read_only=self._read_only)
         return self._db
 
     def interrupt(self) -> None:
@@ -160,7 +160,7 @@ def _use_wal(db: sqlite3.Connection, timeout: float) -> None:
             return
 
 
-def _connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connection:
+def connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Made before SQLite makes it: what customers wrote is for the owner's eyes only. A file that is
     # there must not be opened: closing it would drop the locks of this process's other connections,

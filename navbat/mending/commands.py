@@ -13,8 +13,6 @@ from typing import NamedTuple
 Bytes = bytes | mmap.mmap
 
 LONGEST_LINE = 64
-TORN_AT_MOST = 1 << 16
-"""Bytes of a write that the machine's end may have cut off behind a part that is whole."""
 _HEAD = re.compile(rb"\*([1-9]\d{0,6})\r\n")
 _LENGTH = re.compile(rb"\$(\d{1,10})\r\n")
 _START = re.compile(rb"\*[1-9]\d{0,6}\r\n\$(\d{1,2})\r\n([A-Za-z]+)\r\n")
@@ -88,15 +86,12 @@ def _short(data: Bytes, position: int, sign: bytes) -> Exception:
 
 class Stretch(NamedTuple):
     """What could be read from a place on: up to ``whole`` outside of any transaction; ``stopped`` is where
-    it ends, ``torn`` when only the end of the file is missing, ``clean`` when there is nothing to miss."""
+    it ends. ``torn``: only the end of the file is missing; ``clean``: nothing is."""
 
     whole: int
     stopped: int
-    torn: bool
-
-    @property
-    def clean(self) -> bool:
-        return not self.torn and self.whole == self.stopped
+    torn: bool = False
+    clean: bool = False
 
 
 def read_from(data: Bytes, start: int, known: set[int] | None = None) -> Stretch:
@@ -106,7 +101,7 @@ def read_from(data: Bytes, start: int, known: set[int] | None = None) -> Stretch
     while position < len(data):
         if known is not None:
             if position in known:
-                return Stretch(whole, position, torn=False)
+                return Stretch(whole, position)
             known.add(position)
         try:
             command = command_at(data, position)
@@ -118,7 +113,7 @@ def read_from(data: Bytes, start: int, known: set[int] | None = None) -> Stretch
         inside = command.name == b"MULTI" or (inside and command.name != b"EXEC")
         if not inside:
             whole = position
-    return Stretch(whole, position, torn=inside)
+    return Stretch(whole, position, torn=inside, clean=not inside)
 
 
 def _is_empty(data: Bytes, position: int) -> bool:
@@ -129,15 +124,15 @@ def _is_empty(data: Bytes, position: int) -> bool:
 
 def resumes_at(data: Bytes, after: int) -> int:
     """The first place after the damage from which all the rest can be read, the end of the file if
-    there is none. Half a transaction is not read."""
+    there is none. Half a transaction is not read. All the rest, to its last byte: what a customer wrote may
+    look like commands, and must not be taken for some."""
     known: set[int] = set()
     for found in _START.finditer(data, after):
         start = found.start()
         if start in known or len(found[2]) != int(found[1]):
             continue
         stretch = read_from(data, start, known)
-        ends = stretch.stopped == len(data) or (stretch.torn and len(data) - stretch.whole <= TORN_AT_MOST)
-        if ends and stretch.whole > start:
+        if stretch.clean and stretch.whole > start:
             return _behind_half(data, start)
     return len(data)
 
