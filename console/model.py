@@ -161,6 +161,11 @@ def difference(message: Message) -> MessageChange:
     )
 
 
+def _offer(view: SessionView) -> int:
+    """Which offer it is: its end may move while somebody writes into it."""
+    return view.offered_at or view.offer_until
+
+
 class Picture:
     """Everything this login sees."""
 
@@ -237,7 +242,7 @@ class Picture:
         self.sessions[view.id] = view
         touched.lists = True
         touched.sessions.add(view.id)
-        before = known is not None and self.is_offered(known) and known.offer_until == view.offer_until
+        before = known is not None and self.is_offered(known) and _offer(known) == _offer(view)
         if self.is_offered(view) and not before:
             touched.offered.append(view)
 

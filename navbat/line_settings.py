@@ -139,6 +139,16 @@ class Line(Settings, frozen=True):
     transfer_wait: Annotated[
         Duration, _about("a transfer not taken in this time goes back to its sender")
     ] = Duration(2 * MINUTE)
+    while_writing: Annotated[
+        Literal["hold", "take", "off"],
+        _about(
+            "writing into an offer: it does not lapse while keys come (`hold`), it is taken (`take`), or "
+            "nothing (`off`)"
+        ),
+    ] = "hold"
+    hold_at_most: Annotated[Duration, _about("so long after its end an offer is held by writing")] = Duration(
+        2 * MINUTE
+    )
     on_leave: Annotated[
         Literal["keep", "when_customer_writes", "at_once"],
         _about("what happens to the taken sessions of an operator who goes offline"),

@@ -19,7 +19,19 @@ from crm.records import Message, customer_of
 from navbat import shapes
 from navbat.line_settings import Line, Operator
 from navbat.printing import print_json
-from navbat.story import COMMANDS, DUTIES, FIXED, Customer, Expect, Scenario, Step, local, read, when
+from navbat.story import (
+    COMMANDS,
+    DUTIES,
+    FIXED,
+    WRITE,
+    Customer,
+    Expect,
+    Scenario,
+    Step,
+    local,
+    read,
+    when,
+)
 from navbat.yamlfile import YamlFile
 from router import events
 from router.desk import Desk, Known
@@ -223,6 +235,9 @@ class Player:
 
     def _operator(self, step: Step) -> None:
         self._number += 1
+        if step.does == WRITE:
+            self._apply(events.Writing(operator=step.operator, session=self._session(step.session).id))
+            return
         common: dict[str, Any] = {"operator": step.operator, "event_id": f"c{self._number}"}
         if step.does in DUTIES:
             command: events.Command = events.SetDuty(duty=DUTIES[step.does], **common)  # type: ignore[arg-type]

@@ -44,6 +44,8 @@ FIXED: dict[str, dict[str, Any]] = {
     "unmute": {"on": False},
 }
 """What some words mean beside the command that they stand for."""
+WRITE = "write"
+"""Not a command: keys in the composer of what is offered to him."""
 CUSTOMER_ACTIONS = ("writes", "edits", "deletes", "reacts", "rates", "presses", "asks_for_human")
 NEEDS = {"say": "text", "note": "text", "whisper": "text", "transfer": "to", "priority": "priority"}
 
@@ -97,7 +99,7 @@ class Step(Settings, frozen=True):
     does: Literal[
         "", "online", "break", "offline", "take", "skip", "return", "say", "note", "transfer", "close", "pin",
         "unpin", "whisper", "take_over", "join_open", "join_silent", "leave", "snooze", "spam", "unmute",
-        "priority",
+        "priority", "write",
     ] = ""  # fmt: skip
     session: str = ""
     until: str = ""
@@ -193,8 +195,8 @@ def _problems(scenario: Scenario, step: Step) -> Iterator[str]:
     if step.customer and sum(_given(step, action) for action in CUSTOMER_ACTIONS) != 1:
         yield f"a customer does one of: {', '.join(CUSTOMER_ACTIONS)}"
     if step.operator and not step.does:
-        yield f"does is missing: one of {', '.join([*DUTIES, *COMMANDS])}"
-    if step.does in COMMANDS and not step.session:
+        yield f"does is missing: one of {', '.join([*DUTIES, *COMMANDS, WRITE])}"
+    if step.does in (*COMMANDS, WRITE) and not step.session:
         yield "session is missing: the customer whose conversation it is"
     if step.rates is not None and not 1 <= step.rates <= 5:
         yield "a rating is a digit from 1 to 5"

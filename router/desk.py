@@ -11,7 +11,7 @@ import msgspec
 from crm.errors import Refused
 from crm.records import MessageChange
 from crm.text import one_line
-from router import again, customers, duty, events, schedule, settings
+from router import again, customers, duty, events, schedule, settings, writing
 from router.commands import COMMANDS
 from router.customers import Known
 from router.dispatch import settle
@@ -292,4 +292,5 @@ HANDLERS: dict[type[events.Event], Callable[[Desk, Any], None]] = {
     events.PutAside: again.put_aside,
     events.TimerAgain: again.timer_again,
     events.SessionRestored: again.session_restored,
+    events.Writing: writing.wrote,
 }

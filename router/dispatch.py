@@ -129,13 +129,10 @@ def _show_to_all(floor: Floor, queue: Queue) -> None:
 def _show(floor: Floor, session: Session, queue: Queue, seen_by: list[str]) -> None:
     session.seen_by = seen_by
     if seen_by and session.status == "waiting":
-        session.offer_until = floor.now + queue.rules.answer_within
-        floor.arm(session, "offer", session.offer_until)
+        floor.begin_offer(session, queue.rules.answer_within)
         floor.tell(explain(floor, session, queue, "all"))
-        floor.set_status(session, "offered")
     elif not seen_by and session.status == "offered":
-        floor.disarm(session, "offer")
-        session.offer_until = 0
+        floor.end_offer(session)
         floor.set_status(session, "waiting")
         floor.recheck_overdue = bool(floor.overdue)
     else:

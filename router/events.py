@@ -239,6 +239,15 @@ class Present(Event, kw_only=True):
     operators: list[str]
 
 
+class Writing(Event, kw_only=True):
+    """An operator is writing into a session that is offered to him; told every few seconds while keys come.
+    ``draft``: a note or a whisper, not a reply."""
+
+    session: str
+    operator: str
+    draft: bool = False
+
+
 class Whisper(SessionCommand, kw_only=True):
     """A word to the colleagues in the session that can never reach the customer."""
 
@@ -349,6 +358,10 @@ class LineRules(msgspec.Struct, omit_defaults=True, kw_only=True):
     counts_until: Literal["first_answer", "answered", "closed"] = "answered"
     answer_within: int = 60_000
     transfer_wait: int = 120_000
+    while_writing: Literal["hold", "take", "off"] = "hold"
+    """What writing into an offer does: its end waits, it is taken, or nothing."""
+    hold_at_most: int = 120_000
+    """So long after its end an offer is held."""
     on_leave: Literal["keep", "when_customer_writes", "at_once"] = "when_customer_writes"
     check_duty: bool = True
     away_after_missed: int = 0
@@ -423,7 +436,7 @@ AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
     Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, Whisper, TakeOver, Join,
-    Snooze, Spam, SetPriority, Tag, Score, CustomerChanged, PutAside, TimerAgain, SessionRestored,
+    Snooze, Spam, SetPriority, Tag, Score, CustomerChanged, PutAside, TimerAgain, SessionRestored, Writing,
 ]  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -198,7 +198,7 @@ class Floor:
         session.sla = {}
         session.unread = 0
         session.seen_by = []
-        session.offer_until = 0
+        self.end_offer(session)
         session.offer_kind = ""
         session.snoozed = 0
         session.bot, session.flow = "", None
@@ -244,9 +244,19 @@ class Floor:
         """Shows the session to one operator for ``wait`` ms."""
         self.leave_queue(session)
         self.hold(session, operator)
+        self.begin_offer(session, wait)
+
+    def begin_offer(self, session: Session, wait: int) -> None:
+        session.offered_at = self.now
         session.offer_until = self.now + wait
+        session.offer_most = 0
         self.arm(session, "offer", session.offer_until)
         self.set_status(session, "offered")
+
+    def end_offer(self, session: Session) -> None:
+        """Taken, missed or gone: nothing of it is left. The caller decides the status."""
+        self.disarm(session, "offer")
+        session.offered_at = session.offer_until = session.offer_most = 0
 
     def give(self, session: Session, operator: OperatorState, wait: int) -> None:
         """An offer by the queue: the operator's turn is taken."""

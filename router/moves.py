@@ -9,10 +9,10 @@ from router.state import OperatorState, Session
 
 def enqueue(floor: Floor, session: Session) -> None:
     """Puts the session into its line's backlog, where its arrival says."""
-    floor.disarm(session, "offer", "bot", *clocks.IN_HAND)
+    floor.disarm(session, "bot", *clocks.IN_HAND)
+    floor.end_offer(session)
     floor.unhold(session)
     session.holder = ""
-    session.offer_until = 0
     session.offer_kind = ""
     session.transfer_from = ""
     session.seen_by = []
@@ -41,7 +41,7 @@ def take(floor: Floor, session: Session, operator: str) -> None:
     session.entered_at = 0
     session.ring = 0
     session.asked = 2
-    session.offer_until = 0
+    floor.end_offer(session)
     session.offer_kind = ""
     session.had = []
     session.pause_until = 0
@@ -66,8 +66,7 @@ def take(floor: Floor, session: Session, operator: str) -> None:
 
 def hand_back(floor: Floor, session: Session, operator: str) -> None:
     """A transfer that was not taken: its sender holds it again, as it was."""
-    floor.disarm(session, "offer")
-    session.offer_until = 0
+    floor.end_offer(session)
     floor.hold(session, operator)
     floor.set_status(session, floor.truth(session))
     clocks.changed_hands(floor, session)

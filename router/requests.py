@@ -24,6 +24,7 @@ from router.answers import Answers
 from router.broadcast import Broadcast
 from router.connection import Connection
 from router.follow import plain, start_of
+from router.holds import Holds
 from router.line_changes import Rulebook
 from router.log import Log
 from router.picture import Picture, people
@@ -52,6 +53,7 @@ class Requests:
         self._picture = picture
         self._broadcast = broadcast
         self.commands = Answers(log)
+        self._holds = Holds(log, picture)
         self._status_of = status
         self._answers = self._reads() | QuarantineRequests(log, store).answers()
         if book:
@@ -209,6 +211,8 @@ class Requests:
             "work", session.line, holder=session.holder, guests=people(session)
         ):
             return
+        if frame.on:
+            await self._holds.wrote(connection.name, session, draft=frame.draft)
         if connection.name in session.silent and connection.name not in session.guests:
             return  # he leaves no trace
         await self._hint(connection, session, "draft" if frame.draft else "typing", on=frame.on)

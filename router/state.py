@@ -67,6 +67,10 @@ class Session(Saved, kw_only=True):
     can_write: bool = True
     answered_by_holder: bool = False
     offer_until: int = 0
+    offered_at: int = 0
+    """When the present offer began."""
+    offer_most: int = 0
+    """The latest end of the present offer, however much is written; 0 until somebody writes into it."""
     transfer_from: str = ""
     had: list[str] = []
     """Operators to whom it was given in this round and who missed, skipped or returned it."""

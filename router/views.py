@@ -34,6 +34,9 @@ class SessionView(msgspec.Struct, omit_defaults=True, kw_only=True):
     last_direction: str = ""
     last_kind: str = ""
     offer_until: int = 0
+    """Moves on while somebody writes into the offer."""
+    offered_at: int = 0
+    """When the present offer began: one with another beginning is another offer."""
     seen_by: list[str] = []
     guests: list[str] = []
     transfer_from: str = ""

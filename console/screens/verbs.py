@@ -29,7 +29,8 @@ class Verbs(Attaching):
 
     def __init__(self) -> None:
         super().__init__()
-        self._typing_sent = 0
+        self._typing_sent = ("", 0)
+        """In which session the desk was told last that the operator writes, and when."""
         self._confirming = ("", 0)
 
     # -------------------------------------------------------------- the way in
@@ -197,20 +198,22 @@ class Verbs(Attaching):
         self.lay_out()
 
     def typed(self) -> None:
-        """The operator is writing: colleagues and, where the channel can, the customer see it."""
+        """The operator is writing: colleagues and, where the channel can, the customer see it. What is
+        offered to him does not lapse meanwhile: the first key in a session is told at once."""
         app, area = shell(self), self.area()
         if app.link is None or not self.session or area not in WRITING:
             return
-        if app.clock() - self._typing_sent < TYPING_EVERY:
+        told_in, told_at = self._typing_sent
+        if told_in == self.session and app.clock() - told_at < TYPING_EVERY:
             return
         if self.composer_of(area).text:
-            self._typing_sent = app.clock()
+            self._typing_sent = (self.session, app.clock())
             app.link.hint(wire.Typing(session=self.session, draft=area != "reply"))
 
     def _stop_typing(self, session: str) -> None:
         link = shell(self).link
-        if link is not None and self._typing_sent:
-            self._typing_sent = 0
+        if link is not None and self._typing_sent[0]:
+            self._typing_sent = ("", 0)
             link.hint(wire.Typing(session=session, on=False))
 
     # -------------------------------------------------------------- the session

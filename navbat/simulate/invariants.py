@@ -164,6 +164,7 @@ def check_sessions(desk: Desk) -> None:
             or (status in NOBODYS and session.holder)
             or bool(session.bot) is not (status == "bot")
             or ("offer" in session.timers) is not (status == "offered")
+            or not _offer_agrees(session)
         )
         if wrong:
             raise Violation(f"session {session.id} is {status} and does not agree with itself: {session}")
@@ -172,6 +173,14 @@ def check_sessions(desk: Desk) -> None:
     for name in {*held, *desk.held}:
         if set(desk.held.get(name, ())) != held.get(name, set()):
             raise Violation(f"the book of {name} is wrong")
+
+
+def _offer_agrees(session: Session) -> bool:
+    """An offer ends when its timer fires; writing moves that, but never beyond its most."""
+    if session.status != "offered":
+        return not (session.offer_until or session.offered_at or session.offer_most)
+    most = session.offer_most or session.offer_until
+    return session.timers["offer"][0] == session.offer_until <= most and session.offered_at > 0
 
 
 def counting(desk: Desk) -> dict[str, Counter[str]]:

@@ -5,6 +5,7 @@ played by itself."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -37,8 +38,25 @@ KINDS: tuple[tuple[str, int], ...] = (
     ("write", 30), ("command", 40), ("wait", 14), ("duty", 6), ("present", 4), ("again", 3), ("edit", 1),
     ("delete", 1), ("react", 1), ("press", 1), ("delivered", 2), ("lines", 1), ("operator", 1), ("vip", 1),
     ("jump", 1), ("lose", 2), ("stall", 1), ("other", 1), ("die", 1), ("move", 1), ("reachable", 1),
+    ("keys", 8),
 )  # fmt: skip
 TEXTS = ("hello", "hello", "hello", "5", "👍", "operator", "1", "Buy", "x\x1b[2J", "")
+
+TO = (*OPERATORS, *(f"line:{line}" for line in LINES), "bot", "nobody")
+FIELDS: dict[str, Callable[[Random], dict[str, Any]]] = {
+    "Say": lambda random: {"text": random.choice(("hi", "hi", ""))},
+    "Whisper": lambda random: {"text": random.choice(("hi", "hi", ""))},
+    "Note": lambda random: {"text": random.choice(("hi", "hi", ""))},
+    "Transfer": lambda random: {"to": random.choice(TO)},
+    "Close": lambda random: {"result": random.choice(("", "done", "done"))},
+    "Pin": lambda random: {"on": random.random() < 0.7},
+    "Spam": lambda random: {"on": random.random() < 0.7},
+    "Join": lambda random: {"silent": random.random() < 0.5, "on": random.random() < 0.8},
+    "SetPriority": lambda random: {"priority": random.randint(-5, 50)},
+    "Score": lambda random: {"score": random.randint(0, 6)},
+    "MarkRead": lambda random: {"seq": random.randint(0, 20)},
+}
+"""What a command says beside its session and operator."""
 
 
 def actions(seed: int, count: int) -> list[Action]:
@@ -224,26 +242,21 @@ class World:
             del fields["session"]
         await self._append(getattr(events, word)(operator=operator, **fields))
 
+    async def _keys(self, random: Random) -> None:
+        """Somebody types into what is offered to him, or to nobody any more."""
+        id = self._session(random)
+        session = self._worker.desk.sessions.get(id)
+        writers = [session.holder, *session.seen_by] if session is not None else []
+        operator = random.choice([*filter(None, writers), random.choice(OPERATORS)])
+        await self._append(events.Writing(session=id, operator=operator, draft=random.random() < 0.3))
+
     def _fields(self, word: str, random: Random) -> dict[str, Any]:
-        if word in ("Say", "Whisper", "Note"):
-            return {"text": random.choice(("hi", "hi", ""))}
-        if word == "Transfer":
-            return {"to": random.choice((*OPERATORS, *(f"line:{line}" for line in LINES), "bot", "nobody"))}
-        if word in ("Pin", "Spam"):
-            return {"on": random.random() < 0.7}
-        if word == "Join":
-            return {"silent": random.random() < 0.5, "on": random.random() < 0.8}
-        if word == "Snooze":
-            return {"until": random.choice((0, self.time + 5 * rules.MINUTE, self.time - 1))}
-        if word == "SetPriority":
-            return {"priority": random.randint(-5, 50)}
-        if word == "Score":
-            return {"score": random.randint(0, 6)}
-        if word == "MarkRead":
-            return {"seq": random.randint(0, 20)}
         if word == "Start":
             return {**self._chat(random), "line": random.choice(LINES), "text": random.choice(("", "hello"))}
-        return {}
+        if word == "Snooze":
+            return {"until": random.choice((0, self.time + 5 * rules.MINUTE, self.time - 1))}
+        make = FIELDS.get(word)
+        return make(random) if make is not None else {}
 
     async def _duty(self, random: Random) -> None:
         duty: Any = random.choice(("online", "online", "online", "break", "offline"))

@@ -169,3 +169,14 @@ def test_who_writes_stops_by_himself() -> None:
     world.apply(wire.Hint(session="1", who="anna"), NOW)
     assert world.writers("1", NOW + 1_000) == [""]
     assert world.writers("1", NOW + 7_000) == []
+
+
+def test_an_offer_that_is_held_by_writing_is_no_new_offer() -> None:
+    world = picture(session("1"))
+    offer = session("1", rev=2, status="offered", holder="anna", offer_until=NOW + 1, offered_at=NOW)
+    assert len(world.apply(wire.Changes(sessions=[offer]), NOW).offered) == 1
+    held = session("1", rev=3, status="offered", holder="anna", offer_until=NOW + 9, offered_at=NOW)
+    assert world.apply(wire.Changes(sessions=[held]), NOW).offered == []
+    assert world.sessions["1"].offer_until == NOW + 9
+    again = session("1", rev=4, status="offered", holder="anna", offer_until=NOW + 9, offered_at=NOW + 5)
+    assert len(world.apply(wire.Changes(sessions=[again]), NOW).offered) == 1

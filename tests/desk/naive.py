@@ -104,3 +104,12 @@ def dispatch(
         member.given = stamp
         member.load[session.line] = member.load.get(session.line, 0) + 1
         made.append((session.id, name))
+
+
+def offer_ends(within: int, most: int, keys: list[int]) -> int:
+    """When an offer ends into which somebody writes at these times; all in seconds since it began."""
+    end = within
+    for key in keys:
+        if key < end:
+            end = max(end, min(key + 10, within + most))
+    return end
