@@ -54,6 +54,8 @@ class Desk:
         self.ready = ""
         self.process: subprocess.Popen[str] | None = None
         self.others: list[subprocess.Popen[str]] = []
+        self.within: list[str] = []
+        """What the commands are run by, such as a sandbox."""
 
     # ---------------------------------------------------------------- commands
 
@@ -72,7 +74,7 @@ class Desk:
         with contextlib.ExitStack() as stack:
             errors = stack.enter_context(log.open("w")) if log else subprocess.PIPE
             process = subprocess.Popen(
-                [*limited, sys.executable, "-m", "navbat", "--config", str(self.file), *words],
+                [*limited, *self.within, sys.executable, "-m", "navbat", "--config", str(self.file), *words],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                 text=True, cwd=self.folder, env=self.environment(env),
             )  # fmt: skip

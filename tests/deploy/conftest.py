@@ -1,0 +1,5 @@
+"""Desks for black-box tests."""
+
+from tests.navbat.conftest import desk, folder, make_desk
+
+__all__ = ["desk", "folder", "make_desk"]
