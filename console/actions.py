@@ -17,7 +17,8 @@ class Situation:
     """What the operator has before him."""
 
     focus: str = "list"
-    """``list``, ``thread``, ``reply``, ``note`` or ``whisper``."""
+    """``list``, ``thread``, ``card``, ``reply``, ``note``, ``whisper``; ``locked`` in a composer whose
+    conversation has left, empty where no focus can be seen."""
     session: SessionView | None = None
     """The open session, or in the list the one under the cursor."""
     mine: bool = False
@@ -48,6 +49,11 @@ def _session(s: Situation) -> bool:
     return s.session is not None
 
 
+def _live(s: Situation) -> bool:
+    """A conversation that is not over: what changes it can be done."""
+    return s.session is not None and s.session.status not in ("closed", "spam")
+
+
 def _mine(s: Situation) -> bool:
     return s.mine
 
@@ -58,7 +64,7 @@ def _takeable(s: Situation) -> bool:
 
 def _stranger(right: str) -> Callable[[Situation], bool]:
     """A conversation that somebody else, or nobody, has, in a line where one has this right."""
-    return lambda s: s.session is not None and not (s.mine or s.offered) and right in s.may
+    return lambda s: _live(s) and not (s.mine or s.offered) and right in s.may
 
 
 def _spam(s: Situation) -> bool:
@@ -90,7 +96,7 @@ class Action:
     """When it comes first in the footer, whatever its weight."""
 
 
-LISTS = ("list", "thread")
+LISTS = ("list", "thread", "card")
 WRITING = ("reply", "note", "whisper")
 
 ACTIONS: tuple[Action, ...] = (
@@ -108,18 +114,24 @@ ACTIONS: tuple[Action, ...] = (
         where=WRITING,
     ),
     Action(
-        "leave", ("escape",), lambda s: s.focus != "list", 70, anywhere=True, group="moving", where=WRITING
+        "leave",
+        ("escape",),
+        lambda s: s.focus != "list",
+        70,
+        anywhere=True,
+        group="moving",
+        where=(*WRITING, "locked"),
     ),
     Action("open", ("enter",), _session, 60, group="moving", where=("list",)),
     Action("take", ("t",), _takeable, 95, group="session", where=LISTS),
     Action("skip", ("s",), lambda s: s.offered, 94, group="session", where=LISTS),
     Action("retry", ("r",), _failed, 93, group="message", where=("thread",)),
     Action("discard", ("d",), _failed, 92, group="message", where=("thread",)),
-    Action("reply", ("enter",), lambda s: s.can_write, 60, group="writing", where=("thread",)),
+    Action("reply", ("enter",), lambda s: s.can_write, 60, group="writing", where=("thread", "card")),
     Action("next", ("n",), lambda s: s.owed, 58, group="moving", where=LISTS),
     Action("transfer", ("x",), _mine, 55, group="session", where=LISTS),
     Action("close", ("c",), _mine, 54, group="session", where=LISTS),
-    Action("note", ("i",), _session, 52, group="writing", where=LISTS),
+    Action("note", ("i",), _live, 52, group="writing", where=LISTS),
     Action("give_back", ("b",), _mine, 40, group="session", where=LISTS),
     Action("pin", ("p",), _mine, 20, group="session", where=LISTS),
     Action("take_over", ("T",), _stranger("take_over"), 51, group="session", where=LISTS),
@@ -128,7 +140,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "whisper",
         ("w",),
-        lambda s: s.session is not None and "whisper" in s.may,
+        lambda s: _live(s) and "whisper" in s.may,
         9,
         group="session",
         where=LISTS,
@@ -149,7 +161,13 @@ ACTIONS: tuple[Action, ...] = (
         where=WRITING,
     ),
     Action(
-        "attach", ("ctrl+o",), lambda s: s.can_write, 50, anywhere=True, group="writing", where=("reply",)
+        "attach",
+        ("ctrl+o",),
+        lambda s: s.can_write and s.focus not in ("note", "whisper"),
+        50,
+        anywhere=True,
+        group="writing",
+        where=("reply",),
     ),
     Action(
         "cancel_files",
@@ -162,7 +180,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("open_file", ("o",), lambda s: s.file, 56, group="message", where=("thread",)),
     Action("versions", ("e",), lambda s: s.message, 30, group="message", where=("thread",)),
-    Action("edit", ("m",), lambda s: s.own_message, 29, group="message", where=("thread",)),
+    Action("edit", ("m",), lambda s: s.own_message and s.can_write, 29, group="message", where=("thread",)),
     Action("quote", ("q",), lambda s: s.message and s.can_write, 28, group="message", where=("thread",)),
     Action("copy", ("y",), lambda s: s.message, 10, group="message", where=("thread",)),
     Action("search", ("slash",), _session, 45, group="moving", where=LISTS),
@@ -197,6 +215,13 @@ _SHOWN = {
 }
 
 
+def applies(action: Action, situation: Situation) -> bool:
+    """Whether an action can be done now. In a composer that is locked nothing is, but to leave it."""
+    if situation.focus == "locked":
+        return action.id in ("leave", "quit")
+    return action.applies(situation)
+
+
 def shown_key(key: str) -> str:
     """A key as it is written for people: ``^P``, ``F2``, ``⏎``, ``t``."""
     if key in _SHOWN:
@@ -208,5 +233,5 @@ def shown_key(key: str) -> str:
 
 def footer(situation: Situation, count: int = 6) -> list[Action]:
     """The actions that matter most now, the heaviest first."""
-    fitting = [a for a in ACTIONS if a.weight and situation.focus in a.where and a.applies(situation)]
+    fitting = [a for a in ACTIONS if a.weight and situation.focus in a.where and applies(a, situation)]
     return sorted(fitting, key=lambda a: (not a.urgent(situation), -a.weight))[:count]

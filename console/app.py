@@ -19,7 +19,7 @@ from textual.driver import Driver
 from textual.message import Message as Posted
 from textual.widgets import Input, TextArea
 
-from console.actions import ACTIONS, shown_key
+from console.actions import ACTIONS, applies, shown_key
 from console.link import (
     Arrived,
     Beat,
@@ -110,8 +110,17 @@ class Console(Shell):
             if isinstance(self.screen, LoginScreen) and self.screen.take(event):
                 return
             if isinstance(event, events.Key) and not isinstance(self.focused, Input | TextArea):
-                event = acting(event, lambda key: key in self.screen.active_bindings)
+                acts = acting(event, lambda key: key in self.screen.active_bindings)
+                if acts is not event:
+                    acts.typed = event  # type: ignore[attr-defined]  # should it turn out to be text after all
+                event = acts
         await super().on_event(event)
+
+    async def on_key(self, event: events.Key) -> None:
+        """A key that nothing has used is looked up among the bindings, unless it was typed ahead: see
+        ``typed_ahead``."""
+        if self.desk is not None and self.screen is self.desk and await self.desk.typed_ahead(event):
+            event.prevent_default()
 
     # -------------------------------------------------------------- coming and going
 
@@ -145,6 +154,7 @@ class Console(Shell):
             while len(self.screen_stack) > 2:
                 self.pop_screen()
             self.desk = None
+            self.picture = Picture()
             self.switch_screen(LoginScreen(self.url, trouble))
         elif isinstance(self.screen, LoginScreen):
             self.screen.say(trouble)
@@ -205,7 +215,11 @@ class Console(Shell):
                 self.shelf.save_token(self.url, "")
                 self.latency = -1.0
                 clean = {key: one_line(value, 100) for key, value in bye.params.items()}
-                self._to_login(self.words.coded("bye", one_line(bye.code, 60), clean))
+                why = self.words.coded("bye", one_line(bye.code, 60), clean)
+                if self.desk is not None and self.desk.ready:
+                    self.desk.end(why, lambda: self._to_login(why))
+                else:
+                    self._to_login(why)
             case Arrived():
                 self._arrived()
             case Beat(latency=latency, how=how):
@@ -253,6 +267,7 @@ class Console(Shell):
             every.alerts += touched.alerts
             every.offered += touched.offered
             every.wrote += touched.wrote
+            every.said += touched.said
         if self.desk is not None and self.desk.ready:
             self.desk.touched(every)
         self._announce(every)
@@ -350,7 +365,7 @@ class Console(Shell):
                 " ".join(map(shown_key, action.keys)) + "  " + self.words(f"help.{action.id}"),
             )
             for action in ACTIONS
-            if action.applies(situation) and action.id != "palette"
+            if applies(action, situation) and action.id != "palette"
         ]
 
         def chosen(id: str | None) -> None:

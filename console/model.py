@@ -46,6 +46,8 @@ class Touched:
     """Sessions newly offered to this operator."""
     wrote: list[Message] = field(default_factory=list)
     """New messages of customers in sessions this operator holds."""
+    said: list[Message] = field(default_factory=list)
+    """New messages of this operator that were not written here."""
 
 
 @dataclass
@@ -267,11 +269,18 @@ class Picture:
         if thread is not None and new:
             self._catch_up(message)
             touched.threads.add(message.session)
+        if new and message.author == self.operator and not self._is_echo(message):
+            touched.said.append(message)
         for echo in [e for e in self.echoes.values() if e.message == message.id]:
             del self.echoes[echo.id]
         self.typing.pop((message.session, "" if message.direction == "in" else message.author), None)
         if new and mine and message.direction == "in":
             touched.wrote.append(message)
+
+    def _is_echo(self, message: Message) -> bool:
+        """Whether it is on its way from here; its id is known only once the desk has answered."""
+        known = [e for e in self.echoes.values() if e.session == message.session]
+        return any(e.message == message.id or (not e.message and e.text == message.text) for e in known)
 
     def _change(self, change: MessageChange, touched: Touched) -> None:
         found = False

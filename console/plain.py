@@ -28,6 +28,7 @@ from console.model import Picture, Touched
 from console.paint import TICKS, author_name, media_label, system_text
 from console.settings import Shelf
 from console.shell import epoch_ms
+from console.standing import Standing, has_left, how_left, standing
 from console.terminal.steady import to_nowhere
 from console.times import moment
 from console.words import Words, hour
@@ -53,6 +54,10 @@ class NothingOpenError(Exception):
     """The command speaks of the open conversation and there is none."""
 
 
+class LeftError(Exception):
+    """The conversation that words were written for has left."""
+
+
 class Plain:
     """A conversation with the desk over two streams of lines."""
 
@@ -71,8 +76,13 @@ class Plain:
         self._connected = connected
         self.picture = Picture()
         self.session = ""
+        """The open conversation: what is said goes there and nowhere else."""
+        self.left = ""
+        """Why nothing is said there any more, until one is opened anew."""
         self.status = 0
         self._trouble = ""
+        self._stood: Standing | None = None
+        """What the open conversation was when it was looked at last."""
         self._out = out
         self._ended = asyncio.Event()
         self._ready = asyncio.Event()
@@ -141,6 +151,7 @@ class Plain:
             elif isinstance(event, Arrived):
                 for frame in self.link.drain():
                     self._tell(self.picture.apply(frame, self.now()), frame)
+                    self._watch_over()
                     if isinstance(frame, wire.Snapshot):
                         self._ready.set()
 
@@ -168,6 +179,8 @@ class Plain:
                 self.say(self.words.coded("refused", one_line(error.code, 60), error.params))
             except NothingOpenError:
                 self.say(self.words("plain.none"))
+            except LeftError:
+                self.say(self.words("plain.unsent", id=self.session, why=self.left))
             except Unavailable:
                 self.say(self.words("refused.unavailable"))
         await self._last_words()
@@ -223,7 +236,27 @@ class Plain:
             "plain.wrote", id=message.session, name=who, text=text
         )
 
+    def _watch_over(self) -> None:
+        """The open conversation stays the one that it is; when it leaves, nothing is said there."""
+        if self._stood is None or self.left:
+            return
+        now = standing(self.picture, self.session)
+        if not has_left(self._stood, now, "whisper"):
+            self._stood = now
+            return
+        left = how_left(self.picture, self._stood, self.picture.sessions.get(self.session))
+        why = self.words(f"left.{left.code}", **({"name": left.name} if left.name else {}))
+        self.left = self.words("left.lapsed", now=why) if left.lapsed else why
+        self.say(self.words("plain.left", id=self.session, why=self.left))
+
     # -------------------------------------------------------------- commands
+
+    def _words_for(self) -> str:
+        """The session that words are for now. Raises LeftError when the one they were written for has left."""
+        view = self._view()
+        if self.left:
+            raise LeftError
+        return view.id
 
     def _view(self, id: str = "") -> SessionView:
         if not id and not self.session:
@@ -271,10 +304,19 @@ class Plain:
             self.say(self.words("plain.empty"))
 
     async def _open(self, id: str) -> None:
+        self._shut()
+        await self._show(id)
+
+    def _shut(self) -> None:
+        """Another conversation is asked for: until it is there, words are for none."""
+        self.session, self.left, self._stood = "", "", None
+
+    async def _show(self, id: str) -> None:
         page = await self.link.request(wire.Open(rid=0, session=id, limit=20), wire.Page)
         if page.session is not None:
             self.picture.sessions[page.session.id] = page.session
         self.session = self._view(id).id
+        self._stood = standing(self.picture, self.session)
         self.link.watch = [id]
         view = self._view()
         status = self.words.maybe(f"status.{view.status}", view.status)
@@ -283,18 +325,19 @@ class Plain:
             self.say(self.line(message))
 
     async def _say(self, text: str) -> None:
-        await self._do(wire.Say(rid=0, id=new_id(), session=self._view().id, text=text))
+        await self._do(wire.Say(rid=0, id=new_id(), session=self._words_for(), text=text))
 
     async def _note(self, text: str) -> None:
-        await self._do(wire.Note(rid=0, id=new_id(), session=self._view().id, text=text))
+        await self._do(wire.Note(rid=0, id=new_id(), session=self._words_for(), text=text))
 
     async def _whisper(self, text: str) -> None:
-        await self._do(wire.Whisper(rid=0, id=new_id(), session=self._view().id, text=text))
+        await self._do(wire.Whisper(rid=0, id=new_id(), session=self._words_for(), text=text))
 
     async def _take(self, id: str) -> None:
-        view = self._view(id)
-        await self._do(wire.Take(rid=0, id=new_id(), session=view.id))
-        await self._open(view.id)
+        session = id or self._view().id
+        self._shut()
+        await self._do(wire.Take(rid=0, id=new_id(), session=self._view(session).id))
+        await self._show(session)
 
     async def _skip(self, id: str) -> None:
         await self._do(wire.Skip(rid=0, id=new_id(), session=self._view(id).id))
@@ -307,8 +350,9 @@ class Plain:
 
     async def _over(self, id: str) -> None:
         session = id or self._view().id
+        self._shut()
         await self._do(wire.TakeOver(rid=0, id=new_id(), session=session))
-        await self._open(session)
+        await self._show(session)
 
     async def _join(self, id: str) -> None:
         await self._step_in(id, silent=False)
@@ -321,9 +365,11 @@ class Plain:
         session = id or self._view().id
         view = self.picture.sessions.get(session)
         on = view is None or self.picture.operator not in (view.silent if silent else view.guests)
+        if on:
+            self._shut()
         await self._do(wire.Join(rid=0, id=new_id(), session=session, silent=silent, on=on))
         if on:
-            await self._open(session)
+            await self._show(session)
 
     async def _snooze(self, text: str) -> None:
         try:
@@ -354,11 +400,12 @@ class Plain:
         await self._do(wire.Pin(rid=0, id=new_id(), session=view.id, on=not view.pinned))
 
     async def _next(self, _: str) -> None:
+        self._shut()
         view = self.picture.next_up()
         if view is None:
             self.say(self.words("plain.empty"))
         else:
-            await self._open(view.id)
+            await self._show(view.id)
 
     async def _duty(self, duty: str) -> None:
         for kept in get_args(Duty):

@@ -16,8 +16,8 @@ LANGUAGES = {"en": "English", "ru": "Русский", "uz": "O‘zbekcha"}
 
 def texts(language: str) -> dict[str, str]:
     """The catalogue of one language; only those in use are imported."""
-    own, desk = (importlib.import_module(f"console.catalog.{language}{part}") for part in ("", "_desk"))
-    return {**own.TEXTS, **desk.TEXTS}
+    parts = (importlib.import_module(f"console.catalog.{language}{part}") for part in ("", "_desk", "_kept"))
+    return {key: text for part in parts for key, text in part.TEXTS.items()}
 
 
 def setting_texts(language: str) -> dict[str, str]:

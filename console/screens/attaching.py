@@ -32,11 +32,13 @@ class Attaching(Reading):
     # -------------------------------------------------------------- attaching
 
     def do_attach(self) -> None:
-        self.app.push_screen(FileScreen(shell(self).words("action.attach")), self._attached)
+        session = self.session
 
-    def _attached(self, path: str | None) -> None:
-        if path is not None:
-            work(self, partial(self._upload, self.session, Path(path)), group="upload")
+        def chosen(path: str | None) -> None:
+            if path is not None:
+                work(self, partial(self._upload, session, Path(path)), group="upload")
+
+        self.about(FileScreen(shell(self).words("action.attach")), session, chosen)
 
     async def _upload(self, session: str, path: Path) -> None:
         app, name = shell(self), one_line(path.name, 60)
@@ -58,7 +60,7 @@ class Attaching(Reading):
 
     def do_cancel_files(self) -> None:
         self.attached.pop(self.session, None)
-        self.quoting = ""
+        self.reply.quoting = ""
         self.lay_out()
 
     # -------------------------------------------------------------- opening

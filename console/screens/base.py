@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec.structs import replace
 from textual.screen import Screen
 from textual.timer import Timer
 
 from console.model import HELD
 from console.shell import shell, work
+from console.standing import OVER, STRANGE, Standing, standing
 from console.widgets.card import CardView
 from console.widgets.chrome import KeyBar, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
@@ -22,6 +24,8 @@ from crm.text import one_line
 from router import protocol as wire
 from router.protocol import SessionView
 
+HOLDS = 6_000
+"""ms for which a sign of writing is good."""
 Level = Literal["information", "warning", "error"]
 
 
@@ -32,11 +36,13 @@ class Delayed:
     command: wire.SessionCommandFrame
     due: int
     text: str
+    before: Standing
+    """What the session was when the command was given."""
 
 
 class DeskScreen(Screen[None]):
-    """Parts and state. The order of classes is base < layout < reading < attaching < verbs < main: each
-    file one concern, each using only what is below it."""
+    """Parts and state. The order of classes is base < layout < holding < reading < attaching < writing <
+    verbs < main: each file one concern, each using only what is below it."""
 
     bar: TopBar
     sessions: SessionList
@@ -61,10 +67,15 @@ class DeskScreen(Screen[None]):
         """Session -> what was uploaded for it and goes with its next reply."""
         self.uploading: dict[str, list[str]] = {}
         """Session -> names of the files that are on their way to the desk."""
-        self.editing = ""
-        """The message whose text is being corrected in the composer."""
-        self.quoting = ""
         self.delayed: Delayed | None = None
+        self.coming: set[str] = set()
+        """Sessions that the desk has been asked for and has not given yet: what is typed there meanwhile is
+        a reply."""
+        self.told_typing: dict[str, int] = {}
+        """Session -> when the desk was told last that the operator writes there."""
+        self._offer = (("", 0), 0)
+        """The offer that is open (session, its beginning), and when it was to end first."""
+        self._last_view: SessionView | None = None
         self._read: dict[str, int] = {}
         """Session -> the newest message that the desk was told was read."""
         self._card_timer: Timer | None = None
@@ -76,7 +87,16 @@ class DeskScreen(Screen[None]):
 
     @property
     def view(self) -> SessionView | None:
-        return shell(self).picture.sessions.get(self.session) if self.session else None
+        """The open session; as it was known last when the desk says nothing of it any more, for nothing
+        that is on screen may vanish under the hands of who works there."""
+        if not self.session:
+            return None
+        known = shell(self).picture.sessions.get(self.session)
+        if known is not None:
+            self._last_view = known
+        elif self._last_view is not None and self._last_view.id == self.session:
+            return replace(self._last_view, status="", holder="", seen_by=[], guests=[])
+        return known
 
     @property
     def files(self) -> list[Media]:
@@ -84,17 +104,26 @@ class DeskScreen(Screen[None]):
         return self.attached.get(self.session, [])
 
     def target(self) -> SessionView | None:
-        """What a verb is about: in the list the session under the cursor, else the open one."""
-        if self.area() == "list":
-            return shell(self).picture.sessions.get(self.sessions.cursor) or self.view
-        return self.view
+        """What a verb is about: in the list the session that is seen under the cursor, else the open one;
+        nothing where the focus cannot be seen."""
+        area = self.area()
+        if area == "list":
+            return shell(self).picture.sessions.get(self.sessions.pointed())
+        return self.view if area else None
 
     def area(self) -> str:
-        """Where the focus is: ``list``, ``thread``, ``reply``, ``note`` or ``whisper``."""
+        """Where the focus is: ``list``, ``thread``, ``card``, ``reply``, ``note`` or ``whisper``;
+        ``locked`` in a composer that takes no key, empty where it cannot be seen."""
         focused = self.focused
+        if focused is None or not all(node.display for node in focused.ancestors_with_self):
+            return ""
         if isinstance(focused, Composer):
-            return focused.kind
-        return "list" if focused is self.sessions or focused is None else "thread"
+            return "locked" if focused.locked else focused.kind
+        return {self.sessions: "list", self.thread: "thread", self.card: "card"}.get(focused, "")
+
+    def stand(self, session: str) -> Standing:
+        """What a session is to this operator now."""
+        return standing(shell(self).picture, session)
 
     @property
     def composer(self) -> Composer:
@@ -106,19 +135,22 @@ class DeskScreen(Screen[None]):
 
     def can_write(self, view: SessionView) -> bool:
         """Answering is accepting: an offered or waiting session can be written to as well."""
-        picture = shell(self).picture
-        if not view.can_write or view.status == "closing":
+        if not view.can_write or view.status in OVER:
             return False
-        return (
-            picture.is_mine(view)
-            or picture.is_offered(view)
-            or picture.operator in view.guests
-            or view.status == "waiting"
-        )
+        return view.id in self.coming or self.stand(view.id).rank > STRANGE
+
+    def is_holding(self, view: SessionView) -> bool:
+        """Whether an offer goes on because the operator writes into it: its end has moved, and the desk has
+        been told within the time that a sign of writing is good for."""
+        offer = (view.id, view.offered_at)
+        if self._offer[0] != offer:
+            self._offer = (offer, view.offer_until)
+        writes = shell(self).clock() - self.told_typing.get(view.id, -HOLDS) < HOLDS
+        return writes and view.offer_until > self._offer[1]
 
     def quote_text(self) -> str:
         thread = self.thread.thread
-        message: Message | None = thread.by_id.get(self.quoting) if thread is not None else None
+        message: Message | None = thread.by_id.get(self.reply.quoting) if thread is not None else None
         return one_line(message.text, 200) if message is not None else ""
 
     # -------------------------------------------------------------- talking to the desk
@@ -135,10 +167,10 @@ class DeskScreen(Screen[None]):
         self,
         frame: wire.CommandFrame,
         done: Callable[[wire.Done], None] | None = None,
-        refused: Callable[[], None] | None = None,
+        refused: Callable[[str], None] | None = None,
     ) -> None:
-        """Sends a command and says why when it is refused. The answer may come much later: the
-        link repeats the command after a reconnect."""
+        """Sends a command and says why when it is refused; ``refused`` is told why too. The answer may
+        come much later: the link repeats the command after a reconnect."""
         link = shell(self).link
         words = shell(self).words
         if link is None:
@@ -146,27 +178,30 @@ class DeskScreen(Screen[None]):
         try:
             future = link.send(frame)
         except Unavailable:
-            self.toast(words("refused.too_many_unsent"), "error")
+            why = words("refused.too_many_unsent")
+            self.toast(why, "error")
             if refused is not None:
-                refused()
+                refused(why)
             return
 
         async def wait() -> None:
             answer = await future
             if answer.code:
-                self.toast(self.explain(answer.code, answer.params), "warning")
+                why = self.explain(answer.code, answer.params)
+                self.toast(why, "warning")
                 if answer.code == "maybe_done":
-                    self._doubtful(frame.id)
+                    self._doubtful(frame)
                 elif refused is not None:
-                    refused()
+                    refused(why)
             elif done is not None:
                 done(answer)
 
         work(self, wait, group="commands")
 
-    def _doubtful(self, command: str) -> None:
+    def _doubtful(self, command: wire.CommandFrame) -> None:
         """What may have been said already does not go back to where Enter would say it again."""
-        echo = shell(self).picture.echoes.get(command)
+        self.coming.discard(getattr(command, "session", ""))
+        echo = shell(self).picture.echoes.get(command.id)
         if echo is not None:
             echo.unknown = True
             self.thread.sync()

@@ -189,6 +189,27 @@ class ShowScreen(Dialog[str]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
+class StopScreen(Dialog[str]):
+    """Says what has happened and takes every key but Escape: somebody may be typing on."""
+
+    DEFAULT_CSS = """
+    StopScreen .box { border: round $error; }
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__("✗")
+        self._why = why
+
+    def compose(self) -> ComposeResult:
+        with self.box():
+            yield Static(self._why, markup=False)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key != "escape":
+            event.stop()
+            event.prevent_default()
+
+
 class FileScreen(Dialog[str]):
     """Choose a file by its path; Tab completes, Up and Down pick among what fits."""
 

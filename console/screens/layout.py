@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.widgets import Static
 
-from console.actions import Situation
+from console.actions import WRITING, Situation
 from console.model import HELD, OPEN
 from console.paint import media_label
 from console.screens.base import DeskScreen
 from console.shell import shell
+from console.standing import OVER
 from console.widgets.chrome import Divider, Part, ReplyRule, Rule
+from console.widgets.composer import Composer
 from console.words import hour
 from console.wrap import fit
 from crm.text import one_line
+from router.protocol import SessionView
 
-PROMPTS = {"reply": ">", "note": "✎", "whisper": "»"}
+PROMPTS = {"reply": ">", "note": "✎", "whisper": "»", "locked": "✗"}
 WIDE, MEDIUM = 100, 70
 """Columns from which all three panes stand side by side, and from which two do."""
 
@@ -41,6 +46,8 @@ class Layout(DeskScreen):
     def lay_out(self) -> None:
         """Gives each pane its place; called when size, pane or session changed."""
         width = self.app.size.width
+        if self.form == "narrow" and isinstance(self.focused, Composer):
+            self.pane = "thread"  # where he writes stays in front when the window becomes narrow
         has_list, has_middle, has_card = self.shown()
         list_width = width - 2 if self.form == "narrow" else max(24, min(36, width * 23 // 100))
         card_width = max(22, min(32, width * 20 // 100)) if self.form == "wide" else 0
@@ -64,20 +71,35 @@ class Layout(DeskScreen):
             card_width if has_card else 0,
         )
         self._compose_for()
+        self._keep_focus_seen()
         self.frame()
+
+    def _keep_focus_seen(self) -> None:
+        """A pane that is no longer there gives the focus to one that is, the conversation first."""
+        if self.focused is None or all(node.display for node in self.focused.ancestors_with_self):
+            return
+        for pane in (self.thread, self.sessions, self.card):
+            if all(node.display for node in pane.ancestors_with_self):
+                self.set_focus(pane)
+                return
+        self.set_focus(None)
 
     def _compose_for(self) -> None:
         """Shows the composer that fits: none for a session that cannot be written to."""
+        if not self.is_attached:
+            return  # an answer of the desk that comes while the console ends
         view = self.view
         self.query_one("#blank").display = view is None
         self.thread.display = view is not None
         writable = view is not None and (self.can_write(view) or self.writing != "reply")
         self.query_one("#reply-rule").display = view is not None
-        self.query_one("#writing").display = writable
+        # one that is in use stays, whatever has become of its conversation
+        self.query_one("#writing").display = writable or bool(self.composer.locked)
         for composer in (self.reply, self.note, self.whisper):
             composer.display = composer.kind == self.writing
-        self.query_one("#prompt", Static).update(PROMPTS[self.writing])
-        self.query_one("#prompt").set_classes(self.writing)
+        mark = "locked" if self.composer.locked else self.writing
+        self.query_one("#prompt", Static).update(PROMPTS[mark])
+        self.query_one("#prompt").set_classes(mark)
         files = self.query_one("#files", Static)
         words = shell(self).words
         labels = [media_label(words, media) for media in self.files]
@@ -95,16 +117,18 @@ class Layout(DeskScreen):
         view = self.view
         parts: list[Part] = []
         lists, middle, card = self._widths
+        area = self.area()
         if lists:
-            parts.append(Part(lists, words("list.mine")))
+            parts.append(Part(lists, words("list.mine"), focused=area == "list"))
         if middle:
-            parts.append(Part(middle, *self._thread_title()))
+            parts.append(Part(middle, *self._thread_title(), focused=area == "thread"))
         if card:
-            parts.append(Part(card, words("card.title")))
+            parts.append(Part(card, words("card.title"), focused=area == "card"))
         self.query_one("#top", Rule).put(parts)
         self.query_one("#bottom", Rule).put([Part(part.width) for part in parts])
         if view is not None:
-            self.query_one(ReplyRule).put([self._reply_title(middle)])
+            title = self._reply_title(middle)
+            self.query_one(ReplyRule).put([replace(title, focused=area in (*WRITING, "locked"))])
         self.call_after_refresh(self._join)
 
     def _join(self) -> None:
@@ -115,7 +139,24 @@ class Layout(DeskScreen):
         for edge in self.query(Divider):
             visible = rule.display and self._widths[1] > 0
             near = edge.id in self._neighbours()
-            edge.put_joint(rule.region.y - edge.region.y if visible and near else -1)
+            joint = rule.region.y - edge.region.y if visible and near else -1
+            edge.put_joint(joint)
+            edge.put_beside(self._beside(edge, joint))
+
+    def _beside(self, edge: Divider, joint: int) -> range:
+        """The rows of a divider that stand beside the pane with the focus."""
+        area, height = self.area(), edge.size.height
+        middle = self._widths[1]
+        sides = {
+            "list": ("edge-left", "edge-list" if middle else "edge-right"),
+            "card": ("edge-card" if middle else "edge-left", "edge-right"),
+        }.get(area, self._neighbours() if area else ("", ""))
+        if edge.id not in sides:
+            return range(0)
+        if area in ("list", "card"):
+            return range(height)
+        at = joint if joint >= 0 else height
+        return range(at) if area == "thread" else range(at + 1, height)
 
     def _neighbours(self) -> tuple[str, str]:
         lists, _, card = self._widths
@@ -140,7 +181,8 @@ class Layout(DeskScreen):
         assert view is not None
         picture, words, now = app.picture, app.words, app.now()
         if picture.is_offered(view):
-            ends = words("main.offer_ends", span=words.span(view.offer_until - now))
+            key = "main.holding" if self.is_holding(view) else "main.offer_ends"
+            ends = words(key, span=words.span(view.offer_until - now))
             return f"{self._offer_text()} · {ends}" if self._offer_text() else ends
         if self.thread.below:
             return words("main.below", n=self.thread.below)
@@ -176,24 +218,27 @@ class Layout(DeskScreen):
         assert view is not None
         room = self.composer.room
         right = words("main.room", n=room) if room >= 0 else ""
+        if self.composer.locked:
+            return Part(width, f"✗ {self.composer.locked}", words("main.locked"), "bad")
         if self.writing != "reply":
             return Part(width, words(f"main.{self.writing}"), right, self.writing)
-        if self.editing:
+        if self.reply.editing:
             return Part(width, words("main.editing"), right, "note")
-        if self.quoting:
+        if self.reply.quoting:
             return Part(width, words("main.quoting", text=fit(self.quote_text(), 40).strip()), right)
         if not self.can_write(view):
-            return Part(width, self._why_not(), "", "faint")
+            kept = words("main.draft_kept") if self.reply.text.strip() else ""
+            return Part(width, self.why_not(view), kept, "faint")
         return Part(width, words("main.reply"), right)
 
-    def _why_not(self) -> str:
-        view, app = self.view, shell(self)
-        assert view is not None
+    def why_not(self, view: SessionView) -> str:
+        """Why nothing can be written in a session."""
+        words = shell(self).words
         if not view.can_write:
-            return app.words("main.blocked")
-        if view.status in OPEN:
-            return app.words("main.not_yours")
-        return app.words("main.ended")
+            return words("main.blocked")
+        if view.status in OVER:
+            return words("main.ended")
+        return words("main.not_yours")
 
     # -------------------------------------------------------------- keys
 

@@ -32,11 +32,10 @@ class Leading(Verbs):
 
         def agreed(answer: str | None) -> None:
             if answer == "yes":
-                frame = wire.TakeOver(rid=0, id=new_id(), session=id)
-                self.command(frame, lambda _: self.open_session(id))
+                self.come_in(wire.TakeOver(rid=0, id=new_id(), session=id))
 
         choices = [Choice("yes", words("takeover.yes", name=holder)), Choice("no", words("takeover.no"))]
-        self.app.push_screen(PickScreen(words("action.take_over"), choices, typing=False), agreed)
+        self.about(PickScreen(words("action.take_over"), choices, typing=False), id, agreed)
 
     def do_join(self) -> None:
         """In as a participant, or out again."""
@@ -53,7 +52,12 @@ class Leading(Verbs):
         id, me = view.id, shell(self).picture.operator
         there = me in (view.silent if silent else view.guests)
         frame = wire.Join(rid=0, id=new_id(), session=id, silent=silent, on=not there)
-        self.command(frame, lambda _: None if there else self.open_session(id))
+        if there or silent:
+            self.command(frame)
+            if silent and not there:
+                self.open_session(id, focus=False)
+        else:
+            self.come_in(frame)
 
     def do_snooze(self) -> None:
         view = self.target()
@@ -66,7 +70,7 @@ class Leading(Verbs):
 
         def picked(span: str | None) -> None:
             if span == "other":
-                self.app.push_screen(AskScreen(words("action.snooze"), words("snooze.hint")), written)
+                self.about(AskScreen(words("action.snooze"), words("snooze.hint")), id, written)
             elif span is not None:
                 sleep(shell(self).now() + SNOOZES[span] * 60_000 if span in SNOOZES else 0)
 
@@ -81,7 +85,7 @@ class Leading(Verbs):
         def sleep(until: int) -> None:
             self.command(wire.Snooze(rid=0, id=new_id(), session=id, until=until))
 
-        self.app.push_screen(PickScreen(words("action.snooze"), choices, typing=False), picked)
+        self.about(PickScreen(words("action.snooze"), choices, typing=False), id, picked)
 
     def do_spam(self) -> None:
         """Mutes the chat, which can be taken back for a moment; or lets a muted one be heard again."""
@@ -110,7 +114,7 @@ class Leading(Verbs):
                 return
             self.command(wire.SetPriority(rid=0, id=new_id(), session=id, priority=int(text)))
 
-        self.app.push_screen(AskScreen(words("action.priority"), "0", str(view.priority)), given)
+        self.about(AskScreen(words("action.priority"), "0", str(view.priority)), id, given)
 
     def do_tag(self) -> None:
         """The tags that are there, to be changed: what is new is put on, what is gone taken off."""
@@ -131,7 +135,7 @@ class Leading(Verbs):
                 if tags:
                     self.command(wire.Tag(rid=0, id=new_id(), session=id, tags=tags, on=on))
 
-        self.app.push_screen(AskScreen(words("action.tag"), words("tag.hint"), ", ".join(before)), given)
+        self.about(AskScreen(words("action.tag"), words("tag.hint"), ", ".join(before)), id, given)
 
     def do_score(self) -> None:
         """One to five, and what to say about it."""

@@ -36,9 +36,11 @@ class MainScreen(Leading):
         & #panes { height: 1fr; }
         & #middle { width: 1fr; height: 1fr; }
         & #writing { height: auto; max-height: 9; }
-        & #prompt { width: 3; color: $primary; text-style: bold; padding: 0 1; }
-        & #prompt.note { color: $note; }
-        & #prompt.whisper { color: $whisper; }
+        & #prompt { width: 3; color: $faint; padding: 0 1; }
+        & #writing:focus-within #prompt { color: $primary; text-style: bold; }
+        & #writing:focus-within #prompt.note { color: $note; }
+        & #writing:focus-within #prompt.whisper { color: $whisper; }
+        & #writing:focus-within #prompt.locked { color: $error; }
         & #files { height: auto; color: $secondary; padding: 0 1; display: none; }
         & #blank { height: 1fr; content-align: center middle; text-align: center; color: $faint; }
     }
@@ -94,9 +96,9 @@ class MainScreen(Leading):
         self.keys = self.query_one(KeyBar)
         self.lay_out()
         self.sync_all()
-        self.sessions.focus()
-        self.set_interval(1.0, self.tick)
         self.ready = True
+        self.set_focus(self.sessions)
+        self.set_interval(1.0, self.tick)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.lay_out)
@@ -117,6 +119,9 @@ class MainScreen(Leading):
 
     def touched(self, what: Touched) -> None:
         """Paints what an update changed, and only that."""
+        self.watch_over(what)
+        for message in what.said:
+            self.sent_elsewhere(message)
         if what.lists or what.sessions:
             self.sessions.sync()
             self.bar.refresh()
@@ -187,7 +192,7 @@ class MainScreen(Leading):
 
     @on(ReplyComposer.Submitted)
     def _submitted(self, event: ReplyComposer.Submitted) -> None:
-        self.say(event.session, event.text)
+        self.say(event.session, event.text, event.editing, event.quoting)
 
     @on(NoteComposer.Noted)
     def _noted(self, event: NoteComposer.Noted) -> None:
@@ -199,7 +204,8 @@ class MainScreen(Leading):
 
     @on(Composer.Changed)
     def _typed(self, event: Composer.Changed) -> None:
-        self.typed()
+        if isinstance(event.text_area, Composer) and event.text_area.by_hand:
+            self.typed()
         if self.view is not None:
             self.frame()
 
@@ -208,12 +214,17 @@ class MainScreen(Leading):
         if event.action in ("open", "reply"):
             self.action_enter()
         elif event.action == "send":
-            self.composer.submit()
+            self.do_send()
         elif event.action in BY_ID:
             self.run_verb(event.action)
 
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        self.refresh_keys()
+    async def typed_ahead(self, event: events.Key) -> bool:
+        """Whether a key that comes up from the pane that had the focus was meant for the composer that has
+        it now: it was read together with the key that led there."""
+        composer = self.focused
+        if not isinstance(composer, Composer) or event.key == "escape":
+            return False
+        return await composer.take_late(getattr(event, "typed", event))
 
     def on_unmount(self) -> None:
         """What waited to be undone leaves; nobody is here any more to hear the answer."""

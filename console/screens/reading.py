@@ -11,7 +11,7 @@ from console.decisions import decision_lines
 from console.link import new_id
 from console.model import Thread
 from console.screens.dialogs import ShowScreen
-from console.screens.layout import Layout
+from console.screens.holding import Holding
 from console.screens.search import Found, SearchScreen
 from console.shell import shell, work
 from console.words import Words, hour
@@ -30,19 +30,19 @@ JUMP_PAGES = 60
 """Pages loaded at most to reach a found message: twelve thousand messages."""
 
 
-class Reading(Layout):
+class Reading(Holding):
     """What looks at the desk and changes nothing there, except that messages count as read."""
 
     def open_session(self, session: str, *, focus: bool = True) -> None:
-        """Shows a session; its composer takes the focus when one can write."""
+        """Shows a session. With ``focus`` it is for writing there: see ``write_here``."""
         app = shell(self)
         view = app.picture.sessions.get(session)
         if view is None:
             return
+        self.moves += 1
         if session != self.session:
             self._leave(self.session)
             self.session, self.writing = session, "reply"
-            self.editing = self.quoting = ""
             thread = app.picture.thread(session)
             self.thread.show(thread, view)
             self.reply.turn_to(session)
@@ -55,11 +55,12 @@ class Reading(Layout):
                 app.link.watch = [session]
             self.load_thread()
             self.load_card(session)
-        if self.pane != "thread":
-            self.pane = "thread"
+        self.pane = "thread"
         self.lay_out()
         if focus:
-            (self.reply if self.can_write(view) else self.thread).focus()
+            self.write_here()
+        else:
+            self.set_focus(self.thread)
         self.refresh_keys()
 
     def _leave(self, session: str) -> None:
@@ -76,9 +77,11 @@ class Reading(Layout):
         page = await self.ask(wire.Open(rid=0, session=session, limit=PAGE), wire.Page)
         if isinstance(page, wire.Page):
             app = shell(self)
-            if page.session is not None and page.session.rev >= app.picture.sessions[session].rev:
+            known = app.picture.sessions.get(session)
+            if page.session is not None and (known is None or page.session.rev >= known.rev):
                 app.picture.sessions[session] = page.session
             app.picture.put_page(session, page.messages, page.more)
+            self.watch_over()
             self._repaint(session)
 
     def _repaint(self, session: str) -> None:
@@ -170,13 +173,14 @@ class Reading(Layout):
 
     def _found(self, found: Found | None) -> None:
         if found is not None:
+            self.set_focus(self.thread if self.session else None)
             work(self, partial(self._jump, found), group="jump", exclusive=True)
 
     async def _jump(self, found: Found) -> None:
         """Opens the session of a found message and loads back until the message is there."""
         if not await self.show(found.session):
             return
-        thread = shell(self).picture.thread(found.session)
+        moves, thread = self.moves, shell(self).picture.thread(found.session)
         if not thread.loaded:
             await self._load_thread(found.session)
         for _ in range(JUMP_PAGES):
@@ -184,21 +188,22 @@ class Reading(Layout):
                 break
             if not await self._load_older(found.session, JUMP_PAGE):
                 break
-        self.thread.focus()
-        if not self.thread.select(found.message):
+        if self.moves == moves and not self.thread.select(found.message):
             self.toast(shell(self).words("search.not_loaded"), "warning")
 
     async def show(self, session: str) -> bool:
-        """Opens a session that need not be on our lists."""
-        picture = shell(self).picture
+        """Opens a session that need not be on our lists, to read it; not when the operator has gone
+        somewhere else before the desk answered."""
+        picture, moves = shell(self).picture, self.moves
         if session not in picture.sessions:
             page = await self.ask(wire.Open(rid=0, session=session, limit=PAGE), wire.Page)
             if not isinstance(page, wire.Page) or page.session is None:
                 return False
             picture.thread(session)
             picture.sessions[session] = page.session
+        if self.moves != moves or self.app.screen is not self:
+            return False
         self.open_session(session, focus=False)
-        self.thread.focus()
         return True
 
     # -------------------------------------------------------------- showing
@@ -223,12 +228,12 @@ class Reading(Layout):
     def do_why(self) -> None:
         view = self.target()
         if view is not None:
-            work(self, partial(self._why, view.id), group="why", exclusive=True)
+            work(self, partial(self._why, view.id, self.moves), group="why", exclusive=True)
 
-    async def _why(self, session: str) -> None:
+    async def _why(self, session: str, moves: int) -> None:
         answer = await self.ask(wire.GetWhy(rid=0, session=session), wire.Why)
-        if not isinstance(answer, wire.Why):
-            return
+        if not isinstance(answer, wire.Why) or self.moves != moves or self.app.screen is not self:
+            return  # he has gone on, and may be writing: nothing comes in front of that
         app = shell(self)
         text = Text()
         for decision in answer.decisions[-20:]:

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from console.actions import BY_ID, WRITING
+from console.actions import BY_ID, WRITING, applies
 from console.link import new_id
-from console.model import Echo
-from console.screens.attaching import Attaching
+from console.reasons import LEADS_TO_WRITING, why_not
 from console.screens.base import Delayed
 from console.screens.dialogs import AskScreen, Choice, PickScreen
+from console.screens.writing import Writing
 from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
 from crm.records import Duty
 from crm.text import one_line
 from router import protocol as wire
-from router.protocol import MAX_TEXT, SessionView
+from router.protocol import SessionView
 
 UNDO = 5_000
 """ms during which a close or a transfer can be taken back: it leaves this computer only then."""
-TYPING_EVERY = 3_000
+REPEATED = 2_000
+"""ms in which the same refusal is shown once."""
 CONFIRM = 5_000
 DUTIES: tuple[Duty, ...] = ("online", "break", "offline")
 
 
-class Verbs(Attaching):
+class Verbs(Writing):
     """The verbs. ``run_verb`` is the one way in, from keys, palette, footer and tests."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._typing_sent = ("", 0)
-        """In which session the desk was told last that the operator writes, and when."""
         self._confirming = ("", 0)
+        self._told = ("", 0)
 
     # -------------------------------------------------------------- the way in
 
@@ -40,31 +40,51 @@ class Verbs(Attaching):
 
     def action_enter(self) -> None:
         """Enter outside a composer: opens what the list points at, or starts writing."""
-        if self.area() == "list" and self.sessions.cursor:
-            self.open_session(self.sessions.cursor)
-        elif self.view is not None:
-            self.do_reply()
+        if self.area() in ("thread", "card") and self.view is not None:
+            self.do_reply()  # also where nothing can be written: what is typed next is no verb
+        else:
+            self.run_verb("open")
 
     def run_verb(self, id: str) -> None:
-        """Carries out an action by its id if it applies now, else does nothing."""
-        action = BY_ID[id]
-        if not action.applies(self.situation()):
+        """Carries out an action by its id if it applies now, else says why not."""
+        action, situation = BY_ID[id], self.situation()
+        if not applies(action, situation):
+            self._decline(id)
             return
         verb: Callable[[], None] = getattr(self, f"do_{id}", None) or getattr(self.app, f"do_{id}")
         verb()
         self.refresh_keys()
 
+    def _decline(self, id: str) -> None:
+        """Says why an action does not apply. Where one would have begun to write after this key, and what
+        it was meant for has left just now, everything stops until that is read."""
+        situation, words = self.situation(), shell(self).words
+        if situation.focus == "locked":
+            return
+        if id == "take" and situation.mine and situation.session is not None:
+            self.open_session(situation.session.id)  # as after the key: it is his already
+            return
+        lost = situation.focus == "list" and self.sessions.lost
+        unseen = situation.focus == "list" and bool(self.sessions.cursor) and not self.sessions.pointed()
+        if unseen:
+            self.sessions.put_cursor(self.sessions.cursor)  # it is seen from now on
+        code, name = ("list", "") if lost or unseen else why_not(id, situation)
+        if not code:
+            return
+        why = words(f"cannot.{code}", **({"name": one_line(name, 40) or "–"} if name else {}))
+        if id in LEADS_TO_WRITING and (lost or self.shaken()):
+            self.stop(why)
+        elif self._told[0] != why or shell(self).clock() - self._told[1] > REPEATED:
+            self._told = (why, shell(self).clock())
+            self.toast(why)
+
     # -------------------------------------------------------------- writing
 
     def do_open(self) -> None:
-        self.action_enter()
+        self.open_session(self.sessions.pointed())
 
     def do_reply(self) -> None:
-        view = self.view
-        if view is not None and self.can_write(view):
-            self.writing = "reply"
-            self.lay_out()
-            self.reply.focus()
+        self.write_here()
 
     def do_note(self) -> None:
         self._write("note")
@@ -77,144 +97,32 @@ class Verbs(Attaching):
         if view is not None:
             if view.id != self.session:
                 self.open_session(view.id, focus=False)
-            self.writing = kind
-            self.lay_out()
-            self.composer.focus()
+            self.write_here(kind)
 
     def do_switch_note(self) -> None:
-        if self.writing != "reply":
-            view = self.view
-            if view is not None and self.can_write(view):
-                self.do_reply()
-        else:
-            self.do_note()
+        self.write_here("reply" if self.writing != "reply" else "note")
 
     def do_leave(self) -> None:
         """Escape: from writing to reading, from reading to the list."""
-        if self.area() in WRITING:
-            self.editing = self.quoting = ""
+        if self.area() in (*WRITING, "locked"):
+            self.reply.plain()
             self.writing = "reply"
+            self.release()
             self.lay_out()
-            self.thread.focus()
+            self.set_focus(self.thread)
         else:
             self.thread.select("")
             self.pane = "list"
             self.lay_out()
-            self.sessions.focus()
+            self.set_focus(self.sessions)
         self.save_drafts()
 
     def do_send(self) -> None:
         self.composer.submit()
 
     def do_newline(self) -> None:
-        self.composer.insert("\n")
-
-    def say(self, session: str, text: str) -> None:
-        """Sends a reply with the attached files, or the correction of an earlier one."""
-        app = shell(self)
-        if len(text) > MAX_TEXT:
-            self.reply.put_text(text)
-            self.toast(self.explain("too_long", {"limit": str(MAX_TEXT)}), "warning")
-            return
-        if self.editing:
-            self._correct(session, text)
-            return
-        coming = self.uploading.get(session)
-        if coming:
-            self.reply.put_text(text)
-            self.toast(app.words("files.wait", name=coming[0]), "warning")
-            return
-        files = self.attached.get(session, [])
-        if not text.strip() and not files:
-            return
-        frame = wire.Say(rid=0, id=new_id(), session=session, text=text, media=files, reply_to=self.quoting)
-        names = tuple(media.name for media in files)
-        app.picture.echoes[frame.id] = Echo(frame.id, session, "reply", text, app.now(), names)
-        app.drafts.sent(session, "reply", frame.id, text)
-        self.quoting = ""
-        self.attached.pop(session, None)
-
-        def refused() -> None:
-            self.attached[session] = [*files, *self.attached.get(session, [])]
-            self._take_back(frame.id, "reply")
-
-        self.command(frame, lambda done: self._said(frame, "reply", done), refused)
-        self._stop_typing(session)
-        self._wrote()
-
-    def put_note(self, session: str, text: str) -> None:
-        self._put(wire.Note(rid=0, id=new_id(), session=session, text=text), "note")
-
-    def put_whisper(self, session: str, text: str) -> None:
-        self._put(wire.Whisper(rid=0, id=new_id(), session=session, text=text), "whisper")
-
-    def _put(self, frame: wire.Note | wire.Whisper, kind: str) -> None:
-        """What only colleagues see; refused, it returns to its own composer."""
-        app, session = shell(self), frame.session
-        app.picture.echoes[frame.id] = Echo(frame.id, session, kind, frame.text, app.now())
-        app.drafts.sent(session, kind, frame.id, frame.text)
-        self.command(
-            frame, lambda done: self._said(frame, kind, done), lambda: self._take_back(frame.id, kind)
-        )
-        self._stop_typing(session)
-        self._wrote()
-
-    def _wrote(self) -> None:
-        self.thread.sync()
-        self.thread.scroll_end(animate=False, immediate=True, force=True)
-        self.lay_out()
-
-    def _said(self, frame: wire.SessionCommandFrame, kind: str, done: wire.Done) -> None:
-        """The desk has it. The echo stays until the message itself arrives."""
-        picture, echo = shell(self).picture, frame.id
-        shell(self).drafts.confirmed(frame.session, kind, echo)
-        known = picture.echoes.get(echo)
-        if known is None:
-            return
-        known.message = done.message
-        thread = picture.threads.get(known.session)
-        if not done.message or thread is None or done.message in thread.by_id:
-            del picture.echoes[echo]
-            self.thread.sync()
-
-    def _take_back(self, echo: str, kind: str) -> None:
-        """Refused: what was written returns to its composer, before what is there by now."""
-        app = shell(self)
-        known = app.picture.echoes.pop(echo, None)
-        if known is None:
-            return
-        app.drafts.confirmed(known.session, kind, echo)
-        later = app.drafts.get(known.session, kind)
-        app.drafts.set(known.session, kind, known.text + ("\n" + later if later else ""))
-        if known.session == self.session:
-            self.composer_of(kind).turn_to(self.session)
-        self.thread.sync()
-
-    def _correct(self, session: str, text: str) -> None:
-        message, self.editing = self.editing, ""
-        if text.strip():
-            frame = wire.EditMessage(rid=0, id=new_id(), session=session, message=message, text=text)
-            self.command(frame, refused=lambda: self.reply.put_text(text))
-        self.lay_out()
-
-    def typed(self) -> None:
-        """The operator is writing: colleagues and, where the channel can, the customer see it. What is
-        offered to him does not lapse meanwhile: the first key in a session is told at once."""
-        app, area = shell(self), self.area()
-        if app.link is None or not self.session or area not in WRITING:
-            return
-        told_in, told_at = self._typing_sent
-        if told_in == self.session and app.clock() - told_at < TYPING_EVERY:
-            return
-        if self.composer_of(area).text:
-            self._typing_sent = (self.session, app.clock())
-            app.link.hint(wire.Typing(session=self.session, draft=area != "reply"))
-
-    def _stop_typing(self, session: str) -> None:
-        link = shell(self).link
-        if link is not None and self._typing_sent[0]:
-            self._typing_sent = ("", 0)
-            link.hint(wire.Typing(session=session, on=False))
+        if not self.composer.locked:
+            self.composer.insert("\n")
 
     # -------------------------------------------------------------- the session
 
@@ -226,11 +134,9 @@ class Verbs(Attaching):
             self.command(make(view), done)
 
     def do_take(self) -> None:
-        """Opens it at once: what is typed while the desk decides must not be taken for single keys."""
         view = self.target()
         if view is not None:
-            self.command(wire.Take(rid=0, id=new_id(), session=view.id))
-            self.open_session(view.id)
+            self.come_in(wire.Take(rid=0, id=new_id(), session=view.id))
 
     def do_skip(self) -> None:
         self._simple(lambda v: wire.Skip(rid=0, id=new_id(), session=v.id), lambda _: None)
@@ -241,11 +147,14 @@ class Verbs(Attaching):
             return
         words, id = shell(self).words, view.id
 
+        name = one_line(view.name or view.chat, 30)
+
         def given(reason: str | None) -> None:
             if reason is not None:
-                self.command(wire.Return(rid=0, id=new_id(), session=id, reason=reason))
+                frame = wire.Return(rid=0, id=new_id(), session=id, reason=reason)
+                self.delay(frame, words("undo.give_back", name=name))
 
-        self.app.push_screen(AskScreen(words("action.give_back"), words("ask.reason")), given)
+        self.about(AskScreen(words("action.give_back"), words("ask.reason")), id, given)
 
     def do_transfer(self) -> None:
         view = self.target()
@@ -262,7 +171,7 @@ class Verbs(Attaching):
                 self.delay(frame, text)
             then()
 
-        self.app.push_screen(PickScreen(words("action.transfer"), self.receivers(view)), picked)
+        self.about(PickScreen(words("action.transfer"), self.receivers(view)), view.id, picked)
 
     def receivers(self, view: SessionView) -> list[Choice]:
         """Whom a session can go to: colleagues on duty first, each with his load, then lines, then the
@@ -311,7 +220,7 @@ class Verbs(Attaching):
             then()
 
         choices = [Choice(str(n), one_line(result, 60)) for n, result in enumerate(results)]
-        self.app.push_screen(PickScreen(app.words("ask.result"), choices, typing=False), picked)
+        self.about(PickScreen(app.words("ask.result"), choices, typing=False), view.id, picked)
 
     def do_pin(self) -> None:
         self._simple(lambda v: wire.Pin(rid=0, id=new_id(), session=v.id, on=not v.pinned), lambda _: None)
@@ -333,7 +242,8 @@ class Verbs(Attaching):
     def delay(self, command: wire.SessionCommandFrame, text: str) -> None:
         """Keeps a command for a moment; one that waits already leaves now."""
         self.flush()
-        self.delayed = Delayed(command, shell(self).clock() + UNDO, text)
+        before = self.stand(command.session)
+        self.delayed = Delayed(command, shell(self).clock() + UNDO, text, before)
         self.refresh_keys()
 
     def run_due(self) -> None:
@@ -376,16 +286,14 @@ class Verbs(Attaching):
     def do_edit(self) -> None:
         message = self.thread.selected_message()
         if message is not None and self.view is not None and message.session == self.session:
-            self.do_reply()
-            self.editing = message.id
-            self.reply.put_text(message.text)
-            self.lay_out()
+            self.reply.correct(message.id, message.text)
+            self.write_here()
 
     def do_quote(self) -> None:
         message = self.thread.selected_message()
         if message is not None:
-            self.quoting = message.id
-            self.do_reply()
+            self.reply.quoting = message.id
+            self.write_here()
 
     def do_copy(self) -> None:
         message = self.thread.selected_message()
@@ -404,7 +312,7 @@ class Verbs(Attaching):
         if self.pane == "card":
             shell(self).settings.show_card = True
         self.lay_out()
-        (self.card if self.pane == "card" else self.thread).focus()
+        self.set_focus(self.card if self.card.display and self.pane == "card" else self.thread)
 
     def do_duty(self) -> None:
         words = shell(self).words
@@ -424,7 +332,11 @@ class Verbs(Attaching):
 
     def _walk(self, views: list[SessionView], place: int) -> None:
         """The end of a shift: each open session is kept, returned, handed over or closed; Escape
-        anywhere stays on duty. What is kept is pinned, for the desk takes back the rest."""
+        anywhere stays on duty. What is kept is pinned, for the desk takes back the rest. What has left
+        meanwhile needs no answer."""
+        picture = shell(self).picture
+        while place < len(views) and not picture.is_mine(picture.sessions.get(views[place].id, views[place])):
+            place += 1
         if place >= len(views):
             self.flush()  # a close or transfer that still counts down must reach the desk first
             self.set_duty("offline")
@@ -450,4 +362,4 @@ class Verbs(Attaching):
             self._walk(views, place + 1)
 
         title = words("shift.title", n=place + 1, of=len(views), name=name)
-        self.app.push_screen(PickScreen(title, choices, typing=False), chosen)
+        self.about(PickScreen(title, choices, typing=False), view.id, chosen)

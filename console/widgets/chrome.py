@@ -19,7 +19,9 @@ from crm.text import one_line
 
 Span = tuple[str, str]
 DUTY_MARKS = {"online": "●", "break": "◐", "offline": "○"}
-BAR_STYLES = ("brand", "text", "faint", "good", "warn", "bad", "rule", "title", "note", "whisper", "key")
+BAR_STYLES = (
+    "brand", "text", "faint", "good", "warn", "bad", "rule", "title", "note", "whisper", "key", "focus",
+)  # fmt: skip
 
 
 class Painted(Widget):
@@ -40,6 +42,7 @@ class Painted(Widget):
         & .bar--note { color: $note; text-style: bold; }
         & .bar--whisper { color: $whisper; text-style: bold; }
         & .bar--key { color: $accent; text-style: bold; }
+        & .bar--focus { color: $primary; text-style: bold; }
     }
     """
 
@@ -148,6 +151,8 @@ class Part:
     title: str = ""
     right: str = ""
     style: str = "title"
+    focused: bool = False
+    """Keys act in the pane below: its line is heavy and its title marked, so not by colour alone."""
 
 
 class Rule(Painted):
@@ -178,11 +183,15 @@ class Rule(Painted):
 
 def stretch(part: Part) -> list[Span]:
     """A part's titles on a line."""
+    fill, line, style = ("━", "focus", part.style) if part.focused else ("─", "rule", part.style)
+    if part.focused and style in ("title", "faint"):
+        style = "focus"
     if part.width < 5 or not part.title:
-        return [("rule", "─" * part.width)]
-    title: list[Span] = [(part.style, f" {fit(part.title, min(cell_len(part.title), part.width - 3))} ")]
-    right: list[Span] = [("faint", f" {part.right} "), ("rule", "─")] if part.right else []
-    return spread(title, right, part.width, "─", "rule")
+        return [(line, fill * part.width)]
+    mark = "▸" if part.focused else " "
+    title: list[Span] = [(style, f"{mark}{fit(part.title, min(cell_len(part.title), part.width - 3))} ")]
+    right: list[Span] = [("faint", f" {part.right} "), (line, fill)] if part.right else []
+    return spread(title, right, part.width, fill, line)
 
 
 class ReplyRule(Rule):
@@ -195,20 +204,36 @@ class ReplyRule(Rule):
 class Divider(Widget):
     """A vertical line, one cell wide; ``joint`` is a row at which the reply rule meets it."""
 
-    DEFAULT_CSS = "Divider { width: 1; height: 1fr; color: $rule; background: $background; }"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"divider--focus"}
+
+    DEFAULT_CSS = """
+    Divider {
+        width: 1; height: 1fr; color: $rule; background: $background;
+        & .divider--focus { color: $primary; background: $background; text-style: bold; }
+    }
+    """
 
     def __init__(self, mark: str, *, id: str) -> None:
         super().__init__(id=id)
         self._mark = mark
         self._joint = -1
+        self._beside: range = range(0)
 
     def put_joint(self, row: int) -> None:
         if row != self._joint:
             self._joint = row
             self.refresh()
 
+    def put_beside(self, rows: range) -> None:
+        """The rows beside the pane that has the focus."""
+        if rows != self._beside:
+            self._beside = rows
+            self.refresh()
+
     def render_line(self, y: int) -> Strip:
-        return Strip([Segment(self._mark if y == self._joint else "│", self.rich_style)], 1)
+        beside = y in self._beside
+        style = self.get_component_rich_style("divider--focus") if beside else self.rich_style
+        return Strip([Segment(self._mark if y == self._joint else "│", style)], 1)
 
 
 class KeyBar(Painted):

@@ -1,12 +1,13 @@
 """Writing: a reply for the customer, a note for colleagues, or a whisper to who is in the conversation.
 
 They are three widgets of three classes that post three different messages; a note or a whisper has no
-way, by any key, to become a reply.
+way, by any key, to become a reply. When the conversation leaves while one of them has the focus it is
+locked: it stays where it is, keeps its text, and takes no key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,10 +17,13 @@ from textual.message import Message as Posted
 from textual.widgets import TextArea
 
 from console.shell import shell
+from console.standing import Standing
 from crm.text import clean
 from router.protocol import MAX_TEXT
 
 NEAR_LIMIT = 0.8
+HEARD = 256
+"""Keys remembered; a terminal delivers fewer between two turns of the loop."""
 BREAK_KEYS = ("alt+enter", "ctrl+j", "shift+enter")
 
 
@@ -33,43 +37,81 @@ class Composer(TextArea):
         & .text-area--cursor-line { background: transparent; }
         & .text-area--placeholder { color: $faint; }
         &:focus { border: none; }
+        &.locked { background: $error 12%; color: $faint; }
     }
     """
     # ctrl+u and ctrl+k keep their line-editing meaning; F6 and F7 are ours, not selection keys
     BINDINGS: ClassVar[list[BindingType]] = [Binding("shift+home", "cursor_line_start(True)", show=False)]
     kind: ClassVar[str] = ""
 
-    def __init__(self, *, id: str, posted: Callable[[str, str], Posted], sends_empty: bool) -> None:
-        """``posted`` makes the message of a session and a text; ``sends_empty``: there may be
-        something to send without a text."""
+    sends_empty: ClassVar[bool] = False
+    """There may be something to send without a text."""
+
+    def __init__(self, *, id: str) -> None:
         super().__init__(
             "", id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus",
             highlight_cursor_line=False, compact=True,
         )  # fmt: skip
         self.session = ""
-        self._posted = posted
-        self._sends_empty = sends_empty
+        self.locked = ""
+        """Why nothing can be written here any more; empty when something can."""
+        self.standing: Standing | None = None
+        """What the session was to the operator when it was last looked at, while he writes."""
+        self._heard: deque[events.Key] = deque(maxlen=HEARD)
+        """The last keys that came here by way of the focus."""
+        self._loaded = ""
+        """The text as it was put here last, not by hand."""
+
+    # -------------------------------------------------------------- whose text it is
+
+    @property
+    def draft_kind(self) -> str:
+        """Under which name what is written is kept."""
+        return self.kind
 
     def turn_to(self, session: str) -> None:
-        """Puts this session's draft into the composer; the last one's is already kept."""
+        """Puts this session's draft into the composer, after keeping the last one's."""
+        if session != self.session:
+            self.turn_away()
         self.session = session
-        draft = shell(self).drafts.get(session, self.kind) if session else ""
+        draft = shell(self).drafts.get(session, self.draft_kind) if session else ""
         if draft != self.text:
-            self.load_text(draft)
-            self.move_cursor(self.document.end)
+            self._load(draft)
 
-    def put_text(self, text: str) -> None:
-        """Replaces what is written, as if it had been typed."""
+    def turn_away(self) -> None:
+        """Another session comes: what belongs to the last one ends here, its text is kept."""
+        self.keep_draft()
+        self.release()
+
+    def _load(self, text: str) -> None:
+        self._loaded = text
         self.load_text(text)
         self.move_cursor(self.document.end)
-        self.keep_draft()
+
+    @property
+    def by_hand(self) -> bool:
+        """Somebody has typed here since the text was put here."""
+        return self.text != self._loaded
 
     def keep_draft(self) -> None:
         if self.session:
-            shell(self).drafts.set(self.session, self.kind, self.text)
+            shell(self).drafts.set(self.session, self.draft_kind, self.text)
 
     def on_text_area_changed(self) -> None:
         self.keep_draft()
+
+    # -------------------------------------------------------------- the lock
+
+    def lock_up(self, why: str) -> None:
+        """Keeps the text and takes no key until ``release``."""
+        self.locked, self.read_only = why, True
+        self.add_class("locked")
+
+    def release(self) -> None:
+        self.locked, self.read_only, self.standing = "", False, None
+        self.remove_class("locked")
+
+    # -------------------------------------------------------------- keys
 
     @property
     def room(self) -> int:
@@ -78,6 +120,12 @@ class Composer(TextArea):
         return MAX_TEXT - used if used > MAX_TEXT * NEAR_LIMIT else -1
 
     async def _on_key(self, event: events.Key) -> None:
+        self._heard.append(event)
+        if self.locked:
+            if event.key != "escape":
+                event.stop()
+                event.prevent_default()
+            return
         enter_sends = shell(self).settings.enter_sends
         if (event.key == "enter" and enter_sends) or (event.key in BREAK_KEYS and not enter_sends):
             event.stop()
@@ -90,35 +138,88 @@ class Composer(TextArea):
         else:
             await super()._on_key(event)
 
+    async def take_late(self, event: events.Key) -> bool:
+        """A key that was read before the focus came here, by a key before it: it was typed for what is
+        here now. False when it has been here."""
+        if any(known is event for known in self._heard):
+            return False
+        await self._on_key(event)
+        return True
+
     async def _on_paste(self, event: events.Paste) -> None:
         """A paste is text from outside: its control sequences go before it is shown."""
         event.prevent_default()
         event.stop()
-        self.insert(clean(event.text, MAX_TEXT))
+        if not self.locked:
+            self.insert(clean(event.text, MAX_TEXT))
 
     def submit(self) -> None:
         """Posts what is written and empties the composer."""
-        if self.session and (self.text.strip() or self._sends_empty):
-            text = self.text.strip("\n")
-            self.load_text("")
+        if self.session and not self.locked and (self.text.strip() or self.sends_empty):
+            posted = self.posted(self.text.strip("\n"))
+            self._load("")
             self.keep_draft()
-            self.post_message(self._posted(self.session, text))
+            self.post_message(posted)
+
+    def posted(self, text: str) -> Posted:
+        """The message that says what is to be done with a text."""
+        raise NotImplementedError
 
 
 class ReplyComposer(Composer):
     """Writes to the customer."""
 
     kind = "reply"
+    sends_empty = True
 
     @dataclass
     class Submitted(Posted):
-        """The operator wants this said to the customer."""
+        """The operator wants this said to the customer: as an answer to the message ``quoting``, or in
+        place of what the message ``editing`` says."""
 
         session: str
         text: str
+        editing: str = ""
+        quoting: str = ""
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, posted=self.Submitted, sends_empty=True)
+        super().__init__(id=id)
+        self.editing = ""
+        """The message whose text is being corrected."""
+        self.quoting = ""
+
+    @property
+    def draft_kind(self) -> str:
+        """A correction has a draft of its own: left half way, it is no reply that waits to be sent."""
+        return f"edit:{self.editing}" if self.editing else self.kind
+
+    def correct(self, message: str, text: str) -> None:
+        """Begins to correct a message, where the last attempt was left."""
+        self.keep_draft()
+        self.editing = message
+        draft = shell(self).drafts.get(self.session, self.draft_kind)
+        self._load(draft or text)
+
+    def plain(self) -> None:
+        """Neither corrects nor quotes any more; what was written before is there again."""
+        self.quoting = ""
+        if self.editing:
+            self.keep_draft()
+            self.editing = ""
+            self.turn_to(self.session)
+
+    def turn_away(self) -> None:
+        super().turn_away()
+        self.editing = self.quoting = ""
+
+    def posted(self, text: str) -> Posted:
+        return self.Submitted(self.session, text, self.editing, self.quoting)
+
+    def submit(self) -> None:
+        written = bool(self.text.strip() or self.editing)
+        super().submit()
+        if written and not self.locked:
+            self.plain()
 
 
 class NoteComposer(Composer):
@@ -136,8 +237,8 @@ class NoteComposer(Composer):
         session: str
         text: str
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, posted=self.Noted, sends_empty=False)
+    def posted(self, text: str) -> Posted:
+        return self.Noted(self.session, text)
 
 
 class WhisperComposer(Composer):
@@ -155,5 +256,5 @@ class WhisperComposer(Composer):
         session: str
         text: str
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, posted=self.Whispered, sends_empty=False)
+    def posted(self, text: str) -> Posted:
+        return self.Whispered(self.session, text)

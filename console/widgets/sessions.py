@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -26,6 +27,9 @@ KINDS = {
 }  # fmt: skip
 SOON = 20_000
 """ms before a promise runs out at which it is marked."""
+SETTLED = 0.7
+"""Seconds after which what has moved by itself is taken to have been seen: the way to a terminal and the
+eye take their time."""
 STYLES = (
     "head",
     "name",
@@ -52,7 +56,8 @@ class Row:
 
 
 class SessionList(ScrollView, can_focus=True):
-    """Sessions in order; the cursor stays with its session when the order changes."""
+    """Sessions in order. The cursor stays with its session when the order changes; when the session leaves
+    the list, the cursor is nowhere until the operator moves it, for the next key was meant for that one."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"sessions--{name}" for name in STYLES}
     DEFAULT_CSS = """
@@ -88,6 +93,8 @@ class SessionList(ScrollView, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.cursor = ""
+        self.lost = False
+        """The session under the cursor has left the list."""
         self.open = ""
         """The session that is shown in the thread."""
         self._rows: list[Row] = []
@@ -96,6 +103,15 @@ class SessionList(ScrollView, can_focus=True):
         """Session -> its place in the order."""
         self._row_of: dict[str, int] = {}
         """Session -> its first line."""
+        self.started = False
+        """There has been a cursor."""
+        self._gap = 0
+        """The place that the cursor has lost."""
+        self._landed = 0.0
+        """When the cursor came by itself to where it is (monotonic seconds); 0 when it was put there."""
+        self._resorted = 0.0
+        self._rows_before: list[Row] = []
+        """The lines as they were before they were sorted anew, and when that was."""
         self._strips: dict[int, Strip] = {}
         """Painted lines; empty after anything but scrolling changed."""
         self._styles: dict[tuple[str, str], Style] = {}
@@ -105,7 +121,7 @@ class SessionList(ScrollView, can_focus=True):
     def sync(self) -> None:
         """Reads the picture again."""
         picture, words = shell(self).picture, shell(self).words
-        place = self._place.get(self.cursor, 0)
+        before, was_empty, place = self._rows, not self._order, self._place.get(self.cursor, self._gap)
         self._rows, self._order, self._place, self._row_of = [], [], {}, {}
         self._section("", picture.mine(), two=True)
         if not self._rows:
@@ -116,11 +132,33 @@ class SessionList(ScrollView, can_focus=True):
             known = picture.lines.get(line)
             count = max(known.waiting if known is not None else 0, len(views))
             self._section(words("list.waiting", line=one_line(line, 20), n=count), views, two=False)
+        if self._rows != before:
+            self._rows_before, self._resorted = before, time.monotonic()
         if self.cursor not in self._place:
-            self.cursor = self._order[min(place, len(self._order) - 1)] if self._order else ""
-            self.post_message(self.Moved(self.cursor))
+            self._misplace(place, was_empty=was_empty)
         self.virtual_size = Size(self.size.width, len(self._rows))
         self.repaint()
+
+    def _misplace(self, place: int, *, was_empty: bool) -> None:
+        """The session under the cursor is not listed, or there is no cursor yet."""
+        now = time.monotonic()
+        if self.cursor:
+            self.cursor, self.lost, self._gap, self._landed = "", True, place, now
+            self.post_message(self.Moved(""))
+        elif self._order and was_empty and (not self.lost or now - self._landed > SETTLED):
+            self.lost, self._landed = False, now if self.started else 0.0
+            self.started = True
+            self.cursor = self._order[0]
+            self.post_message(self.Moved(self.cursor))
+
+    def pointed(self) -> str:
+        """The session that is seen under the cursor: what a key is meant for. Empty when there is none, it
+        is out of sight, or it came there this moment."""
+        rows = self._rows_of(self.cursor)
+        top, bottom = int(self.scroll_y), int(self.scroll_y) + self.size.height
+        if not rows or rows.stop <= top or rows.start >= bottom:
+            return ""
+        return "" if self._landed and time.monotonic() - self._landed < SETTLED else self.cursor
 
     def repaint(self) -> None:
         """Paints every line again: time has passed, or the picture changed."""
@@ -150,6 +188,7 @@ class SessionList(ScrollView, can_focus=True):
         """Moves the cursor to a session of the list and brings it on screen."""
         if session not in self._place:
             return
+        self.lost, self._landed = False, 0.0
         if session != self.cursor:
             before, self.cursor = self.cursor, session
             self._refresh_rows(before)
@@ -180,7 +219,7 @@ class SessionList(ScrollView, can_focus=True):
 
     def move(self, step: int) -> None:
         if self._order:
-            place = self._place.get(self.cursor, 0)
+            place = self._place.get(self.cursor, self._gap - (1 if step > 0 else 0))
             self.put_cursor(self._order[max(0, min(len(self._order) - 1, place + step))])
 
     # -------------------------------------------------------------- input
@@ -198,7 +237,12 @@ class SessionList(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         row = int(self.scroll_y) + event.y
-        if 0 <= row < len(self._rows) and self._rows[row].session:
+        if not 0 <= row < len(self._rows):
+            return
+        fresh = time.monotonic() - self._resorted < SETTLED
+        if fresh and self._rows_before[row : row + 1] != [self._rows[row]]:
+            return  # what was aimed at has moved away from under the pointer
+        if self._rows[row].session:
             self.put_cursor(self._rows[row].session)
             self.post_message(self.Opened(self._rows[row].session))
 

@@ -92,14 +92,22 @@ async def test_skip(gateway: FakeGateway) -> None:
 
 
 @acts("give_back")
-async def test_give_back_with_a_reason(gateway: FakeGateway) -> None:
-    async with seated(gateway) as seat:
+async def test_give_back_with_a_reason_can_be_undone_and_then_leaves(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
         await seat.press("b")
         assert isinstance(seat.app.screen, AskScreen)
         await seat.press(*"lunch", "enter")
+        assert "Ali Karimov → queue (5)" in seat.text()
+        await seat.press("u")
+        clock.time += 6_000
+        seat.desk.tick()
+        assert gateway.count(wire.Return) == 0
+        await seat.press("b", "escape", "b", *"lunch", "enter")
+        clock.time += 6_000
+        seat.desk.tick()
         back = await gateway.expect(wire.Return)
         assert (back.session, back.reason) == ("10", "lunch")
-        await seat.press("b", "escape")
         assert gateway.count(wire.Return) == 1
 
 

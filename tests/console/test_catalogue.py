@@ -10,7 +10,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from console.actions import ACTIONS, GROUPS
+from console.actions import ACTIONS, GROUPS, Situation
+from console.reasons import why_not
 from console.screens.leading import SNOOZES
 from console.themes import NAMES
 from console.values import DAYS
@@ -24,6 +25,7 @@ from router.access import RIGHTS
 from router.events import LineRules
 from router.fired import EFFECTS
 from router.state import Status
+from tests.fakes.gateway import session
 
 ROOT = Path(__file__).parents[2]
 CODED = ("trouble", "refused", "bye", "system", "alert", "because", "dropped", "timer")
@@ -41,6 +43,21 @@ def literals(*folders: str) -> set[str]:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found.add(node.value)
     return found
+
+
+def reasons() -> set[str]:
+    """What ``console.reasons`` can say, whichever action is asked for in whichever situation."""
+    chosen = [session("1", **fields) for fields in (
+        {"status": "closed"}, {"status": "closing"}, {"status": "spam"}, {"status": ""}, {"status": "waiting"},
+        {"status": "bot", "holder": ""}, {"status": "taken", "holder": "bek"}, {"can_write": False},
+        {"status": "offered", "holder": "bek"},
+    )]  # fmt: skip
+    situations = [
+        Situation(focus=focus, session=view, mine=mine, message=message)
+        for view in (None, *chosen) for focus in ("list", "thread") for mine in (True, False)
+        for message in (True, False)
+    ]  # fmt: skip
+    return {"list"} | {code for a in ACTIONS for s in situations if (code := why_not(a.id, s)[0])}
 
 
 def wanted() -> set[str]:
@@ -66,6 +83,8 @@ def wanted() -> set[str]:
     keys |= {f"staff.{name}" for name in ("lines", "max_sessions", "skills", "languages")}
     keys |= {f"right.{right}" for right in {*get_args(Right), *RIGHTS["admin"], "write"} - {"read_only"}}
     keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
+    keys |= {f"left.{code}" for code in ("closed", "closing", "spam", "blocked", "held", "offered", "bot")}
+    keys |= {f"left.{code}" for code in ("waiting", "gone")} | {f"cannot.{code}" for code in reasons()}
     return keys | {f"{family}.unknown" for family in ("refused", "bye", "system", "alert")}
 
 

@@ -1,0 +1,150 @@
+"""Words on their way: replies, notes and whispers, corrections, and the sign that one is writing."""
+
+from __future__ import annotations
+
+from console.link import new_id
+from console.model import Echo
+from console.screens.attaching import Attaching
+from console.shell import shell
+from console.widgets.composer import ReplyComposer
+from crm.records import Message
+from router import protocol as wire
+from router.protocol import MAX_TEXT
+
+TYPING_EVERY = 3_000
+"""ms between two signs that the operator is writing."""
+KINDS = {"out": "reply", "note": "note", "whisper": "whisper"}
+
+
+class Writing(Attaching):
+    """What is written goes to the session it was written for, or back into that session's draft."""
+
+    def say(self, session: str, text: str, editing: str = "", quoting: str = "") -> None:
+        """Sends a reply with the attached files, or the correction of an earlier one."""
+        app = shell(self)
+        if len(text) > MAX_TEXT:
+            self._return_text(session, f"edit:{editing}" if editing else "reply", text)
+            self.toast(self.explain("too_long", {"limit": str(MAX_TEXT)}), "warning")
+            return
+        if editing:
+            self._correct(session, text, editing)
+            return
+        coming = self.uploading.get(session)
+        if coming:
+            self._return_text(session, "reply", text)
+            self._quote_again(session, quoting)
+            self.toast(app.words("files.wait", name=coming[0]), "warning")
+            return
+        files = self.attached.get(session, [])
+        if not text.strip() and not files:
+            return
+        frame = wire.Say(rid=0, id=new_id(), session=session, text=text, media=files, reply_to=quoting)
+        names = tuple(media.name for media in files)
+        app.picture.echoes[frame.id] = Echo(frame.id, session, "reply", text, app.now(), names)
+        app.drafts.sent(session, "reply", frame.id, text)
+        self._quote_again(session, "")
+        self.attached.pop(session, None)
+
+        def refused(why: str) -> None:
+            self.attached[session] = [*files, *self.attached.get(session, [])]
+            self._take_back(frame.id, "reply")
+
+        self.command(frame, lambda done: self._said(frame, "reply", done), refused)
+        self._stop_typing(session)
+        self._wrote()
+
+    def put_note(self, session: str, text: str) -> None:
+        self._put(wire.Note(rid=0, id=new_id(), session=session, text=text), "note")
+
+    def put_whisper(self, session: str, text: str) -> None:
+        self._put(wire.Whisper(rid=0, id=new_id(), session=session, text=text), "whisper")
+
+    def _put(self, frame: wire.Note | wire.Whisper, kind: str) -> None:
+        """What only colleagues see; refused, it returns to its own composer."""
+        app, session = shell(self), frame.session
+        app.picture.echoes[frame.id] = Echo(frame.id, session, kind, frame.text, app.now())
+        app.drafts.sent(session, kind, frame.id, frame.text)
+        self.command(
+            frame, lambda done: self._said(frame, kind, done), lambda _: self._take_back(frame.id, kind)
+        )
+        self._stop_typing(session)
+        self._wrote()
+
+    def _wrote(self) -> None:
+        self.thread.sync()
+        self.thread.scroll_end(animate=False, immediate=True, force=True)
+        self.lay_out()
+
+    def _said(self, frame: wire.SessionCommandFrame, kind: str, done: wire.Done) -> None:
+        """The desk has it. The echo stays until the message itself arrives."""
+        picture, echo = shell(self).picture, frame.id
+        shell(self).drafts.confirmed(frame.session, kind, echo)
+        known = picture.echoes.get(echo)
+        if known is None:
+            return
+        known.message = done.message
+        thread = picture.threads.get(known.session)
+        if not done.message or thread is None or done.message in thread.by_id:
+            del picture.echoes[echo]
+            self.thread.sync()
+
+    def _take_back(self, echo: str, kind: str) -> None:
+        """Refused: what was written returns to its composer, before what is there by now."""
+        app = shell(self)
+        known = app.picture.echoes.pop(echo, None)
+        if known is None:
+            return
+        app.drafts.confirmed(known.session, kind, echo)
+        self._return_text(known.session, kind, known.text)
+        self.thread.sync()
+
+    def _return_text(self, session: str, kind: str, text: str) -> None:
+        """Puts a text back into the draft it came from, before what has been written there since;
+        whatever conversation the composers show by now."""
+        drafts = shell(self).drafts
+        later = drafts.get(session, kind)
+        drafts.set(session, kind, text + ("\n" + later if later else ""))
+        for composer in (self.reply, self.note, self.whisper):
+            if composer.session == session and composer.draft_kind == kind:
+                composer.turn_to(session)
+
+    def _quote_again(self, session: str, quoting: str) -> None:
+        if self.reply.session == session and not self.reply.editing:
+            self.reply.quoting = quoting
+
+    def _correct(self, session: str, text: str, message: str) -> None:
+        if text.strip():
+            frame = wire.EditMessage(rid=0, id=new_id(), session=session, message=message, text=text)
+            self.command(frame, refused=lambda _: self._return_text(session, f"edit:{message}", text))
+        self.lay_out()
+
+    def sent_elsewhere(self, message: Message) -> None:
+        """Another console of this operator has sent it: the same text waits here no longer."""
+        app, kind = shell(self), KINDS.get(message.direction, "")
+        draft = app.drafts.get(message.session, kind) if kind else ""
+        if not draft or draft.strip() != message.text.strip():
+            return
+        app.drafts.set(message.session, kind, "")
+        for composer in (self.reply, self.note, self.whisper):
+            if composer.session == message.session and composer.draft_kind == kind:
+                composer.turn_to(message.session)
+        self.toast(app.words("drafts.sent_elsewhere"))
+
+    # -------------------------------------------------------------- the sign of writing
+
+    def typed(self) -> None:
+        """The operator is writing: colleagues and, where the channel can, the customer see it; an offer is
+        held by it, so the first key in a session tells at once."""
+        app, composer = shell(self), self.in_use
+        if app.link is None or composer is None or composer.locked or not composer.session:
+            return
+        if not composer.text or app.clock() - self.told_typing.get(composer.session, 0) < TYPING_EVERY:
+            return
+        self.told_typing[composer.session] = app.clock()
+        draft = not isinstance(composer, ReplyComposer)
+        app.link.hint(wire.Typing(session=composer.session, draft=draft))
+
+    def _stop_typing(self, session: str) -> None:
+        link = shell(self).link
+        if link is not None and self.told_typing.pop(session, 0):
+            link.hint(wire.Typing(session=session, on=False))
