@@ -392,6 +392,7 @@ def _outcome(
         state=state,
         external_id=" ".join(external_ids),
         error=error,
+        edit=delivery.id if delivery.action == "edit" else "",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from crm.records import Message, MessageChange, apply_change
+from crm.records import Message, MessageChange, apply_change, edits_told
 from router.protocol import (
     AlertView,
     Changes,
@@ -118,6 +118,7 @@ class Thread:
             if known is None:
                 self.add(message)
             else:
+                take_edits(known, message)
                 apply_change(known, difference(message))
                 self.dirty.add(message.id)
         if reaches:
@@ -147,6 +148,13 @@ def order_of(message: Message) -> tuple[int, int, int]:
     return message.at, session, message.seq
 
 
+def take_edits(known: Message, stored: Message) -> None:
+    """What the stored copy says, and has said, if it has heard more than ours."""
+    if edits_told(stored) > edits_told(known):
+        for name in ("text", "media", "versions", "edited_at", "edit", "edit_delivery", "edit_error"):
+            setattr(known, name, getattr(stored, name))
+
+
 def difference(message: Message) -> MessageChange:
     """What a stored copy of a message knows that ours may not; it may also be older than ours."""
     return MessageChange(
@@ -154,8 +162,6 @@ def difference(message: Message) -> MessageChange:
         chat=message.chat,
         id=message.id,
         set_external_id=message.external_id,
-        text=message.text if message.edited_at else None,
-        edited_at=message.edited_at,
         deleted_at=message.deleted_at,
         delivery="" if message.delivery == "queued" else message.delivery,
         error=message.error,

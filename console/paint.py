@@ -113,6 +113,7 @@ def _content(brush: Brush, message: Message, style: str) -> list[Line]:
     if text:
         lines.extend(_text(line, style) for line in wrap(text, brush.body))
     lines.extend(_buttons(brush, message))
+    lines.extend(_failed_edit(brush, message))
     marks = _marks(brush, message)
     if marks:
         _append_mark(lines, marks, brush.body)
@@ -127,9 +128,21 @@ def _marks(brush: Brush, message: Message) -> str:
         marks.append(one_line(message.author))
     if message.edited_at:
         marks.append(words("thread.edited"))
+    if message.edit_delivery == "unknown":
+        marks.append("? " + words("thread.edit_unknown"))
     if message.deleted_at:
         marks.append(words("thread.deleted"))
     return f"({', '.join(marks)})" if marks else ""
+
+
+def _failed_edit(brush: Brush, message: Message) -> list[Line]:
+    """The newest correction, where the channel did not take it: the text above is what the customer sees."""
+    if not message.versions or message.versions[-1].delivery != "failed":
+        return []
+    failed = message.versions[-1]
+    why = f" ({one_line(failed.error, 80)})" if failed.error else ""
+    text = f"! {brush.words('thread.edit_failed')}{why}: {one_line(failed.text, 200)}"
+    return [[("failed", line)] for line in wrap(text, brush.body)]
 
 
 def _append_mark(lines: list[Line], mark: str, width: int) -> None:

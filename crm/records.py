@@ -66,10 +66,15 @@ class Button(Record, kw_only=True):
 
 
 class Version(Record, kw_only=True):
-    """What a message said before it was edited; ``at`` is when that text was written."""
+    """What a message said before it was edited, or what a correction that failed wanted it to say (then
+    ``delivery`` is ``failed`` and the customer has never seen it). ``at`` is when that text was written,
+    ``edit`` the correction that brought it, if it was ours."""
 
     at: int
     text: str
+    edit: str = ""
+    delivery: Delivery = ""
+    error: str = ""
 
 
 class Message(Record, kw_only=True):
@@ -100,6 +105,11 @@ class Message(Record, kw_only=True):
     edited_at: int = 0
     deleted_at: int = 0
     versions: list[Version] = []
+    edit: str = ""
+    """Our correction that brought the present text."""
+    edit_delivery: Delivery = ""
+    """How it fares on the channel: ``unknown`` – the customer may still see the version before."""
+    edit_error: str = ""
     reactions: dict[str, list[str]] = {}
     raw: bytes = b""
 
@@ -118,6 +128,9 @@ class MessageChange(Record, kw_only=True):
     text: str | None = None
     media: list[Media] | None = None
     edited_at: int = 0
+    edit: str = ""
+    """Which correction of ours this is, or with ``edit_delivery`` which one has fared so."""
+    edit_delivery: Delivery = ""
     deleted_at: int = 0
     delivery: Delivery = ""
     up_to: bool = False
@@ -206,16 +219,10 @@ again at ``queued`` and is the only step down."""
 
 def apply_change(message: Message, change: MessageChange) -> None:
     """Brings ``message`` up to date with ``change``. Idempotent; the one place that knows how."""
-    if change.text is not None and change.edited_at >= message.edited_at:
-        if change.text != message.text:
-            message.versions = [
-                *message.versions,
-                Version(at=message.edited_at or message.at, text=message.text),
-            ]
-            message.text = change.text
-        message.edited_at = change.edited_at or message.edited_at
-        if change.media is not None:
-            message.media = change.media
+    if change.edit_delivery:
+        _correction_fared(message, change)
+    elif change.text is not None and change.edited_at >= message.edited_at:
+        _edit(message, change)
     message.deleted_at = message.deleted_at or change.deleted_at
     if change.delivery and (
         change.delivery == "queued" or MERGE_ORDER[change.delivery] >= MERGE_ORDER[message.delivery]
@@ -231,6 +238,63 @@ def apply_change(message: Message, change: MessageChange) -> None:
         media = list(message.media)
         media[change.media_index] = change.media_file
         message.media = media
+
+
+def _edit(message: Message, change: MessageChange) -> None:
+    if change.edit and change.edit in (message.edit, *(version.edit for version in message.versions)):
+        return  # known, and perhaps taken back since
+    if change.text is not None and (change.edit or change.text != message.text):
+        message.versions = [*message.versions, _present(message)]
+        message.text = change.text
+        message.edit, message.edit_delivery, message.edit_error = change.edit, "", ""
+        if change.edit:
+            message.edit_delivery = "queued"
+    message.edited_at = change.edited_at or message.edited_at
+    if change.media is not None:
+        message.media = change.media
+
+
+def _present(message: Message) -> Version:
+    return Version(
+        at=message.edited_at or message.at,
+        text=message.text,
+        edit=message.edit,
+        delivery=message.edit_delivery,
+        error=message.edit_error,
+    )
+
+
+def _correction_fared(message: Message, change: MessageChange) -> None:
+    if message.edit != change.edit:
+        message.versions = [
+            msgspec.structs.replace(version, delivery=change.edit_delivery, error=change.error)
+            if version.edit == change.edit
+            else version
+            for version in message.versions
+        ]
+    elif change.edit_delivery == "failed":
+        _take_back(message, change.error)
+    else:
+        message.edit_delivery, message.edit_error = change.edit_delivery, change.error
+
+
+def _take_back(message: Message, error: str) -> None:
+    """The message says again what the customer sees; the correction that failed stays among the versions."""
+    standing = [version for version in message.versions if version.delivery != "failed"]
+    if not standing:
+        return
+    back = standing[-1]
+    failed = msgspec.structs.replace(_present(message), delivery="failed", error=error)
+    message.versions = [*(version for version in message.versions if version is not back), failed]
+    message.text, message.edited_at = back.text, back.at if len(standing) > 1 else 0
+    message.edit, message.edit_delivery, message.edit_error = back.edit, back.delivery, back.error
+
+
+def edits_told(message: Message) -> int:
+    """How much of a message's editing is known: of two copies the one with more is the newer."""
+    decided = ("sent", "failed", "unknown")
+    states = [message.edit_delivery, *(version.delivery for version in message.versions)]
+    return len(message.versions) + sum(state in decided for state in states)
 
 
 def to_document(record: msgspec.Struct) -> dict[str, Any]:

@@ -125,6 +125,10 @@ def _print_messages(found: list[Message], *, sessions: bool = False) -> None:
         text = " ".join(filter(None, (media, clean(message.text)))).replace("\n", "\n    ")
         who = one_line(message.author, 32) or message.direction
         ticks = f" ({message.delivery})" if message.delivery else ""
+        if message.edit_delivery == "unknown":
+            ticks += " (the correction may not have arrived)"
+        if message.versions and message.versions[-1].delivery == "failed":
+            ticks += f" (correction failed: {one_line(message.versions[-1].text, 200)})"
         where = f"{message.id:>8} " if sessions else ""
         print(f"{where}{shapes.rfc3339(message.at)} {message.direction:<6} {who}: {text}{ticks}")
 

@@ -85,6 +85,8 @@ def message(message: Message) -> dict[str, Any]:
         "album": message.album or None,
         "reactions": message.reactions,
         "buttons": msgspec.to_builtins(message.buttons),
+        "edit_delivery": message.edit_delivery or None,
+        "edit_error": message.edit_error or None,
         "versions": with_times(msgspec.to_builtins(message.versions)),
     }
 

@@ -224,6 +224,9 @@ class Desk(Floor):
     # ---------------------------------------------------------------- what the outbox says
 
     def _delivered(self, event: events.Delivered) -> None:
+        if event.edit:
+            self._corrected(event)
+            return
         self.tell(
             MessageChanged(
                 change=MessageChange(
@@ -243,6 +246,18 @@ class Desk(Floor):
             self.touch(session)
         if session is not None and event.state in ("failed", "unknown"):
             self.alert(f"delivery_{event.state}", session, session.holder, message=event.message)
+
+    def _corrected(self, event: events.Delivered) -> None:
+        """The outcome of a correction says nothing of the message, which was delivered before."""
+        change = MessageChange(
+            at=event.at, chat=event.chat, session=event.session, id=event.message, edit=event.edit,
+            edit_delivery=event.state, error=one_line(event.error, 200),
+            set_external_id=event.external_id if event.state == "sent" else "",
+        )  # fmt: skip
+        self.tell(MessageChanged(change=change))
+        session = self.sessions.get(event.session)
+        if session is not None and event.state in ("failed", "unknown"):
+            self.alert(f"edit_{event.state}", session, session.holder, message=event.message)
 
     # ---------------------------------------------------------------- presence
 

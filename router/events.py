@@ -134,6 +134,8 @@ class Delivered(Event, kw_only=True):
     state: Delivery
     external_id: str = ""
     error: str = ""
+    edit: str = ""
+    """The correction whose outcome it is (its delivery's id); empty: of the message itself."""
 
 
 # ------------------------------------------------------------------ what operators do

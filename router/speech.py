@@ -118,15 +118,16 @@ def edit(floor: Floor, command: events.EditMessage) -> Session:
     if operator.name not in (session.holder, *session.guests):
         raise Refused("held_by", holder=session.holder)
     checks.words(command.text)
+    correction = f"{command.message}:{command.event_id}"
     floor.post(
         session,
-        f"{command.message}:{command.event_id}",
+        correction,
         command.message,
         action="edit",
         text=command.text,
         external_id=command.external_id,
     )
-    floor.change(session, command.message, text=command.text, edited_at=floor.now)
+    floor.change(session, command.message, text=command.text, edited_at=floor.now, edit=correction)
     checks.audit(floor, operator.name, "edit", session, message=command.message)
     return session
 

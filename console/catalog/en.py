@@ -207,6 +207,8 @@ TEXTS: dict[str, str] = {
     "thread.whisper": "whisper",
     "thread.customer": "Customer",
     "thread.edited": "edited",
+    "thread.edit_unknown": "the correction may not have arrived",
+    "thread.edit_failed": "correction not delivered",
     "thread.deleted": "deleted",
     "thread.media_error": "could not be fetched",
     "thread.failed": "not delivered",

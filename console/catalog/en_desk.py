@@ -138,6 +138,8 @@ TEXTS: dict[str, str] = {
     # alerts
     "alert.offer_renewed": "{line}: nobody takes a conversation",
     "alert.no_answer": "{line}: a customer waits too long for {operator}",
+    "alert.edit_failed": "A correction of {operator} was not delivered: the customer sees the message as it was",
+    "alert.edit_unknown": "A correction of {operator} may not have arrived",
     "alert.delivery_failed": "A message of {operator} was not delivered",
     "alert.delivery_unknown": "A message of {operator} may not have been delivered",
     "alert.set_aside": "Something could not be worked on and was set aside: see `navbat quarantine list`",

@@ -207,6 +207,8 @@ TEXTS: dict[str, str] = {
     "thread.whisper": "шёпот",
     "thread.customer": "Клиент",
     "thread.edited": "изменено",
+    "thread.edit_unknown": "исправление могло не дойти",
+    "thread.edit_failed": "исправление не доставлено",
     "thread.deleted": "удалено",
     "thread.media_error": "не удалось получить",
     "thread.failed": "не доставлено",

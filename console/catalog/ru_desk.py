@@ -138,6 +138,8 @@ TEXTS: dict[str, str] = {
     # alerts
     "alert.offer_renewed": "{line}: разговор никто не берёт",
     "alert.no_answer": "{line}: клиент слишком долго ждёт: {operator}",
+    "alert.edit_failed": "{operator}: исправление не доставлено, клиент видит сообщение как было",
+    "alert.edit_unknown": "{operator}: исправление могло не дойти",
     "alert.delivery_failed": "{operator}: сообщение не доставлено",
     "alert.delivery_unknown": "{operator}: сообщение могло не дойти",
     "alert.set_aside": "Что-то не удалось обработать, оно отложено: см. `navbat quarantine list`",

@@ -207,6 +207,8 @@ TEXTS: dict[str, str] = {
     "thread.whisper": "pichirlab",
     "thread.customer": "Mijoz",
     "thread.edited": "tuzatilgan",
+    "thread.edit_unknown": "tuzatish yetib bormagan bo‘lishi mumkin",
+    "thread.edit_failed": "tuzatish yetib bormadi",
     "thread.deleted": "o‘chirilgan",
     "thread.media_error": "olib bo‘lmadi",
     "thread.failed": "yetib bormadi",

@@ -138,6 +138,8 @@ TEXTS: dict[str, str] = {
     # alerts
     "alert.offer_renewed": "{line}: suhbatni hech kim olmayapti",
     "alert.no_answer": "{line}: mijoz juda uzoq kutmoqda: {operator}",
+    "alert.edit_failed": "{operator}: tuzatish yetib bormadi, mijoz xabarni avvalgidek ko‘radi",
+    "alert.edit_unknown": "{operator}: tuzatish yetib bormagan bo‘lishi mumkin",
     "alert.delivery_failed": "{operator}: xabar yetib bormadi",
     "alert.delivery_unknown": "{operator}: xabar yetmagan bo‘lishi mumkin",
     "alert.set_aside": "Nimadir qayta ishlanmadi va chetga olindi: `navbat quarantine list` ga qarang",

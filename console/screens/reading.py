@@ -218,6 +218,10 @@ class Reading(Holding):
         text = Text()
         for version in message.versions:
             text.append(f"{hour(version.at, app.zone)}  ", "dim")
+            if version.delivery == "failed":
+                text.append(app.words("thread.edit_failed") + ": ", "bold")
+            elif version.delivery == "unknown":
+                text.append(app.words("thread.edit_unknown") + ": ", "bold")
             text.append(clean(version.text) + "\n\n", "dim")
         text.append(f"{hour(message.edited_at or message.at, app.zone)}  ", "dim")
         text.append(clean(message.text))

@@ -321,6 +321,7 @@ async def test_what_a_channel_cannot_do_degrades_visibly(
         )
         events = await logged(log, 4)
     assert [event.state for event in events] == ["sent", "failed", "sent", "failed"]
+    assert [event.edit for event in events] == ["d1", "", "", ""]
     assert events[3].error == "nothing of this text can be seen"
     assert [(one.action, one.text) for one in channel.sent] == [
         ("send", "✎ text d1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from console.actions import ACTIONS
 from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScreen
 from console.screens.search import SearchScreen
 from console.words import LANGUAGES
-from crm.records import Media, Version
+from crm.records import Media, MessageChange, Version, apply_change
 from router import protocol as wire
 from tests.console import test_leading
 from tests.console.acts import TESTED, acts
@@ -282,6 +283,41 @@ async def test_a_selected_message(gateway: FakeGateway) -> None:
         assert (edit.message, edit.text) == ("10-2", "Qaysi model?!")
         await seat.press("escape", "q", *"yes", "enter")
         assert (await gateway.expect(wire.Say)).reply_to == "10-2"
+
+
+async def test_a_correction_that_the_channel_refuses_goes_back_to_what_the_customer_sees(
+    gateway: FakeGateway,
+) -> None:
+    def change(**fields: Any) -> MessageChange:
+        return MessageChange(at=NOW, chat="shop_bot:10", session="10", id="10-2", edit="e", **fields)
+
+    async with seated(gateway) as seat:
+        await to_thread(seat)
+        await gateway.push(changes=[change(text="Which model?", edited_at=NOW)])
+        await seat.until(lambda: "Which model? (edited)" in seat.text())
+        await gateway.push(changes=[change(edit_delivery="failed", error="message is too old")])
+        await seat.until(lambda: "correction not delivered" in seat.text())
+        assert "Qaysi model?" in seat.text()
+        assert "Which model?" in seat.text()
+        seat.desk.thread.select("10-2")
+        await seat.press("e")
+        assert "correction not delivered: Which model?" in seat.text()
+
+
+async def test_a_page_corrects_what_was_missed_of_a_correction(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await to_thread(seat)
+        ours = seat.app.picture.thread("10").by_id["10-2"]
+        apply_change(
+            ours, MessageChange(at=NOW, chat=ours.chat, id="10-2", text="lie", edited_at=NOW, edit="e")
+        )
+        stored = message("10", 2, "Qaysi model?", direction="out", author="anna", delivery="read")
+        stored.versions = [Version(at=NOW, text="lie", edit="e", delivery="failed")]
+        seat.app.picture.thread("10").put_page([stored], more=False)
+        assert (ours.text, ours.edited_at, ours.versions) == ("Qaysi model?", 0, stored.versions)
+        older = message("10", 2, "Qaysi model?", direction="out", author="anna", delivery="read")
+        seat.app.picture.thread("10").put_page([older], more=False)
+        assert ours.versions == stored.versions, "an older copy takes nothing back"
 
 
 @acts("open_file")

@@ -14,7 +14,7 @@ from console.model import Echo
 from console.paint import TICKS, Brush, echo_lines, message_lines, system_text
 from console.words import Words, size
 from console.wrap import fit, wrap
-from crm.records import Button, Media, Message
+from crm.records import Button, Media, Message, Version
 from tests.fakes.gateway import NOW, message
 
 
@@ -61,6 +61,14 @@ def test_kinds() -> None:
 def test_marks() -> None:
     assert "x (edited)" in painted(text="x", edited_at=NOW)
     assert "x (deleted)" in painted(text="x", deleted_at=NOW)
+    failed = Version(at=NOW, text="the other", edit="e", delivery="failed", error="too old")
+    lines = painted(text="x", direction="out", versions=[failed]).splitlines()
+    assert lines[0].endswith("x")
+    assert "! correction not delivered (too old): the other" in lines[1]
+    assert "edited" not in "".join(lines)
+    assert "x (edited, ? the correction may not have arrived)" in painted(
+        text="x", edited_at=NOW, edit="e", edit_delivery="unknown", direction="out"
+    )
     assert "(dilnoza)" in painted(text="x", direction="note", author="dilnoza")
     assert "▏what?" in painted(text="x", reply_to="9", reply_text="what?")
     assert "👍 You" in painted(text="x", reactions={"anna": ["👍"]})
