@@ -246,5 +246,7 @@ def languages(text: str) -> str:
 def check_text(parser: argparse.ArgumentParser, words: Collection[str]) -> None:
     """Ends the program with 2 when a word has bytes that are no text, or a zero byte."""
     for number, word in enumerate(words, 1):
+        if word.startswith("--") and word.endswith("=--"):
+            parser.error(f"{word[:-3]} needs a value")  # argparse would make an empty list of it
         if "\0" in word or any("\ud800" <= letter <= "\udfff" for letter in word):
             parser.error(f"argument {number} is no text: it holds a zero byte, or bytes that are not UTF-8")

@@ -19,7 +19,8 @@ from crm import accounts
 from crm.errors import ConfigError, NavbatError
 from navbat.backends import make_log, make_store, place_of
 from navbat.config import Config, read
-from navbat.embedded import belongs_to, find_server
+from navbat.embedded import belongs_to, find_server, socket_home
+from navbat.serving import near_socket
 from navbat.web.door import is_loopback
 from navbat.web.server import tls_context
 from navbat.yamlfile import BadConfig, YamlFile
@@ -54,9 +55,10 @@ async def check(path: Path, *, online: bool = False) -> int:
     if config is not None:
         _secrets(config, file, found)
         running = _data_folder(config, found)
-        _gateway(config, found, running=running)
+        _gateway(config, found, running=bool(running))
         _redis(config, found)
-        await _store(config, found)
+        if running is not None or config.mongodb:
+            await _store(config, found)
         _channels(config, found)
         if online:
             await _online(config, found)
@@ -94,13 +96,19 @@ def _literal(file: YamlFile, path: tuple[str, ...]) -> bool:
     return bool(node) and path not in file.referenced
 
 
-def _data_folder(config: Config, found: Findings) -> bool:
-    """Whether a desk runs on the folder now."""
+def _data_folder(config: Config, found: Findings) -> bool | None:
+    """Whether a desk runs on the folder now; None for one that cannot be used."""
     folder = config.folder
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        found.problems.append(f"data: {folder} cannot be written ({existing} does not let us)")
-        return False
+    problem = _impossible(folder) or next(filter(None, (_impossible(folder / name) for name in FOLDERS)), "")
+    problem = problem or next(filter(None, (_no_file(folder / name) for name in FILES)), "")
+    if problem:
+        found.problems.append(f"data: {problem}")
+        return None
+    if not config.redis and near_socket(folder) is None:
+        elsewhere = Path(socket_home())
+        found.facts.append(f"data: the path is too long for a socket: that of Redis will be in {elsewhere}")
+        if refused := _impossible(elsewhere):
+            found.problems.append(f"data: {folder} is too long for a socket, and {refused}")
     if not (config.redis and config.mongodb):
         try:
             belongs_to(folder, config.desk)
@@ -110,6 +118,37 @@ def _data_folder(config: Config, found: Findings) -> bool:
     state = " (a desk runs on it now)" if running else "" if folder.exists() else " (will be made)"
     found.facts.append(f"data: {folder}{state}")
     return running
+
+
+FOLDERS = ("redis", "media")
+FILES = ("navbat.sqlite", "lock", "desk")
+"""What a desk makes in its data folder."""
+
+
+def _impossible(folder: Path) -> str:
+    """Why this can be no folder of ours, now or after it was made; empty when it can."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.is_symlink() or path.exists())
+    except OSError as error:
+        return f"{folder} cannot be a folder: {error.strerror}"
+    if not there.exists():
+        return f"{there} is a link to a place that is not there"
+    if not there.is_dir():
+        return f"{folder} cannot be written: {there} is a file, and no folder"
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        return f"{folder} cannot be written: the file system of {there} is read-only"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{folder} cannot be written: {there} does not let us"
+    return ""
+
+
+def _no_file(path: Path) -> str:
+    """Why this can be no file of ours."""
+    if path.is_dir():
+        return f"{path} is a folder, and should be a file"
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return f"{path} does not let us read and write"
+    return ""
 
 
 def _locked(lock: Path) -> bool:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from console.logins import DEFAULT_URL, Logins
-from crm.errors import NavbatError, Refused, Unavailable
+from crm.errors import NavbatError, Refused, Unavailable, WrongUse
 from crm.records import Media
 from router import protocol
 
@@ -71,12 +71,17 @@ def saved_token(url: str) -> str:
 
 
 def http_url(url: str) -> str:
-    """The address of a gateway, however it was written. Raises ``NavbatError``."""
-    url = url if "://" in url else f"http://{url}"
-    parts = urlsplit(url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("http", "https") or not parts.hostname:
-        raise NavbatError(f"{url} is not the address of a gateway", f"write one such as {DEFAULT_URL}")
+    """The address of a gateway, however it was written. Raises ``WrongUse``."""
+    wrong = WrongUse(f"{url[:200]!r} is not the address of a gateway", f"write one such as {DEFAULT_URL}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        if scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise wrong
+        if ":" not in parts.hostname:
+            parts.hostname.encode("idna")
+    except ValueError:
+        raise wrong from None
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 

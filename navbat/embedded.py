@@ -106,6 +106,12 @@ def make_private(folder: Path) -> None:
         raise NavbatError(f"{folder} cannot be used as a folder for data: {error.strerror}") from error
 
 
+def socket_home() -> str:
+    """Where the socket is when its path beside the data would be too long for one."""
+    home = os.environ.get("XDG_RUNTIME_DIR")
+    return home if home and len(os.fsencode(home)) < 60 and os.access(home, os.W_OK) else "/tmp"  # noqa: S108
+
+
 def find_server() -> tuple[Path, str]:
     """(redis-server, its version): the one in PATH if it is new enough, else the one that a package
     brought. Raises ``NavbatError`` when there is none."""
@@ -166,8 +172,7 @@ class EmbeddedRedis:
         near = near_socket(self._data)
         if near is not None:
             return near
-        home = os.environ.get("XDG_RUNTIME_DIR")
-        home = home if home and len(os.fsencode(home)) < 60 and os.access(home, os.W_OK) else "/tmp"  # noqa: S108
+        home = socket_home()
         # By what the folder is and not by its name: a copy of it never gets the same place.
         found = self._folder.stat()
         place = Path(home) / f"navbat-{found.st_dev:x}-{found.st_ino:x}"

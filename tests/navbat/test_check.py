@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from navbat import check
 from tests.navbat.process import CONFIG, Desk
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,3 +104,49 @@ def test_online_asks_what_is_external(make_desk: Callable[..., Desk], folder: Pa
     desk = make_desk(f"redis: unix://{folder}/none.sock\ngateway: {{listen: 127.0.0.1:0}}")
     desk.command("check")
     assert "problem: redis: " in desk.command("check", "--online", status=1).stderr
+
+
+def test_a_data_folder_that_can_be_none(make_desk: Callable[..., Desk]) -> None:
+    """Whatever is there in its place is named, and why it does not do."""
+    wrong: list[tuple[str, Callable[[Path], object], str]] = [
+        ("file", lambda f: (f / "file").write_text(""), "/file is a file, and no folder"),
+        ("link", lambda f: (f / "link").symlink_to(f / "x"), "/link is a link to a place that is not there"),
+        (
+            "link/in",
+            lambda f: (f / "link").symlink_to(f / "x"),
+            "/link is a link to a place that is not there",
+        ),
+        ("x" * 300, lambda f: None, "cannot be a folder: File name too long"),
+        ("d/redis", lambda f: (f / "d").write_text(""), "/d is a file, and no folder"),
+        (
+            "d",
+            lambda f: (f / "d" / "navbat.sqlite").mkdir(parents=True),
+            "navbat.sqlite is a folder, and should",
+        ),
+    ]
+    for number, (data, prepare, said) in enumerate(wrong):
+        desk = make_desk(f"data: {data}\ngateway: {{listen: 127.0.0.1:0}}", name=f"n{number}")
+        prepare(desk.folder)
+        problems = desk.command("check", status=1).stderr
+        assert said in problems, (data, problems)
+        for command in (("operator", "list"), ("run",))[: 1 if data == "d" else 2]:
+            assert "Traceback" not in desk.command(*command, status=3 if data == "d" else 1).stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_data_folder_of_somebody_else(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk("data: ./mine/data\ngateway: {listen: 127.0.0.1:0}")
+    (desk.folder / "mine").mkdir(mode=0o500)
+    assert "mine does not let us" in desk.command("check", status=1).stderr
+    (desk.folder / "mine").chmod(0o700)
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_no_problem(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(f"data: {'/'.join(['y' * 60] * 3)}\ngateway: {{listen: 127.0.0.1:0}}")
+    assert "too long for a socket" in desk.command("check").stdout
+    desk.start()
+
+
+def test_a_read_only_file_system_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert check._impossible(tmp_path / "data").endswith(f"the file system of {tmp_path} is read-only")
