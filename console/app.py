@@ -13,6 +13,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -34,7 +35,7 @@ from console.link import (
 )
 from console.model import Picture, Touched
 from console.notify import desktop
-from console.screens.dialogs import Choice, PickScreen
+from console.screens.dialogs import Choice, PickScreen, ShowScreen
 from console.screens.login import LoginScreen
 from console.screens.main import MainScreen
 from console.settings import Shelf
@@ -73,7 +74,7 @@ class Console(Shell):
         shelf: Shelf | None = None,
         zone: tzinfo | None = None,
         clock: Callable[[], int] | None = None,
-        hint: str = "",
+        greet: bool = False,
     ) -> None:
         super().__init__()
         self.shelf = shelf or Shelf()
@@ -89,7 +90,9 @@ class Console(Shell):
             self.settings.name = last.name or self.settings.name
         self._credentials = credentials
         self._clock = clock
-        self._hint = hint
+        self._greet = greet
+        """Shows what a newcomer needs as soon as the desk is there."""
+        self._leaving = False
         self.desk: MainScreen | None = None
         for theme in THEMES:
             self.register_theme(theme)
@@ -241,9 +244,9 @@ class Console(Shell):
             self._drafts_of = (self.url, welcome.operator)
             self.drafts = self.shelf.drafts(*self._drafts_of)
         self._enter()
-        if self._hint:
-            self.notify(self._hint, markup=False, timeout=20)
-            self._hint = ""
+        if self._greet:
+            self._greet = False
+            self.do_hint()
         self._refresh_bar()
 
     def _disconnected(self, event: Disconnected) -> None:
@@ -348,6 +351,33 @@ class Console(Shell):
         self.settings.show_card = not self.settings.show_card
         self._changed()
 
+    def start_hint(self) -> str:
+        """The keys that a newcomer needs first."""
+        return self.words("hint.start")
+
+    def do_hint(self) -> None:
+        self.notify(self.start_hint(), markup=False, timeout=20)
+
+    def action_ask_quit(self) -> None:
+        """Asks first: the key may have been meant for something else. Pressed again it is the answer."""
+        if self._leaving:
+            self.do_quit()
+            return
+        self._leaving = True
+        choices = [Choice("no", self.words("quit.no")), Choice("yes", self.words("quit.yes"))]
+
+        def answered(answer: str | None) -> None:
+            self._leaving = False
+            if answer == "yes":
+                self.do_quit()
+
+        self.push_screen(PickScreen(self.words("quit.ask"), choices, typing=False), answered)
+
+    def do_state(self) -> None:
+        """How the desk and the connection do, in full."""
+        told = self.how.told_in_full(self.words, self.latency, self.unsent)
+        self.push_screen(ShowScreen(self.words("action.state"), Text("\n".join(told))))
+
     def do_reconnect(self) -> None:
         if self.link is not None:
             self.link.retry_now()
@@ -379,12 +409,6 @@ def _rare_collections() -> None:
     """A full collection over ten thousand loaded messages stops the screen for 100 ms; little here
     is cyclic, so it is done rarely."""
     gc.set_threshold(50_000, 20, 1_000)
-
-
-def run_with(url: str, token: str, hint: str = "") -> int:
-    """The console with a token that is not saved: what the demo opens."""
-    _rare_collections()
-    return Console(url, Credentials(token=token), hint=hint).run() or 0
 
 
 def main(

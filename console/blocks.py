@@ -14,7 +14,7 @@ from datetime import date
 from itertools import accumulate, groupby
 
 from console.model import Echo, Thread
-from console.paint import Brush, Line, echo_lines, message_lines, separator
+from console.paint import Brush, Line, echo_lines, is_missed, message_lines, separator
 from console.words import local
 from crm.records import Message
 from crm.text import one_line
@@ -40,6 +40,13 @@ class _Trail:
     quarter: int = -1
     label: str = ""
     session: str = ""
+
+
+def _together(message: Message) -> str:
+    """What follows each other with the same answer is one block: an album, offers that nobody took."""
+    if message.direction == "system" and is_missed(message):
+        return f"missed {message.session}"
+    return message.album or message.id
 
 
 class Blocks:
@@ -121,7 +128,7 @@ class Blocks:
         del blocks[trail.blocks :]
         count, quarter, label, session = trail.messages, trail.quarter, trail.label, trail.session
         last = (count, trail.blocks, quarter, label, session)
-        for _, group in groupby(thread.messages()[count:], key=lambda m: m.album or m.id):
+        for _, group in groupby(thread.messages()[count:], key=_together):
             messages = list(group)
             first = messages[0]
             last = (count, len(blocks), quarter, label, session)

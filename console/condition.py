@@ -31,3 +31,14 @@ class Condition:
         """How much waits because of it, one sentence for each place."""
         found = ((words.maybe(f"bar.waits.{kind}", ""), n) for kind, n in self.waits)
         return [text.format(n=n) for text, n in found if text]
+
+    def told_in_full(self, words: Words, latency: float, unsent: int) -> list[str]:
+        """The connection, of ``latency`` ms (less than 0: there is none), and everything that is not well."""
+        told = [words("state.online", ms=round(latency)) if latency >= 0 else words("state.offline")]
+        if unsent:
+            told.append(words("state.unsent", n=unsent))
+        if self.lag > 0:
+            told.append(words("state.behind", span=words.span(self.lag)))
+        if self.down:
+            told += [words("state.down", names=self.trouble(words)), *self.waiting(words)]
+        return told if self.down else [*told, words("state.well")]

@@ -54,10 +54,10 @@ class Brush:
 
 
 def message_lines(brush: Brush, messages: list[Message]) -> list[Line]:
-    """One message, or the messages of one album, as lines."""
+    """One message, the messages of one album, or offers that nobody took one after the other, as lines."""
     first = messages[0]
     if first.direction == "system":
-        return _system(brush, first)
+        return _system(brush, messages)
     style = {"in": "in", "out": "out", "note": "note", "whisper": "whisper"}[first.direction]
     body: list[Line] = []
     if first.reply_to or first.reply_text:
@@ -248,8 +248,17 @@ def _framed(brush: Brush, at: int, name: str, style: str, body: list[Line], deli
     return lines
 
 
-def _system(brush: Brush, message: Message) -> list[Line]:
+def is_missed(message: Message) -> bool:
+    """A line of the desk's about an offer that was not taken in time."""
+    return message.text.removeprefix("system.").startswith("missed|")
+
+
+def _system(brush: Brush, messages: list[Message]) -> list[Line]:
+    message = messages[0]
     text = system_text(brush.words, message.text)
+    if len(messages) > 1:
+        who = dict.fromkeys(_params(missed.text).get("operator", "…") for missed in messages)
+        text = system_text(brush.words, f"missed|operator={', '.join(who)}") + f" ({len(messages)}×)"
     width = max(1, brush.width - TIME - 3)
     lines = wrap(text, width)
     time = fit(hour(message.at, brush.zone), TIME)
@@ -260,12 +269,14 @@ def _system(brush: Brush, message: Message) -> list[Line]:
 
 def system_text(words: Words, text: str) -> str:
     """What the desk noted (``code|key=value|…``) in the operator's language."""
-    code, *pairs = clean(text).split("|")
-    params = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    for key, value in params.items():
-        params[key] = one_line(value, 200)
-    params.setdefault("reason", "–")
+    code = clean(text).partition("|")[0]
+    params = {"reason": "–"} | _params(text)
     return words.coded("system", one_line(code.removeprefix("system."), 60), params)
+
+
+def _params(text: str) -> dict[str, str]:
+    pairs = (pair.split("=", 1) for pair in clean(text).split("|")[1:] if "=" in pair)
+    return {key: one_line(value, 200) for key, value in pairs}
 
 
 def separator(text: str, width: int) -> list[Line]:

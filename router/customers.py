@@ -161,12 +161,11 @@ def _wrote_to_holder(floor: Floor, session: Session) -> None:
 def edited(floor: Floor, event: events.MessageEdited) -> None:
     text = clean(event.text)
     session = _open_in(floor, event.key)
-    if (
-        session is not None
-        and session.last_external_in == event.message_id
-        and session.last_direction == "in"
-    ):
-        session.last_text = one_line(text, PREVIEW)
+    if session is not None and session.last_external_in == event.message_id:
+        if session.last_direction == "in":
+            session.last_text = one_line(text, PREVIEW)
+        else:
+            session.asked_text = one_line(text, PREVIEW)
         floor.touch(session)
     _change(floor, event, text=text, media=event.media, edited_at=event.edited_at or event.at)
 

@@ -112,6 +112,8 @@ class Floor:
             **fields,
         )
         if direction in ("in", "out"):
+            if direction == "out" and session.last_direction == "in":
+                session.asked_text, session.asked_kind = session.last_text, session.last_kind
             session.last_at = self.now
             session.last_text = one_line(text, PREVIEW)
             session.last_direction = direction

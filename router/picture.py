@@ -195,8 +195,12 @@ class Picture:
             pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
             vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
             bot=session.bot, offer_kind=session.offer_kind, rating=session.rating, language=session.language,
-            tags=session.tags,
+            tags=session.tags, **(_asked(session) if session.last_direction == "out" else {}),
         )  # fmt: skip
+
+
+def _asked(session: Session) -> dict[str, str]:
+    return {"asked_text": session.asked_text, "asked_kind": session.asked_kind}
 
 
 def is_waiting(session: Session) -> bool:

@@ -33,6 +33,9 @@ class SessionView(msgspec.Struct, omit_defaults=True, kw_only=True):
     last_text: str = ""
     last_direction: str = ""
     last_kind: str = ""
+    asked_text: str = ""
+    """The customer's last words, where the last ones are ours: what a colleague is asked to take."""
+    asked_kind: str = ""
     offer_until: int = 0
     """Moves on while somebody writes into the offer."""
     offered_at: int = 0

@@ -158,6 +158,17 @@ class Leading(Verbs):
 
         self.app.push_screen(PickScreen(words("action.score"), choices, typing=False), picked)
 
+    def do_to_waiting(self) -> None:
+        """The cursor on the conversation that has waited longest, or what is offered."""
+        picture = shell(self).picture
+        waiting = [view for views in picture.waiting().values() for view in views]
+        found = min(waiting, key=lambda v: v.arrival or v.waiting_since, default=None)
+        for view in [found] if found is not None else picture.offered()[:1]:
+            self.pane = "list"
+            self.lay_out()
+            self.sessions.focus()
+            self.sessions.put_cursor(view.id)
+
     def do_lines(self) -> None:
         """The board of the lines, and from there conversations, rules and the colleagues' settings."""
 

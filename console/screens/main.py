@@ -209,6 +209,10 @@ class MainScreen(Leading):
         if self.view is not None:
             self.frame()
 
+    @on(TopBar.Pressed)
+    def _pressed_above(self, event: TopBar.Pressed) -> None:
+        self.run_verb(event.action)
+
     @on(KeyBar.Pressed)
     def _pressed(self, event: KeyBar.Pressed) -> None:
         if event.action in ("open", "reply"):

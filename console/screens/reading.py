@@ -14,6 +14,7 @@ from console.screens.dialogs import ShowScreen
 from console.screens.holding import Holding
 from console.screens.search import Found, SearchScreen
 from console.shell import shell, work
+from console.signs import SIGNS
 from console.words import Words, hour
 from console.wrap import wrap
 from crm.records import Message
@@ -271,4 +272,9 @@ def help_text(words: Words, width: int = HELP_WIDTH) -> Text:
                 text.append(first[len(name) :] + "\n", "dim")
                 text.append("".join(f"{'':<12}{line}\n" for line in rest), "dim")
         text.append("\n")
+    text.append(words("help.signs") + "\n", "bold")
+    for sign, means in SIGNS:
+        text.append(f"{sign:<11} ", "bold")
+        first, *rest = wrap(words(f"sign.{means}"), width)
+        text.append(first + "\n" + "".join(f"{'':<12}{line}\n" for line in rest), "dim")
     return text

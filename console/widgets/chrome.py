@@ -78,40 +78,73 @@ def spread(
 
 
 class TopBar(Painted):
-    """The truth in one line: desk, duty, backlog, latency or what is wrong with the link."""
+    """The truth in one line: desk, duty, backlog, latency or what is wrong with the link. Each stretch of
+    it does something when it is clicked."""
+
+    @dataclass
+    class Pressed(Posted):
+        """A stretch that stands for an action was clicked."""
+
+        action: str
 
     def render_line(self, y: int) -> Strip:
         return self.strip(self.spans())
 
     def spans(self) -> list[Span]:
+        left, right, room = self._stretches()
+        return spread(spread(_flat(left), [], room), _flat(right), self.size.width)
+
+    def _stretches(self) -> tuple[list[Stretch], list[Stretch], int]:
+        """What stands at the left and at the right, and the cells for the left."""
         right = self._link()
-        room = self.size.width - sum(cell_len(text) for _, text in right) - 1
+        room = self.size.width - _cells(right) - 1
         # what is wrong must be seen: where there is no room, the rest goes first
         for details in (3, 2, 1, 0):
             left = self._left(details)
-            if sum(cell_len(text) for _, text in left) <= room:
+            if _cells(left) <= room:
                 break
-        return spread(spread(left, [], room), right, self.size.width)
+        return left, right, room
 
-    def _left(self, details: int) -> list[Span]:
+    def action_at(self, x: int) -> str:
+        """What a click on that cell does; empty between the stretches."""
+        left, right, _ = self._stretches()
+        end = 0
+        for action, spans in left:
+            end += sum(cell_len(text) for _, text in spans)
+            if x < end:
+                return action
+        end = self.size.width - _cells(right)
+        for action, spans in right:
+            start, end = end, end + sum(cell_len(text) for _, text in spans)
+            if start <= x < end:
+                return action
+        return ""
+
+    def on_click(self, event: events.Click) -> None:
+        if action := self.action_at(event.x):
+            self.post_message(self.Pressed(action))
+
+    def _left(self, details: int) -> list[Stretch]:
         """Duty and trouble, and with ``details`` of 1 how many wait, of 2 the lines, of 3 the longest
         wait."""
         app = shell(self)
         words, picture = app.words, app.picture
-        left: list[Span] = [("brand", " navbat  ")]
+        left: list[Stretch] = [("palette", [("brand", " navbat  ")])]
         names = "·".join(one_line(line.name, 20) for line in picture.my_lines()[:4])
         if details >= 2 and names:
-            left.append(("text", names + "   "))
+            left.append(("lines" if "lead" in picture.rights else "to_waiting", [("text", names + "   ")]))
         if picture.operator:
-            left += self._duty()
+            left.append(("duty", self._duty()))
         waiting, oldest, late = picture.backlog(app.now())
         if details:
-            left.append(("faint", words("bar.waiting", n=waiting)))
-        if waiting and details == 3:
-            left.append(("faint", " · " + words("bar.oldest", span=words.span(oldest))))
+            backlog: list[Span] = [("faint", words("bar.waiting", n=waiting))]
+            if waiting and details == 3:
+                backlog.append(("faint", " · " + words("bar.oldest", span=words.span(oldest))))
+            left.append(("to_waiting", backlog))
         if late:
-            left += [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]
-        return left + self._troubles(details)
+            goes = "next" if picture.owes() else "to_waiting"
+            left.append((goes, [("text", "  "), ("bad", "▲ " + words("bar.late", n=late))]))
+        return [*left, ("state", self._troubles(details))]
 
     def _troubles(self, details: int) -> list[Span]:
         """What does not work, and with ``details`` how much waits because of it."""
@@ -122,7 +155,7 @@ class TopBar(Painted):
             found += [("text", "  "), ("bad", "✗ " + words("bar.down", names=how.trouble(words)))]
             found += [("faint", f" · {text}") for text in (how.waiting(words) if details >= 2 else ())]
         if how.lag > 2_000:
-            found += [("text", "  "), ("warn", "△ " + words("bar.lag", span=words.span(how.lag)))]
+            found += [("text", "  "), ("warn", "… " + words("bar.lag", span=words.span(how.lag)))]
         return found
 
     def _duty(self) -> list[Span]:
@@ -135,12 +168,24 @@ class TopBar(Painted):
             ("text", f" {load}   "),
         ]
 
-    def _link(self) -> list[Span]:
+    def _link(self) -> list[Stretch]:
         app = shell(self)
         unsent = [("bad", app.words("bar.unsent", n=app.unsent) + " ")] if app.unsent else []
         if app.latency >= 0:
-            return [*unsent, ("faint", f"{app.latency:.0f} ms ")]
-        return [("warn", "⟳ " + app.words("bar.reconnecting") + " "), *unsent]
+            return [("state", [*unsent, ("faint", f"{app.latency:.0f} ms ")])]
+        return [("reconnect", [("warn", "⟳ " + app.words("bar.reconnecting") + " ")]), ("state", unsent)]
+
+
+Stretch = tuple[str, list[Span]]
+"""An action and what stands for it."""
+
+
+def _flat(stretches: list[Stretch]) -> list[Span]:
+    return [span for _, spans in stretches for span in spans]
+
+
+def _cells(stretches: list[Stretch]) -> int:
+    return sum(cell_len(text) for _, text in _flat(stretches))
 
 
 @dataclass(frozen=True)
@@ -248,12 +293,14 @@ class KeyBar(Painted):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.situation = Situation()
-        self.undo = ""
+        self.undo = self._language = ""
         self._places: list[tuple[int, int, str]] = []
 
     def put(self, situation: Situation, undo: str) -> None:
-        changed = undo != self.undo or footer(situation) != footer(self.situation)
-        self.situation, self.undo = situation, undo
+        language = shell(self).words.language
+        changed = (undo, language) != (self.undo, self._language)
+        changed = changed or footer(situation) != footer(self.situation)
+        self.situation, self.undo, self._language = situation, undo, language
         if changed:
             self.refresh()
 

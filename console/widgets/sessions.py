@@ -123,15 +123,15 @@ class SessionList(ScrollView, can_focus=True):
         picture, words = shell(self).picture, shell(self).words
         before, was_empty, place = self._rows, not self._order, self._place.get(self.cursor, self._gap)
         self._rows, self._order, self._place, self._row_of = [], [], {}, {}
-        self._section("", picture.mine(), two=True)
+        self._section("", picture.mine())
         if not self._rows:
             self._rows.append(Row("head", label=words("list.none")))
-        self._section(words("list.offered"), picture.offered(), two=True)
-        self._section(words("list.joined"), picture.joined(), two=True)
+        self._section(words("list.offered"), picture.offered())
+        self._section(words("list.joined"), picture.joined())
         for line, views in picture.waiting().items():
             known = picture.lines.get(line)
             count = max(known.waiting if known is not None else 0, len(views))
-            self._section(words("list.waiting", line=one_line(line, 20), n=count), views, two=False)
+            self._section(words("list.waiting", line=one_line(line, 20), n=count), views)
         if self._rows != before:
             self._rows_before, self._resorted = before, time.monotonic()
         if self.cursor not in self._place:
@@ -165,7 +165,7 @@ class SessionList(ScrollView, can_focus=True):
         self._strips.clear()
         self.refresh()
 
-    def _section(self, label: str, views: list[SessionView], *, two: bool) -> None:
+    def _section(self, label: str, views: list[SessionView]) -> None:
         if not views:
             return
         if label:
@@ -175,8 +175,7 @@ class SessionList(ScrollView, can_focus=True):
             self._order.append(view.id)
             self._row_of[view.id] = len(self._rows)
             self._rows.append(Row("first", view.id))
-            if two:
-                self._rows.append(Row("second", view.id))
+            self._rows.append(Row("second", view.id))
 
     def put_open(self, session: str) -> None:
         """Marks the session that is shown in the thread."""
@@ -302,7 +301,9 @@ class SessionList(ScrollView, can_focus=True):
         state, time = self._time(view)
         right = f"{KINDS.get(view.kind, one_line(view.kind, 8)[:2].upper())} "
         clock = f"{time:>6}"
-        lead = "!" if picture.is_offered(view) else ""
+        lead = ""
+        if picture.is_offered(view):
+            lead = "!!" if view.offer_until - shell(self).now() < SOON else "!"
         pin = ("^" if view.pinned else "") + ("z" if view.snoozed else "") + ("★" if view.vip else "")
         name = one_line(view.name or view.chat, 60)
         room = width - len(lead) - cell_len(pin) - cell_len(right) - cell_len(clock) - 1
@@ -316,13 +317,13 @@ class SessionList(ScrollView, can_focus=True):
         ]
 
     def _time(self, view: SessionView) -> tuple[str, str]:
-        """How long the customer waits (or how long the offer lasts), with a mark beside the
-        colour: ``△`` soon late, ``▲`` late."""
+        """How long the customer waits, with a mark beside the colour: ``△`` soon late, ``▲`` late. Of an
+        offer how long it lasts: what marks that is ``!``, and ``!!`` near its end."""
         app = shell(self)
         picture, now = app.picture, app.now()
         if picture.is_offered(view):
             left = view.offer_until - now
-            return ("late" if left < SOON else "soon"), ("▲" if left < SOON else "△") + app.words.span(left)
+            return ("late" if left < SOON else "soon"), app.words.span(left)
         since = view.waiting_since or (view.arrival if view.status == "waiting" else 0)
         if not since:
             return "calm", app.words.span(now - view.last_at) if view.last_at else ""
@@ -338,9 +339,13 @@ class SessionList(ScrollView, can_focus=True):
         writers = app.picture.writers(view.id, app.now())
         draft = app.drafts.get(view.id, "reply") and view.id != self.open
         tail = f" {min(view.unread, 99)}●" if view.unread else ""
-        if not tail and view.last_direction == "out":
-            tail = " " + TICKS["sent"]
-        text = one_line(view.last_text, 120) or app.words.maybe(f"kind.{view.last_kind}", "")
+        text, kind = view.last_text, view.last_kind
+        if view.last_direction == "out":
+            if app.picture.is_mine(view):
+                tail = tail or " " + TICKS["sent"]
+            else:  # who may take it wants to know what is asked, not what the desk said to it
+                text, kind = view.asked_text or text, view.asked_kind or kind
+        text = one_line(text, 120) or app.words.maybe(f"kind.{kind}", "")
         if "" in writers:
             text = app.words("list.typing")
         elif draft:

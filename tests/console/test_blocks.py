@@ -37,7 +37,7 @@ def test_whatever_happens_to_a_thread(seed: int) -> None:
     thread = picture.thread("10")
     seq, first = 100, 100
     for _ in range(120):
-        what = dice.randrange(6)
+        what = dice.randrange(7)
         if what <= 2:
             seq += 1
             album = dice.choice(["", "", "", f"a{seq // 3}"])
@@ -45,12 +45,22 @@ def test_whatever_happens_to_a_thread(seed: int) -> None:
                 "10", seq, f"line {seq} " * dice.randrange(1, 9), album=album, at=NOW + seq * 700_000
             )
             picture.apply(Changes(messages=[new]), NOW)
-        elif what == 3 and thread.own:
+        elif what == 3 and (said := [m for m in thread.own if m.direction != "system"]):
             change = MessageChange(
-                at=NOW, chat=thread.own[0].chat, id=dice.choice(thread.own).id, text="edited " * dice.randrange(9),
+                at=NOW, chat=said[0].chat, id=dice.choice(said).id, text="edited " * dice.randrange(9),
                 edited_at=NOW,
             )  # fmt: skip
             picture.apply(Changes(changes=[change]), NOW)
+        elif what == 6:
+            seq += 1
+            missed = message(
+                "10",
+                seq,
+                f"missed|operator={dice.choice(['anna', 'bek'])}",
+                direction="system",
+                at=NOW + seq * 700_000,
+            )
+            picture.apply(Changes(messages=[missed]), NOW)
         elif what == 4:
             first -= 2
             older = [message("10", n, "older", at=NOW + n * 700_000) for n in (first, first + 1)]
@@ -93,3 +103,25 @@ def test_a_line_belongs_to_its_block() -> None:
     assert kept.find("nothing") == -1
     kept.clear()
     assert (kept.height, kept.find("10-1")) == (0, -1)
+
+
+def test_offers_that_nobody_took_are_one_line() -> None:
+    picture, kept = Picture(), Blocks()
+    picture.sessions["10"] = session("10")
+    thread = picture.thread("10")
+    for seq, who in enumerate(("anna", "bek", "anna"), 1):
+        missed = message("10", seq, f"missed|operator={who}", direction="system")
+        picture.apply(Changes(messages=[missed]), NOW)
+        kept.update(BRUSH, thread, [], [], NOW)
+    said = ["".join(text for _, text in line) for block in kept.blocks for line in block.lines]
+    assert said[-1].endswith("· anna, bek did not take it in time (3×)")
+    assert sum("did not take" in line for line in said) == 1
+    picture.apply(
+        Changes(
+            messages=[message("10", 4, "salom"), message("10", 5, "missed|operator=bek", direction="system")]
+        ),
+        NOW,
+    )
+    kept.update(BRUSH, thread, [], [], NOW)
+    said = ["".join(text for _, text in line) for block in kept.blocks for line in block.lines]
+    assert said[-1].endswith("· bek did not take it in time")

@@ -67,7 +67,7 @@ COMMANDS = {" ".join(path): (path, parser) for path, parser in leaves(cli.parser
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("odd")
     (folder / "config.yaml").write_text(CONFIG)
     (folder / "rules.yaml").write_text("mode: all\n")
@@ -76,11 +76,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_breaks(
-    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, odd_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("NAVBAT_STATE", str(folder / "state"))
+    monkeypatch.chdir(odd_folder)
+    monkeypatch.setenv("HOME", str(odd_folder))
+    monkeypatch.setenv("NAVBAT_STATE", str(odd_folder / "state"))
     monkeypatch.setenv("NAVBAT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("NAVBAT_TOKEN", "nb_00000000_x")
     path, parser = COMMANDS[command]

@@ -27,7 +27,7 @@ BY_ACTION = {
 }  # fmt: skip
 """Action of the console -> the command that does it."""
 SCREEN_ONLY = {
-    "undo", "newline", "leave", "discard", "switch_note", "cancel_files", "copy", "hide_list", "hide_card",
+    "to_waiting", "state", "hint", "undo", "newline", "leave", "discard", "switch_note", "cancel_files", "copy", "hide_list", "hide_card",
     "language", "theme", "sound", "enter_sends", "reconnect", "palette", "help", "quit",
 }  # fmt: skip
 """What is about the screen and its operator's own settings, and leaves nothing at the desk."""
