@@ -16,7 +16,10 @@ LANGUAGES = {"en": "English", "ru": "Русский", "uz": "O‘zbekcha"}
 
 def texts(language: str) -> dict[str, str]:
     """The catalogue of one language; only those in use are imported."""
-    parts = (importlib.import_module(f"console.catalog.{language}{part}") for part in ("", "_desk", "_kept", "_signs"))
+    parts = (
+        importlib.import_module(f"console.catalog.{language}{part}")
+        for part in ("", "_desk", "_kept", "_signs")
+    )
     return {key: text for part in parts for key, text in part.TEXTS.items()}
 
 

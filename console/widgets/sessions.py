@@ -1,4 +1,4 @@
-"""The list on the left: mine, offered, joined, and waiting by line."""
+"""The list on the left: mine, offered, joined, and waiting by line; two lines for each."""
 
 from __future__ import annotations
 
@@ -203,10 +203,7 @@ class SessionList(ScrollView, can_focus=True):
     def _rows_of(self, session: str) -> range:
         """The lines of a session; none when it is not in the list."""
         first = self._row_of.get(session, -1)
-        if first < 0:
-            return range(0)
-        two = first + 1 < len(self._rows) and self._rows[first + 1].part == "second"
-        return range(first, first + (2 if two else 1))
+        return range(first, first + 2) if first >= 0 else range(0)
 
     def _refresh_rows(self, session: str) -> None:
         """Paints only the lines of one session again."""

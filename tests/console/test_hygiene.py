@@ -29,7 +29,13 @@ def test_the_console_knows_the_wire_and_nothing_behind_it() -> None:
         == set()
     )
     # The wire is one module to its users; its frames stand in five files.
-    wire = {"router.protocol", "router.frame", "router.admin_frames", "router.quarantine_frames", "router.views"}
+    wire = {
+        "router.protocol",
+        "router.frame",
+        "router.admin_frames",
+        "router.quarantine_frames",
+        "router.views",
+    }
     assert {n for n in loaded if n.startswith("router.")} == wire
 
 
