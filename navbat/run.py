@@ -43,6 +43,7 @@ EMPTY_ROLES = {
 }
 STOP_TIMEOUT = 9.0
 EDGES = frozenset({"gateway", "receiver", "sender"})
+LISTENING = frozenset({"gateway", "receiver"})
 """Roles that listen on the port of the configuration."""
 
 
@@ -124,7 +125,7 @@ class Desk:
             log, store = make_log(place), make_store(place)
             stack.push_async_callback(log.close)
             stack.push_async_callback(store.close)
-            async with Waiting(self._config.gateway if self._roles & EDGES else None) as waiting:
+            async with Waiting(self._config.gateway if self._roles & LISTENING else None) as waiting:
                 await self._until_there(waiting, log, store)
             if self._whole:
                 for part in ("router", "projector"):
@@ -196,7 +197,7 @@ class Desk:
         channels = Channels(self._config if self._roles & {"receiver", "sender"} else None)
         self._stack.push_async_callback(channels.close)
         door = make_door(self._config.gateway)
-        routes = HealthPages(health).routes()
+        routes = HealthPages(health).routes() if self._roles & LISTENING else []
         starts: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         if "sender" in self._roles:
             from bots.outbox import Sender
@@ -221,9 +222,11 @@ class Desk:
             routes += [*gateway.routes(), *Files(gateway, media, door).routes()]
             routes += Metrics(log, store, gateway.picture, health, door).routes()
             starts.append(("gateway", gateway.run))
-        web_server = await self._open_server(routes, door)
+        web_server = await self._open_server(routes, door) if routes else None
         for name, start in starts:
             self._own(self._supervisor.start(name, start))
+        if web_server is None:
+            return ""
         url = await web_server.listen()
         self._own(asyncio.create_task(web_server.serve(), name="web"))
         return url

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from tests.conftest import RedisServer
+from tests.crash.house import free_port
 from tests.navbat.process import CONFIG, Desk, Operator, wait_for
 
 MakeDesk = Callable[..., Desk]
@@ -137,3 +138,14 @@ def test_a_router_that_is_gone_shows(own_redis: RedisServer, make_desk: MakeDesk
     client.desk, client.boss = desk, boss
     client.until_reason("router_away")
     assert client.status(1)["troubles"][0]["part"] == "router"
+
+
+def test_only_who_serves_takes_the_port(own_redis: RedisServer, make_desk: MakeDesk) -> None:
+    """Every role has the same file, and the same port in it."""
+    text = CONFIG.replace("127.0.0.1:0", f"127.0.0.1:{free_port()}")
+    desk = make_desk(text + f"redis: {own_redis.url}\n")
+    roles = ("gateway", "router", "sender", "projector")
+    processes = {role: desk.start_command("run", "--role", role) for role in roles}
+    for role, process in processes.items():
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready"), role

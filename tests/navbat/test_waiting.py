@@ -61,7 +61,7 @@ def test_every_part_waits_for_redis_and_says_so(role: str, away: RedisServer, ma
     desk = make_desk(on(away))
     process = desk.start_command("run", *(["--role", role] if role else []))
     assert "Redis does not answer" in heard(process, "waiting for redis")
-    if role not in ("router", "projector"):
+    if role in ("", "gateway", "receiver"):
         wait_for(lambda: ready(desk) == (503, ["redis_away"]))
     away.start()
     assert process.stdout is not None
