@@ -11,14 +11,15 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from bots.base import Can, Channel, ChannelSettings, Inbox, Rejected, Secret, Sent, TryLater, Uncertain
 from bots.hooks import keep, read_body, same_secret
 from bots.supervision import Backoff
+from bots.telegram_page import NoPage, Page, Reading, pressed, read_page, update_id
+from bots.telegram_place import place_of
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
 from router.events import Event
@@ -41,7 +42,10 @@ WATCH_WEBHOOK = 60.0
 """Seconds between two looks at how Telegram sees our web hook."""
 
 MAX_CONNECTIONS = 40
-ALLOWED_UPDATES = ("message", "edited_message", "message_reaction", "callback_query", "my_chat_member")
+ALLOWED_UPDATES = (
+    "message", "edited_message", "message_reaction", "callback_query", "my_chat_member",
+    "business_message", "edited_business_message", "deleted_business_messages",
+)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -70,33 +74,6 @@ class TelegramSettings(ChannelSettings, kw_only=True):
         allowed = self.secret_token.replace("_", "a").replace("-", "a")
         if self.secret_token and not (allowed.isascii() and allowed.isalnum() and len(allowed) <= 256):
             raise ValueError("secret_token must be 1-256 of A-Z a-z 0-9 _ -")
-
-
-class _Page(msgspec.Struct):
-    """An answer to getUpdates whose updates stay unread: one that nobody understands must not
-    block the others."""
-
-    ok: bool
-    result: list[msgspec.Raw] = []
-    error_code: int = 0
-    description: str = ""
-    parameters: _Parameters | None = None
-
-
-class _Parameters(msgspec.Struct):
-    retry_after: int = 0
-
-
-class _Numbered(msgspec.Struct):
-    update_id: int
-
-
-class _Query(msgspec.Struct):
-    id: str
-
-
-class _Pressed(msgspec.Struct):
-    callback_query: _Query | None = None
 
 
 class Telegram(Channel):
@@ -180,17 +157,17 @@ class Telegram(Channel):
 
     def number(self, body: bytes) -> int | None:
         """Web hooks of different chats overtake each other, polling keeps the order."""
-        return _update_id(body) if self._webhook else None
+        return update_id(body) if self._webhook else None
 
     async def _poll(self, inbox: Inbox) -> None:
-        """The offset lives in memory only: what was not confirmed comes again after a start, and
+        """How far we are lives in memory only: what was not confirmed comes again after a start, and
         its event id is known then."""
         backoff = Backoff(first=0.5)
-        offset: int | None = None
+        reading = Reading()
         await self._insist(self._bot().delete_webhook)
         while True:
             try:
-                bodies = await self._updates(offset)
+                bodies, after = await self._updates(reading)
                 if bodies:
                     await inbox.put(*bodies)
             except Unavailable:
@@ -201,30 +178,35 @@ class Telegram(Channel):
             else:
                 self.trouble = ""
                 backoff.reset()
-                numbers = [number for body in bodies if (number := _update_id(body)) is not None]
-                offset = max(numbers) + 1 if numbers else offset
+                reading = after
                 self._settle(*bodies)
 
-    async def _updates(self, offset: int | None) -> list[bytes]:
-        """The raw updates from ``offset`` on. Raises ``TryLater`` for whatever went wrong."""
-        request = {"timeout": POLL, "allowed_updates": ALLOWED_UPDATES, "limit": 100}
-        if offset is not None:
-            request["offset"] = offset
+    async def _updates(self, reading: Reading) -> tuple[list[bytes], Reading]:
+        """The raw updates that come next, and how far we are once they are kept. Raises ``TryLater``
+        for whatever went wrong."""
+        request: dict[str, Any] = {
+            "timeout": POLL,
+            "allowed_updates": ALLOWED_UPDATES,
+            "limit": reading.limit,
+        }
+        if reading.offset is not None:
+            request["offset"] = reading.offset
         timeout = ClientTimeout(total=POLL + 15, sock_connect=CONNECT_TIMEOUT)
         try:
             async with self._session().post(
                 f"{self._api}/bot{self._token}/getUpdates", json=request, timeout=timeout
             ) as response:
-                page = msgspec.json.decode(await response.read(), type=_Page)
+                body = await response.read()
+            page = read_page(body)
+            if page.ok:
+                return reading.take(page, body)
         except (ClientError, TimeoutError, OSError) as error:
             raise TryLater(0, f"Telegram does not answer: {type(error).__name__}") from None
-        except msgspec.MsgspecError:
+        except NoPage:
             raise TryLater(1, "Telegram answers with something that is no update list") from None
-        if page.ok:
-            return [bytes(raw) for raw in page.result]
         raise await self._refused_poll(page)
 
-    async def _refused_poll(self, page: _Page) -> TryLater:
+    async def _refused_poll(self, page: Page) -> TryLater:
         if page.error_code == 409 and "webhook" in page.description:
             await self._insist(self._bot().delete_webhook)
             return TryLater(0, "a web hook was set for this bot by somebody else")
@@ -271,14 +253,9 @@ class Telegram(Channel):
     def _settle(self, *bodies: bytes) -> None:
         """Ends the spinners on pressed buttons, beside the way: nothing waits for it."""
         for body in bodies:
-            if b'"callback_query"' not in body or len(self._answering) > 100:
-                continue
-            try:
-                query = msgspec.json.decode(body, type=_Pressed).callback_query
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
-            if query is not None:
-                task = asyncio.get_running_loop().create_task(self._answer(query.id))
+            query = pressed(body) if len(self._answering) <= 100 else ""
+            if query:
+                task = asyncio.get_running_loop().create_task(self._answer(query))
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
 
@@ -301,7 +278,7 @@ class Telegram(Channel):
         try:
             ids = await self._bot().send(delivery, files)
         except TryLater as error:
-            raise self._with_scope(delivery.chat, error) from None
+            raise self._with_scope(place_of(delivery.chat).chat, error) from None
         if self.trouble == self._sending_trouble:
             self.trouble = ""
         return Sent(external_ids=ids)
@@ -361,10 +338,3 @@ class Telegram(Channel):
 def _derived_secret(token: str, name: str) -> str:
     """A secret that only this bot's owner can compute, the same after every start."""
     return hmac.new(token.encode(), f"navbat web hook {name}".encode(), hashlib.sha256).hexdigest()
-
-
-def _update_id(body: bytes) -> int | None:
-    try:
-        return msgspec.json.decode(body, type=_Numbered).update_id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

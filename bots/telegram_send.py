@@ -6,7 +6,7 @@ No ``parse_mode`` anywhere: text is text, whatever it looks like.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from aiogram import exceptions, methods, types
@@ -14,6 +14,7 @@ from aiogram.types import BufferedInputFile, InlineKeyboardButton, InlineKeyboar
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
 
 from bots.base import Rejected, SendOutcome, TryLater, Uncertain
+from bots.telegram_place import Place, place_of
 from crm.records import Button, Media
 from crm.text import is_visible
 from router.state import Delivery
@@ -93,10 +94,7 @@ def calls(delivery: Delivery, files: Sequence[File]) -> list[Method]:
     if delivery.action == "edit":
         return list(_edits(delivery))
     if delivery.action == "delete":
-        return [
-            methods.DeleteMessage(chat_id=delivery.chat, message_id=int(one))
-            for one in _external_ids(delivery)
-        ]
+        return _deletions(place_of(delivery.chat), _external_ids(delivery))
     if any(len(button.data.encode()) > CALLBACK_LIMIT for button in delivery.buttons):
         raise Rejected(f"a button's data is longer than {CALLBACK_LIMIT} bytes")
     result = list(_sends(delivery, files))
@@ -105,26 +103,29 @@ def calls(delivery: Delivery, files: Sequence[File]) -> list[Method]:
     return result
 
 
+def _deletions(place: Place, ids: Sequence[str]) -> list[Method]:
+    numbers = [int(one) for one in ids]
+    if place.connection:
+        return [methods.DeleteBusinessMessages(business_connection_id=place.connection, message_ids=numbers)]
+    return [methods.DeleteMessage(chat_id=place.chat, message_id=number) for number in numbers]
+
+
 def _edits(delivery: Delivery) -> Iterator[Method]:
     ids = _external_ids(delivery)
-    if delivery.media:
-        yield methods.EditMessageCaption(
-            chat_id=delivery.chat, message_id=int(ids[0]), caption=delivery.text, parse_mode=None
-        )
-        return
+    place = place_of(delivery.chat)
     parts = split_text(delivery.text)
     if len(parts) > len(ids):
         raise Rejected("the new text needs more messages than the old one had")
     for one, part in zip(ids, parts, strict=False):
         yield methods.EditMessageText(
-            chat_id=delivery.chat,
             message_id=int(one),
             text=part,
             parse_mode=None,
             reply_markup=_keyboard(delivery.buttons) if one == ids[-1] else None,
+            **place.message,
         )
-    for one in ids[len(parts) :]:
-        yield methods.DeleteMessage(chat_id=delivery.chat, message_id=int(one))
+    if rest := ids[len(parts) :]:
+        yield from _deletions(place, rest)
 
 
 def _external_ids(delivery: Delivery) -> list[str]:
@@ -135,9 +136,7 @@ def _external_ids(delivery: Delivery) -> list[str]:
 
 
 def _sends(delivery: Delivery, files: Sequence[File]) -> Iterator[Method]:
-    common: dict[str, Any] = {"chat_id": delivery.chat}
-    if delivery.thread:
-        common["message_thread_id"] = int(delivery.thread)
+    common = place_of(delivery.chat).parameters
     first = _reply(delivery.reply_to)
     keyboard = _keyboard(delivery.buttons)
     text = delivery.text.strip() if is_visible(delivery.text) else ""
@@ -269,6 +268,10 @@ def _file_name(media: Media) -> str:
 # ------------------------------------------------------------------ failures as outcomes
 
 
+class BadRequest(Rejected):
+    """Telegram does not take it as it is; nothing was done."""
+
+
 def already_done(method: Method, error: Exception) -> bool:
     """Whether a refused edit or deletion left things as they were wanted."""
     if not isinstance(error, exceptions.TelegramBadRequest):
@@ -278,28 +281,90 @@ def already_done(method: Method, error: Exception) -> bool:
     return "message is not modified" in error.message
 
 
+def plainer(method: Method, refusal: str) -> Method | None:
+    """The same in a form that Telegram looks at less closely, nothing where there is none: what it does
+    not take as a picture or a sound is a document, and a text under a file is its caption."""
+    if isinstance(method, methods.EditMessageText) and "no text in the message" in refusal:
+        fields = method.model_dump(include={"business_connection_id", "chat_id", "message_id"})
+        return methods.EditMessageCaption(
+            caption=method.text, parse_mode=None, reply_markup=method.reply_markup, **fields
+        )
+    if isinstance(method, methods.SendMediaGroup):
+        media = [_as_document(part) for part in method.media]
+        return None if media == method.media else method.model_copy(update={"media": media})
+    role = next((role for role, single in _SINGLES.items() if type(method) is single), "document")
+    if role == "document":
+        return None
+    shared = methods.SendDocument.model_fields.keys() & type(method).model_fields.keys()
+    fields = {name: getattr(method, name) for name in shared}
+    return methods.SendDocument(document=getattr(method, role), **fields)
+
+
+def _as_document(part: Any) -> Any:
+    if isinstance(part, types.InputMediaDocument):
+        return part
+    return types.InputMediaDocument(media=part.media, caption=part.caption, parse_mode=None)
+
+
+Verdict = Callable[[Any], SendOutcome]
+
+VERDICTS: dict[type[Exception], Verdict] = {
+    exceptions.TelegramRetryAfter: lambda e: TryLater(
+        float(e.retry_after), f"flood limit, {e.retry_after} s"
+    ),
+    exceptions.TelegramMigrateToChat: lambda e: Rejected(
+        "the group has another id now", moved_to=str(e.migrate_to_chat_id)
+    ),
+    exceptions.TelegramForbiddenError: lambda e: Rejected(e.message, blocked=True),
+    exceptions.TelegramUnauthorizedError: lambda e: _no_token(),
+    exceptions.TelegramNotFound: lambda e: _no_token(),
+    exceptions.TelegramConflictError: lambda e: TryLater(3.0, "another program uses this token"),
+    exceptions.TelegramBadRequest: lambda e: BadRequest(e.message),
+    exceptions.TelegramEntityTooLarge: lambda e: Rejected("it is too large for Telegram"),
+    exceptions.RestartingTelegram: lambda e: TryLater(5.0, "Telegram restarts"),
+    exceptions.TelegramServerError: lambda e: Uncertain(f"server error: {e.message}"),
+    exceptions.TelegramNetworkError: lambda e: _network_outcome(e.__cause__),
+    exceptions.TelegramAPIError: lambda e: _refusal(400, e.message),
+    exceptions.ClientDecodeError: lambda e: _unread(e.data),
+    # Raised before anything leaves.
+    exceptions.UnsupportedKeywordArgument: lambda e: Rejected("the call cannot be made"),
+}
+"""What each exception of aiogram's means, by its very class: its parents say how it is raised, and not
+whether anything was delivered. Others are unknown."""
+
+
 def outcome(error: Exception) -> SendOutcome:
     """What a failed call means. The reasons hold Telegram's own words and never an address: an
     address holds the token."""
-    match error:
-        case exceptions.TelegramRetryAfter():
-            return TryLater(float(error.retry_after), f"flood limit, {error.retry_after} s")
-        case exceptions.TelegramMigrateToChat():
-            return Rejected("the group has another id now", moved_to=str(error.migrate_to_chat_id))
-        case exceptions.TelegramForbiddenError():
-            return Rejected(error.message, blocked=True)
-        case exceptions.TelegramUnauthorizedError() | exceptions.TelegramNotFound():
-            return TryLater(60.0, "Telegram does not accept the token", whole_channel=True)
-        case exceptions.RestartingTelegram():
-            return TryLater(5.0, "Telegram restarts")
-        case exceptions.TelegramServerError():
-            return Uncertain(f"server error: {error.message}")
-        case exceptions.TelegramNetworkError():
-            return _network_outcome(error.__cause__)
-        case exceptions.TelegramAPIError():
-            return Rejected(error.message)
-        case _:
-            return Uncertain(f"no readable answer: {type(error).__name__}")
+    verdict = VERDICTS.get(type(error))
+    if verdict is None:
+        return Uncertain(f"no readable answer: {type(error).__name__}")
+    return verdict(error)
+
+
+def _no_token() -> SendOutcome:
+    return TryLater(60.0, "Telegram does not accept the token", whole_channel=True)
+
+
+_RETRY = re.compile(r"retry after (\d{1,5})")
+
+
+def _refusal(code: int, words: str | None) -> SendOutcome:
+    """An answer that says no, without a class of its own."""
+    words = words or "refused without a reason"
+    if code == 429 or words.startswith("Too Many Requests"):
+        found = _RETRY.search(words)
+        return TryLater(float(found[1]) if found else 5.0, "flood limit")
+    return Uncertain(f"server error: {words}") if code >= 500 else Rejected(words)
+
+
+def _unread(data: object) -> SendOutcome:
+    """An answer that is not as the types have it: a refusal in other words, a page of some proxy."""
+    if isinstance(data, dict) and data.get("ok") is False and isinstance(data.get("error_code"), int):
+        return _refusal(data["error_code"], str(data.get("description") or ""))
+    if isinstance(data, str) and "<title>413 " in data[:1000]:
+        return Rejected("it is too large for Telegram")
+    return Uncertain("no readable answer")
 
 
 def _network_outcome(cause: BaseException | None) -> SendOutcome:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from crm.ports import Document, Filter, Store
-from crm.records import Customer, Message, to_document
+from crm.records import Customer, Message, to_document, whole_chat
 
 _SEQ = re.compile(r"[0-9]{1,15}")
 
@@ -27,7 +27,7 @@ PAGE = 50
 def source(chat: str, external_id: str) -> str:
     """The key of a message where it came from or went to. NUL is no part of any platform's ids,
     but of a hostile one's, and databases end texts there."""
-    return f"{chat} {external_id}".replace("\0", "\ufffd")
+    return f"{whole_chat(chat)} {external_id}".replace("\0", "\ufffd")
 
 
 def message_document(message: Message, *, customer: str, line: str, channel: str) -> Document:

@@ -7,6 +7,7 @@ All times are integers, milliseconds since the epoch, UTC. All structs are encod
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -39,10 +40,12 @@ Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 class Media(Record, kw_only=True):
     """One attachment. ``ref`` is the channel's own handle, ``key`` ours in the media store
-    (empty until the file has been fetched). ``size`` in bytes, ``duration`` in seconds."""
+    (empty until the file has been fetched). ``unique`` is the channel's name of the file itself, where
+    its handles change. ``size`` in bytes, ``duration`` in seconds."""
 
     kind: MessageKind
     ref: str = ""
+    unique: str = ""
     key: str = ""
     name: str = ""
     mime: str = ""
@@ -103,6 +106,8 @@ class Message(Record, kw_only=True):
     """Which of the line's notices this is, when the desk itself wrote it."""
     error: str = ""
     edited_at: int = 0
+    told_at: int = 0
+    """When the platform last told of an edit that changed nothing."""
     deleted_at: int = 0
     versions: list[Version] = []
     edit: str = ""
@@ -198,6 +203,22 @@ class Account(Record, kw_only=True):
     rights: dict[str, list[Right]] | None = None
 
 
+_TOPIC = re.compile(r"/(d?)[0-9]+$")
+
+
+def whole_chat(chat: str) -> str:
+    """The chat of which a chat is a topic (``shop:-1001/77`` of ``shop:-1001``), else the same. Topics
+    share the message ids of their chat."""
+    return _TOPIC.sub("", chat)
+
+
+def person_chat(chat: str) -> str:
+    """The chat by which whoever writes is known: topics of a chat are the same customer's, while each of
+    a channel's direct messages (``/d77``) is somebody else's."""
+    topic = _TOPIC.search(chat)
+    return chat if topic is None or topic[1] else chat[: topic.start()]
+
+
 def customer_of(chat: str) -> str:
     """The customer id of a chat (``<channel>:<external chat id>``) nobody has merged yet: the
     same for every process, so it needs no lookup."""
@@ -221,7 +242,7 @@ def apply_change(message: Message, change: MessageChange) -> None:
     """Brings ``message`` up to date with ``change``. Idempotent; the one place that knows how."""
     if change.edit_delivery:
         _correction_fared(message, change)
-    elif change.text is not None and change.edited_at >= message.edited_at:
+    elif change.text is not None and change.edited_at >= max(message.edited_at, message.told_at):
         _edit(message, change)
     message.deleted_at = message.deleted_at or change.deleted_at
     if change.delivery and (
@@ -236,22 +257,27 @@ def apply_change(message: Message, change: MessageChange) -> None:
             message.reactions = {k: v for k, v in message.reactions.items() if v}
     if change.media_file is not None and 0 <= change.media_index < len(message.media):
         media = list(message.media)
-        media[change.media_index] = change.media_file
+        media[change.media_index] = _fetched(media[change.media_index], change.media_file)
         message.media = media
 
 
 def _edit(message: Message, change: MessageChange) -> None:
+    """Platforms tell of an edit also when nothing that is shown has changed (a link got its preview)."""
     if change.edit and change.edit in (message.edit, *(version.edit for version in message.versions)):
         return  # known, and perhaps taken back since
+    media, changed = _renewed(message.media, change.media)
     if change.text is not None and (change.edit or change.text != message.text):
         message.versions = [*message.versions, _present(message)]
         message.text = change.text
         message.edit, message.edit_delivery, message.edit_error = change.edit, "", ""
         if change.edit:
             message.edit_delivery = "queued"
-    message.edited_at = change.edited_at or message.edited_at
-    if change.media is not None:
-        message.media = change.media
+        changed = True
+    message.media = media
+    if changed:
+        message.edited_at = change.edited_at or message.edited_at
+    else:
+        message.told_at = max(message.told_at, change.edited_at)
 
 
 def _present(message: Message) -> Version:
@@ -295,6 +321,53 @@ def edits_told(message: Message) -> int:
     decided = ("sent", "failed", "unknown")
     states = [message.edit_delivery, *(version.delivery for version in message.versions)]
     return len(message.versions) + sum(state in decided for state in states)
+
+
+def _renewed(old: list[Media], new: list[Media] | None) -> tuple[list[Media], bool]:
+    """The files after an edit, and whether they are others than before. A file that we have stays until
+    the one that takes its place has been fetched: a handle alone shows nothing."""
+    if new is None:
+        return old, False
+    media = []
+    changed = len(old) != len(new)
+    for index, one in enumerate(new):
+        before = old[index] if index < len(old) else None
+        if before is not None:
+            changed |= not _same_file(before, one)
+            if before.key and not one.key:
+                one = msgspec.structs.replace(before, ref=one.ref, unique=one.unique)
+        media.append(one)
+    return media, changed
+
+
+def _same_file(one: Media, other: Media) -> bool:
+    """A handle may be another one for the same file; a place that moves is the same one."""
+    if one.unique and other.unique:
+        return one.unique == other.unique
+    if one.kind == other.kind == "location" or (one.ref and one.ref == other.ref):
+        return True
+    return _described(one) == _described(other)
+
+
+def _described(media: Media) -> tuple[Any, ...]:
+    return (
+        media.kind,
+        media.name,
+        media.mime,
+        media.size,
+        media.width,
+        media.height,
+        media.duration,
+        media.phone,
+    )
+
+
+def _fetched(current: Media, fetched: Media) -> Media:
+    """What a download leaves of a file: one that we have is never replaced by none."""
+    if fetched.key or not current.key:
+        return current if current.ref and fetched.ref and current.ref != fetched.ref else fetched
+    other = _described(current) != _described(fetched)
+    return msgspec.structs.replace(current, error=fetched.error) if other else current
 
 
 def to_document(record: msgspec.Struct) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def session_restored(floor: Floor, event: events.SessionRestored) -> None:
     if session.line not in floor.queues:
         session.line = next(iter(floor.queues))
     floor.sessions[session.id] = session
-    floor.by_chat[session.chat] = session.id
+    floor.seat(session)
     if session.holder:
         floor.held.setdefault(session.holder, {})[session.id] = None
     for kind, (due, _) in list(session.timers.items()):

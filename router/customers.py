@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from crm.records import Customer, Identity, Message, MessageChange, customer_of
+from crm.records import Customer, Identity, Message, MessageChange, customer_of, person_chat
 from crm.text import LIMIT, clean, one_line
 from router import bot, clocks, closing, events, fired, moves, notices
 from router.capacity import HELD
@@ -57,6 +57,9 @@ def message_received(floor: Floor, event: events.MessageReceived, known: Known |
 
 
 def button_pressed(floor: Floor, event: events.ButtonPressed) -> None:
+    session = _where_pressed(floor, event)
+    if session is not None and session.chat != event.key:
+        event.chat = session.chat[len(event.channel) + 1 :]
     if closing.rated_by_button(floor, event):
         return
     session = _session_for(floor, event, event.author, None)
@@ -70,6 +73,14 @@ def button_pressed(floor: Floor, event: events.ButtonPressed) -> None:
             kind="button",
             reply_to=event.message_id,
         )
+
+
+def _where_pressed(floor: Floor, event: events.ButtonPressed) -> Session | None:
+    """Of an old message the platform names only the chat: then it was in the topic that was used last."""
+    sessions = floor.open_in(event.key)
+    if event.key in floor.by_chat or not sessions:
+        return None
+    return max(sessions, key=lambda session: session.last_at)
 
 
 def _session_for(floor: Floor, event: events.FromChat, author: Author, known: Known | None) -> Session | None:
@@ -179,10 +190,10 @@ def reacted(floor: Floor, event: events.Reacted) -> None:
     """A reaction is a sign of life: it restarts the clock that closes, and changes nothing else."""
     emoji = [one_line(e, 16) for e in event.emoji[:16]]
     _change(floor, event, reactions={one_line(event.author, NAME_LIMIT): emoji})
-    session = _open_in(floor, event.key)
-    if session is not None and "auto_close" in session.timers:
-        clocks.arm_auto_close(floor, session)
-        floor.touch(session)
+    sessions = floor.open_in(event.key)
+    if len(sessions) == 1 and "auto_close" in sessions[0].timers:
+        clocks.arm_auto_close(floor, sessions[0])
+        floor.touch(sessions[0])
 
 
 def read(floor: Floor, event: events.MessageRead) -> None:
@@ -199,11 +210,11 @@ def _open_in(floor: Floor, chat: str) -> Session | None:
 
 
 def _change(floor: Floor, event: events.FromChat, **fields: Any) -> None:
-    """A change to a message of the chat, which may be of an older session."""
+    """A change to a message of the chat or of one of its topics, which may be of an older session."""
     fields.setdefault("external_id", getattr(event, "message_id", ""))
-    session = _open_in(floor, event.key)
-    change = MessageChange(at=event.at, chat=event.key, session=session.id if session else "", **fields)
-    floor.tell(MessageChanged(change=change))
+    places = [(session.chat, session.id) for session in floor.open_in(event.key)] or [(event.key, "")]
+    for chat, session in places:
+        floor.tell(MessageChanged(change=MessageChange(at=event.at, chat=chat, session=session, **fields)))
 
 
 # ------------------------------------------------------------------ customers and chats
@@ -232,10 +243,10 @@ def _seen(
 
 
 def reachable(floor: Floor, event: events.ChatReachable) -> None:
-    session = _open_in(floor, event.key)
-    customer = customer_of(event.key)
-    if session is not None:
-        customer = session.customer
+    customer = customer_of(person_chat(event.key))
+    for session in floor.open_in(event.key):
+        if session.chat == event.key:
+            customer = session.customer
         if session.can_write != event.can_write:
             session.can_write = event.can_write
             floor.system(session, "unblocked" if event.can_write else "blocked")
@@ -249,9 +260,9 @@ def moved(floor: Floor, event: events.ChatMoved) -> None:
     if session is None or new in floor.by_chat:
         stray(floor, event, "no open session to move")
         return
-    del floor.by_chat[session.chat]
+    floor.unseat(session)
     session.chat = new
-    floor.by_chat[new] = session.id
+    floor.seat(session)
     floor.system(session, "moved")
 
 

@@ -74,7 +74,7 @@ class Desk(Floor):
         armed: list[tuple[int, int, str, str]] = []
         for session in sessions:
             self.sessions[session.id] = session
-            self.by_chat[session.chat] = session.id
+            self.seat(session)
             if session.holder:
                 self.held.setdefault(session.holder, {})[session.id] = None
             self.recharge(session)

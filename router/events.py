@@ -40,7 +40,9 @@ class Author(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class FromChat(Event, kw_only=True):
     """Base of what happens in a chat. ``channel`` is the name in the configuration, ``chat`` the
-    external chat id; together they are the key ``<channel>:<chat>``."""
+    external chat id, which is where an answer goes; together they are the key ``<channel>:<chat>``. A
+    topic of a chat is a chat of its own (``<chat>/<topic>``). What the platform tells only of the
+    whole chat is meant for its topics too."""
 
     channel: str
     chat: str
@@ -62,7 +64,6 @@ class MessageReceived(FromChat, kw_only=True):
     reply_to: str = ""
     reply_text: str = ""
     album: str = ""
-    thread: str = ""
     sent_at: int = 0
     raw: bytes = b""
 

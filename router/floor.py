@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm.records import Button, Media, Message, MessageChange, MessageKind, customer_of
+from crm.records import (
+    Button,
+    Media,
+    Message,
+    MessageChange,
+    MessageKind,
+    customer_of,
+    person_chat,
+    whole_chat,
+)
 from crm.text import one_line
 from router import capacity
 from router.events import LinesConfigured
@@ -43,6 +52,8 @@ class Floor:
         self.stamp = 0
         self.sessions: dict[str, Session] = {}
         self.by_chat: dict[str, str] = {}
+        self.topics: dict[str, dict[str, None]] = {}
+        """Chat -> ids of the sessions that are open in its topics."""
         self.operators: dict[str, OperatorState] = {}
         self.queues: dict[str, Queue] = {}
         self.channels: dict[str, str] = {}
@@ -182,15 +193,34 @@ class Floor:
             channel=channel,
             kind=self.kinds.get(channel, ""),
             line=line,
-            customer=customer_of(chat),
+            customer=customer_of(person_chat(chat)),
             opened_at=self.now,
             priority=self.queues[line].rules.priority,
         )
         self.next_session += 1
         self.outcome.fields.add("next_session")
         self.sessions[session.id] = session
-        self.by_chat[chat] = session.id
+        self.seat(session)
         return session
+
+    def seat(self, session: Session) -> None:
+        """From now on the session is the open one of its chat."""
+        self.by_chat[session.chat] = session.id
+        if (whole := whole_chat(session.chat)) != session.chat:
+            self.topics.setdefault(whole, {})[session.id] = None
+
+    def unseat(self, session: Session) -> None:
+        """Its chat is free for another one."""
+        del self.by_chat[session.chat]
+        topics = self.topics.get(whole_chat(session.chat), {})
+        topics.pop(session.id, None)
+        if not topics:
+            self.topics.pop(whole_chat(session.chat), None)
+
+    def open_in(self, chat: str) -> list[Session]:
+        """The open session of a chat, then those of its topics."""
+        ids = [id for id in (self.by_chat.get(chat),) if id is not None]
+        return [self.sessions[id] for id in (*ids, *self.topics.get(chat, ()))]
 
     def retire(self, session: Session, status: Status) -> None:
         """Takes the session out of everybody's hands: ``closing``, ``closed`` or ``spam``."""
@@ -214,7 +244,7 @@ class Floor:
         self.retire(session, "closed")
         self.unhold(session)
         del self.sessions[session.id]
-        del self.by_chat[session.chat]
+        self.unseat(session)
 
     def set_status(self, session: Session, status: Status) -> None:
         session.status = status

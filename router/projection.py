@@ -17,7 +17,7 @@ import msgspec
 
 from crm import history
 from crm.ports import Document, Store, Write
-from crm.records import Message, MessageChange, apply_change, customer_of, to_document
+from crm.records import Message, MessageChange, apply_change, customer_of, person_chat, to_document
 from router.log import id_key
 from router.state import (
     Alert,
@@ -281,7 +281,7 @@ class Batch:
 
     def _place_of(self, message: Message) -> Place:
         place = self._memory.places.get(message.session)
-        return place or Place(customer_of(message.chat), "", message.chat.partition(":")[0])
+        return place or Place(customer_of(person_chat(message.chat)), "", message.chat.partition(":")[0])
 
     def _changed(self, at: str, change: MessageChange) -> None:
         key = change.id or history.source(change.chat, change.external_id)

@@ -168,7 +168,6 @@ class Delivery(Saved, kw_only=True):
     buttons: list[Button] = []
     reply_to: str = ""
     external_id: str = ""
-    thread: str = ""
 
 
 class Refusal(Saved, kw_only=True):

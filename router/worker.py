@@ -14,6 +14,7 @@ import msgspec
 
 from crm.errors import LeaseLost, Refused, Unavailable
 from crm.ports import Document, Store
+from crm.records import person_chat
 from router.again import tell_aside
 from router.backoff import Backoff
 from router.desk import Desk, Known
@@ -223,8 +224,11 @@ class Worker:
             return {}
         try:
             async with asyncio.timeout(WHO_TIMEOUT):
-                found = await self._store.find("customers", {"chats": {"$in": sorted(chats)}})
-            return {chat: _known(doc) for doc in found for chat in doc.get("chats", ()) if chat in chats}
+                asked = sorted(chats | set(map(person_chat, chats)))
+                found = await self._store.find("customers", {"chats": {"$in": asked}})
+            cards = {chat: doc for doc in found for chat in doc.get("chats", ())}
+            doc_of = {chat: cards.get(chat) or cards.get(person_chat(chat)) for chat in chats}
+            return {chat: _known(doc) for chat, doc in doc_of.items() if doc is not None}
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
             self._ask_again = self._log.now() + WHO_PAUSE_MS

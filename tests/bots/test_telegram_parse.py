@@ -108,9 +108,9 @@ def test_quotes() -> None:
     assert (message("reply_quote").reply_to, message("reply_quote").reply_text) == ("301", "ikkinchisi")
 
 
-def test_a_forum_topic_is_a_thread_and_no_quote() -> None:
+def test_a_forum_topic_is_a_chat_and_no_quote() -> None:
     event = message("topic")
-    assert (event.thread, event.reply_to, event.reply_text) == ("77", "", "")
+    assert (event.chat, event.reply_to, event.reply_text) == ("-1001234567890/77", "", "")
 
 
 def test_a_chat_that_writes_as_itself_is_the_author() -> None:
@@ -153,7 +153,7 @@ def test_what_concerns_no_operator_gives_no_event(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "chat", "text"),
     [
-        ("story", "5551001", ""),
+        ("story", "5551001", "Ali Karimov"),
         ("new_content", "5551001", "qarang"),
         ("poison_forward_origin", "5551001", "kelajakdan"),
         ("poison_no_is_bot", "5551001", "kim bu?"),

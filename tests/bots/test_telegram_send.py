@@ -52,15 +52,13 @@ def test_a_joined_emoji_is_not_torn() -> None:
 
 
 def test_a_long_text_quotes_with_its_first_part_and_has_buttons_on_its_last() -> None:
-    one = delivery(
-        "d1", "55", text="слово " * 1500, reply_to="9", thread="3", buttons=[Button(text="Ha", data="yes")]
-    )
+    one = delivery("d1", "-55/3", text="слово " * 1500, reply_to="9", buttons=[Button(text="Ha", data="yes")])
     planned: list[Any] = calls(one, [])
     assert len(planned) == 3
     assert all(isinstance(call, methods.SendMessage) for call in planned)
     assert [bool(call.reply_parameters) for call in planned] == [True, False, False]
     assert [bool(call.reply_markup) for call in planned] == [False, False, True]
-    assert {call.message_thread_id for call in planned} == {3}
+    assert {(call.chat_id, call.message_thread_id) for call in planned} == {("-55", 3)}
     assert {call.parse_mode for call in planned} == {None}
 
 

@@ -41,6 +41,15 @@ def chat_of(params: Params) -> str:
     return chat
 
 
+def check_place(bot: BotState, params: Params) -> None:
+    """As strict as Telegram about topics and business connections."""
+    if params.get("message_thread_id") in ("0", "1"):
+        raise bad("message thread not found")
+    connection = params.get("business_connection_id", "")
+    if connection and not bot.connections.get(connection):
+        raise bad("BUSINESS_CONNECTION_INVALID")
+
+
 def units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
@@ -61,6 +70,7 @@ def show(
 ) -> dict[str, Any]:
     """A message reaches the customer."""
     chat = chat_of(params)
+    check_place(bot, params)
     reply = json.loads(params["reply_parameters"])["message_id"] if params.get("reply_parameters") else 0
     id = next(bot.message_ids)
     bot.shown[id] = text
@@ -146,6 +156,28 @@ def delete_message(bot: BotState, params: Params, uploads: Uploads) -> Any:
     return True
 
 
+def delete_business_messages(bot: BotState, params: Params, uploads: Uploads) -> Any:
+    check_place(bot, params)
+    for id in json.loads(need(params, "message_ids")):
+        bot.shown.pop(id, None)
+        bot.sent.append(SentMessage(time.time(), "delete", "", id, params=dict(params)))
+    return True
+
+
+def get_business_connection(bot: BotState, params: Params, uploads: Uploads) -> Any:
+    id = need(params, "business_connection_id")
+    if id not in bot.connections:
+        raise bad("BUSINESS_CONNECTION_INVALID")
+    return {
+        "id": id,
+        "user": {"id": 900, "is_bot": False, "first_name": "Owner"},
+        "user_chat_id": 900,
+        "date": int(time.time()),
+        "is_enabled": True,
+        "rights": {"can_reply": True} if bot.connections[id] else {},
+    }
+
+
 def get_me(bot: BotState, params: Params, uploads: Uploads) -> Any:
     return {"id": bot.id, "is_bot": True, "first_name": "Fake", "username": "fake_bot"}
 
@@ -209,6 +241,8 @@ METHODS: dict[str, Callable[[BotState, Params, Uploads], Any]] = {
     "editmessagetext": edit_text,
     "editmessagecaption": edit_text,
     "deletemessage": delete_message,
+    "deletebusinessmessages": delete_business_messages,
+    "getbusinessconnection": get_business_connection,
     "getfile": get_file,
     "setwebhook": set_webhook,
     "deletewebhook": delete_webhook,

@@ -18,7 +18,8 @@ class Fault:
     (empty: any), after ``skip`` calls that went well.
 
     Before anything is done: ``retry_after`` (``seconds``), ``blocked``, ``bad_request``, ``migrate``
-    (``to``), ``unauthorized``, ``html`` (a 502 page), ``error`` (a 500), ``refuse`` (connection
+    (``to``), ``unauthorized``, ``too_large`` (413), ``page`` (an HTML page that says ``to``), ``refused``
+    (400, ``to`` is the reason), ``html`` (a 502 page), ``error`` (a 500), ``refuse`` (connection
     closed). After it was done: ``hang`` (``seconds`` without an answer), ``cut`` (connection closed),
     ``strange`` (an answer with something that no library knows yet).
     """
@@ -76,6 +77,10 @@ class BotState:
         self.calls: list[tuple[float, str, dict[str, str]]] = []
         self.faults: list[Fault] = []
         self.files: dict[str, bytes] = {}
+        self.raw: dict[int, bytes] = {}
+        """Update id -> the bytes that stand for the update in a page, whatever they are."""
+        self.connections: dict[str, bool] = {}
+        """Business connection -> whether the bot may answer through it."""
         self.webhook: Webhook | None = None
         self.last_error = ""
         self.confirmed = 0

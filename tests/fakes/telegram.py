@@ -84,6 +84,10 @@ class FakeTelegram:
             return _error(error)
         if fault is not None:
             return await _spoiled(fault, request, result)
+        if name == "getUpdates" and bot.raw:
+            rows = [bot.raw.get(one["update_id"]) or json.dumps(one).encode() for one in result]
+            body = b'{"ok":true,"result":[' + b",".join(rows) + b"]}"
+            return web.Response(body=body, content_type="application/json")
         return web.json_response({"ok": True, "result": result})
 
     async def _carry_out(self, bot: BotState, name: str, params: Params, uploads: Uploads) -> Any:
@@ -92,7 +96,7 @@ class FakeTelegram:
         method = METHODS.get(name.lower())
         if method is None:
             raise ApiError(404, "Not Found: method not found")
-        if name.startswith(("send", "edit", "delete")) and "Webhook" not in name:
+        if name.startswith(("send", "edit", "delete")) and "Webhook" not in name and "Business" not in name:
             chat_of(params)
         result = method(bot, params, uploads)
         if name in ("setWebhook", "deleteWebhook"):
@@ -275,11 +279,16 @@ def _refused(fault: Fault, request: web.Request) -> web.Response | None:
         ),
         "unauthorized": lambda: ApiError(401, "Unauthorized"),
         "error": lambda: ApiError(500, "Internal Server Error"),
+        "too_large": lambda: ApiError(413, "Request Entity Too Large"),
+        "refused": lambda: ApiError(400, f"Bad Request: {fault.to}"),
     }
     if fault.kind in errors:
         return _error(errors[fault.kind]())
     if fault.kind == "html":
         return web.Response(status=502, text="<html>502 Bad Gateway</html>", content_type="text/html")
+    if fault.kind == "page":
+        page = f"<html><head><title>{fault.to}</title></head></html>"
+        return web.Response(status=int(fault.to[:3]), text=page, content_type="text/html")
     if fault.kind == "refuse":
         _close(request)
         return web.Response()
