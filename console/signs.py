@@ -1,23 +1,38 @@
-"""What the marks of the screen mean: every sign once, beside where it is used."""
+"""What the marks and colours of the screen mean: every sign once, under the place where it is seen."""
 
 from __future__ import annotations
 
 from console.paint import TICKS
 
-SIGNS: tuple[tuple[str, str], ...] = (
-    ("!", "offer"),
-    ("!!", "offer_ends"),
-    ("△", "soon"),
-    ("▲", "late"),
-    ("3●", "unread"),
-    ("^", "pinned"),
-    ("z", "snoozed"),
-    ("★", "vip"),
-    ("● ◐ ○", "duty"),
-    *((mark, f"tick_{state}") for state, mark in TICKS.items()),
-    ("✗", "down"),
-    ("⟳", "reconnecting"),
-    ("▌", "cursor"),
-    ("#", "tag"),
-)
-"""Sign -> the end of its key ``sign.<end>`` in the catalogue."""
+SIGNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "list": (
+        ("!", "offer"),
+        ("!!", "offer_ends"),
+        ("△", "soon"),
+        ("▲", "late"),
+        ("3●", "unread"),
+        ("^", "pinned"),
+        ("z", "snoozed"),
+        ("★", "vip"),
+        ("▌", "cursor"),
+    ),
+    "ticks": tuple((mark, f"tick_{state}") for state, mark in TICKS.items()),
+    "screen": (
+        ("● ◐ ○", "duty"),
+        ("✗", "down"),
+        ("⟳", "reconnecting"),
+        ("▸ ━", "focus"),
+        ("#", "tag"),
+    ),
+}
+"""Place (``signs.<place>`` in the catalogue) -> sign and the end of its key ``sign.<end>``."""
+
+COLOURS = {
+    "primary": "customer",
+    "success": "ours",
+    "note": "note",
+    "whisper": "whisper",
+    "warning": "soon",
+    "error": "bad",
+}
+"""A theme's colour -> the end of its key ``colour.<end>``. Nothing is told by a colour alone."""

@@ -383,7 +383,6 @@ TEXTS: dict[str, str] = {
     "help.state": "connection, delay, and what does not work",
     "help.hint": "show the keys for the first minutes again",
     "hint.start": "t  take what is offered\n⏎  write, and again to send\nn  go to what is promised first\nc  close · x transfer · i note\nF1 all keys and signs · ^Q leave",
-    "help.signs": "Signs",
     "quit.ask": "Leave?",
     "quit.no": "no, stay",
     "quit.yes": "yes, leave",

@@ -383,7 +383,6 @@ TEXTS: dict[str, str] = {
     "help.state": "aloqa, kechikish va nima ishlamayotgani",
     "help.hint": "boshlash uchun tugmalarni yana ko‘rsatish",
     "hint.start": "t  taklif qilinganini olish\n⏎  yozish, yana bir marta – yuborish\nn  va’da muddati eng yaqiniga o‘tish\nc  yopish · x o‘tkazish · i eslatma\nF1 barcha tugma va belgilar · ^Q chiqish",
-    "help.signs": "Belgilar",
     "quit.ask": "Chiqasizmi?",
     "quit.no": "yo‘q, qolaman",
     "quit.yes": "ha, chiqaman",

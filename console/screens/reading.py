@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from rich.text import Text
@@ -14,7 +15,7 @@ from console.screens.dialogs import ShowScreen
 from console.screens.holding import Holding
 from console.screens.search import Found, SearchScreen
 from console.shell import shell, work
-from console.signs import SIGNS
+from console.signs import COLOURS, SIGNS
 from console.words import Words, hour
 from console.wrap import wrap
 from crm.records import Message
@@ -254,11 +255,14 @@ class Reading(Holding):
     def do_help(self) -> None:
         words = shell(self).words
         width = min(HELP_WIDTH, self.app.size.width - 22)
-        self.app.push_screen(ShowScreen(words("action.help"), help_text(words, width)))
+        self.app.push_screen(
+            ShowScreen(words("action.help"), help_text(words, width, self.app.theme_variables))
+        )
 
 
-def help_text(words: Words, width: int = HELP_WIDTH) -> Text:
-    """Every action by group, with its keys and what it does."""
+def help_text(words: Words, width: int = HELP_WIDTH, colours: Mapping[str, str] = {}) -> Text:
+    """Every action by group, with its keys and what it does; then what signs and colours (by their names in
+    the theme) mean."""
     text = Text()
     for group in GROUPS:
         text.append(words(f"group.{group}") + "\n", "bold")
@@ -272,9 +276,15 @@ def help_text(words: Words, width: int = HELP_WIDTH) -> Text:
                 text.append(first[len(name) :] + "\n", "dim")
                 text.append("".join(f"{'':<12}{line}\n" for line in rest), "dim")
         text.append("\n")
-    text.append(words("help.signs") + "\n", "bold")
-    for sign, means in SIGNS:
-        text.append(f"{sign:<11} ", "bold")
-        first, *rest = wrap(words(f"sign.{means}"), width)
-        text.append(first + "\n" + "".join(f"{'':<12}{line}\n" for line in rest), "dim")
+    for place, signs in SIGNS.items():
+        text.append(words(f"signs.{place}") + "\n", "bold")
+        for sign, means in signs:
+            text.append(f"{sign:<11} ", "bold")
+            first, *rest = wrap(words(f"sign.{means}"), width)
+            text.append(first + "\n" + "".join(f"{'':<12}{line}\n" for line in rest), "dim")
+        text.append("\n")
+    text.append(words("signs.colours") + "\n", "bold")
+    for colour, means in COLOURS.items():
+        text.append(f"{'■ ■ ■':<11} ", colours.get(colour, "bold"))
+        text.append(words(f"colour.{means}") + "\n", "dim")
     return text

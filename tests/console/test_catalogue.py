@@ -13,7 +13,7 @@ import pytest
 from console.actions import ACTIONS, GROUPS, Situation
 from console.reasons import why_not
 from console.screens.leading import SNOOZES
-from console.signs import SIGNS
+from console.signs import COLOURS, SIGNS
 from console.themes import NAMES
 from console.values import DAYS
 from console.widgets.chrome import names_of
@@ -83,7 +83,8 @@ def wanted() -> set[str]:
     keys |= {f"board.{name}" for name in ("waiting", "oldest", "offered", "taken")}
     keys |= {f"staff.{name}" for name in ("lines", "max_sessions", "skills", "languages")}
     keys |= {f"right.{right}" for right in {*get_args(Right), *RIGHTS["admin"], "write"} - {"read_only"}}
-    keys |= {f"sign.{means}" for _, means in SIGNS}
+    keys |= {f"sign.{means}" for signs in SIGNS.values() for _, means in signs}
+    keys |= {f"signs.{place}" for place in SIGNS} | {f"colour.{means}" for means in COLOURS.values()}
     keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
     keys |= {f"left.{code}" for code in ("closed", "closing", "spam", "blocked", "held", "offered", "bot")}
     keys |= {f"left.{code}" for code in ("waiting", "gone")} | {f"cannot.{code}" for code in reasons()}

@@ -6,7 +6,7 @@ from console.actions import BY_ID
 from console.condition import Condition
 from console.screens.dialogs import PickScreen, ShowScreen
 from console.screens.reading import help_text
-from console.signs import SIGNS
+from console.signs import COLOURS, SIGNS
 from console.words import LANGUAGES, Words
 from navbat.demo.screen import DemoConsole
 from tests.console.acts import acts
@@ -71,11 +71,15 @@ def test_help_explains_every_sign() -> None:
     for language in LANGUAGES:
         words = Words(language)
         shown = str(help_text(words)).splitlines()
-        for sign, means in SIGNS:
+        for sign, means in (pair for signs in SIGNS.values() for pair in signs):
             assert any(
                 line.startswith(f"{sign} ") and words(f"sign.{means}")[:20] in line for line in shown
             ), sign
-        assert words("help.signs") in shown
+        for place, signs in SIGNS.items():
+            assert words(f"signs.{place}") in shown
+            assert len({sign for sign, _ in signs}) == len(signs)
+        for means in COLOURS.values():
+            assert any(words(f"colour.{means}") in line for line in shown)
 
 
 # ------------------------------------------------------------------ the line at the top
