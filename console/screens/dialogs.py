@@ -19,6 +19,7 @@ from textual.widgets.option_list import Option
 
 from console.files import is_file, meant
 from console.shell import shell
+from crm.spelling import fold
 
 T = TypeVar("T")
 
@@ -82,10 +83,12 @@ def prompt(choice: Choice, matcher: Matcher | None = None) -> Text:
 
 
 def _matched(query: str, label: str) -> list[int]:
+    """Where the letters of a folded query stand in a label."""
+    letters = [fold(letter) for letter in label]
     places: list[int] = []
     start = 0
-    for letter in query.casefold():
-        found = label.casefold().find(letter, start)
+    for letter in query:
+        found = next((n for n in range(start, len(letters)) if letter in letters[n]), -1)
         if found < 0:
             return []
         places.append(found)
@@ -116,8 +119,8 @@ class PickScreen(Dialog[str]):
             return [
                 Option(self._numbered(n, choice), id=choice.id) for n, choice in enumerate(self._choices, 1)
             ]
-        matcher = Matcher(query)
-        scored = [(matcher.match(choice.label), choice) for choice in self._choices]
+        matcher = Matcher(fold(query))
+        scored = [(matcher.match(fold(choice.label)), choice) for choice in self._choices]
         fitting = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])
         return [Option(prompt(choice, matcher), id=choice.id) for _, choice in fitting]
 

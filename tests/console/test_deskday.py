@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.widgets import OptionList
+
 from console.actions import BY_ID
 from console.condition import Condition
 from console.screens.dialogs import PickScreen, ShowScreen
@@ -9,6 +11,7 @@ from console.screens.reading import help_text
 from console.signs import COLOURS, SIGNS
 from console.words import LANGUAGES, Words
 from navbat.demo.screen import DemoConsole
+from router import protocol as wire
 from tests.console.acts import acts
 from tests.console.conftest import Clock, Seat, seated
 from tests.fakes.gateway import NOW, FakeGateway, session
@@ -156,3 +159,16 @@ async def test_ctrl_c_in_the_demo_asks(gateway: FakeGateway) -> None:
         assert app.is_running
         await seat.press("ctrl+c", "2")
     assert app.return_value == 0
+
+
+@acts("transfer")
+async def test_a_name_is_found_however_its_apostrophe_is_typed(gateway: FakeGateway) -> None:
+    gateway.lines.append(wire.LineView(name="oʻzbek"))
+    async with seated(gateway) as seat:
+        for typed in ("o'zbek", "ozb", "OʼZBEK"):
+            await seat.press("x")
+            await seat.write(typed)
+            await seat.until(lambda: isinstance(seat.app.screen, PickScreen) and "oʻzbek" in seat.text())
+            options = seat.app.screen.query_one(OptionList)
+            assert [option.id for option in options.options] == ["line:oʻzbek"]
+            await seat.press("escape")
