@@ -21,9 +21,9 @@ from bots.base import Can, Channel, MediaFiles
 from bots.fetch import Fetcher, jobs_for
 from bots.order import Reorder
 from bots.supervision import Backoff, Health, lead, report_for_ever
-from crm.errors import NavbatError, Unavailable
+from crm.errors import LeaseLost, NavbatError, Unavailable
 from router.events import Author, Event, MessageReceived, decode_event, encode_event
-from router.log import Log, now_ms
+from router.log import Lease, Log, now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class ChannelInbox:
 
 class Receiver:
     """Everything that comes in through the given channels. Any number of processes may run one:
-    each takes web hooks and parses, and for each pull channel one of them pulls."""
+    each takes web hooks, and for each channel one of them pulls, one parses and one fetches."""
 
     def __init__(self, log: Log, channels: Sequence[Channel], media: MediaFiles) -> None:
         self._log = log
@@ -74,28 +74,28 @@ class Receiver:
         if not self._channels:
             await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._parse_for_ever(), name="inbox-parse")
             for name, channel in self._channels.items():
                 group.create_task(self._report(channel), name=f"health-{name}")
+                parts = {"parse": self._parse}
                 if type(channel).run is not Channel.run:
-                    group.create_task(self._lead_for_ever(channel, "pull", self._pull), name=f"pull-{name}")
+                    parts["pull"] = self._pull
                 if Can.FETCH in channel.can:
-                    group.create_task(
-                        self._lead_for_ever(channel, "fetch", self._fetch), name=f"fetch-{name}"
-                    )
+                    parts["fetch"] = self._fetch
+                for what, work in parts.items():
+                    group.create_task(self._lead_for_ever(channel, what, work), name=f"{what}-{name}")
 
     async def _report(self, channel: Channel) -> None:
         await report_for_ever(self._log, f"channel:{channel.name}", lambda: Health(trouble=channel.trouble))
 
-    async def _pull(self, channel: Channel) -> None:
+    async def _pull(self, channel: Channel, lease: Lease) -> None:
         channel.trouble = ""
         await channel.run(self._inboxes[channel.name])
 
-    async def _fetch(self, channel: Channel) -> None:
+    async def _fetch(self, channel: Channel, lease: Lease) -> None:
         await Fetcher(self._log, channel, self._media).run()
 
     async def _lead_for_ever(
-        self, channel: Channel, what: str, work: Callable[[Channel], Awaitable[None]]
+        self, channel: Channel, what: str, work: Callable[[Channel, Lease], Awaitable[None]]
     ) -> None:
         """Does one channel's work whenever this process leads in it, and again after a failure, so
         that none disturbs another."""
@@ -103,7 +103,9 @@ class Receiver:
         while True:
             started = now_ms()
             try:
-                await lead(self._log, f"{what}:{channel.name}", self._token, lambda _: work(channel))
+                await lead(
+                    self._log, f"{what}:{channel.name}", self._token, lambda lease: work(channel, lease)
+                )
             except NavbatError as error:
                 channel.trouble = str(error)
                 logger.warning("channel %s: %s stopped: %s", channel.name, what, type(error).__name__)
@@ -116,35 +118,36 @@ class Receiver:
 
     # ---------------------------------------------------------------- parsing
 
-    async def _parse_for_ever(self) -> None:
+    async def _parse(self, channel: Channel, lease: Lease) -> None:
+        """Works off one channel's inbox. What is in it is undone, so a start begins at 0."""
         backoff = Backoff(most=5.0)
-        names = list(self._channels)
+        name = channel.name
         after: dict[str, str] = {}
-        order = await self._orders(backoff)
+        order = await self._order(name, backoff)
         while True:
             try:
-                waits = [wait for wait in (order[name].wait(_ms()) for name in names) if wait]
-                rows = await self._log.read_raw(names, after, READ, min([2000, *waits]))
+                rows = await self._log.read_raw([name], after, READ, order.wait(_ms()) or 2000)
             except Unavailable:
                 await asyncio.sleep(backoff.next())
                 continue
             backoff.reset()
-            for name, entry, body in rows:
-                order[name].add(entry, number(self._channels[name], body), body, _ms())
+            for _, entry, body in rows:
+                order.add(entry, number(channel, body), body, _ms())
                 after[name] = entry
-            for name in names:
-                if ready := order[name].take(_ms()):
-                    await self._move(self._channels[name], ready, order[name].last)
+            if ready := order.take(_ms()):
+                await self._move(channel, ready, order.last, lease)
 
-    async def _orders(self, backoff: Backoff) -> dict[str, Reorder]:
-        """Each channel's order, from where the last process left it."""
+    async def _order(self, name: str, backoff: Backoff) -> Reorder:
+        """A channel's order, from where the last process left it."""
         while True:
             try:
-                return {name: Reorder(await self._log.last_number(name)) for name in self._channels}
+                return Reorder(await self._log.last_number(name))
             except Unavailable:
                 await asyncio.sleep(backoff.next())
 
-    async def _move(self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None) -> None:
+    async def _move(
+        self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None, lease: Lease
+    ) -> None:
         """Moves bodies as events into the log, however long Redis takes to come back."""
         read = understand
         events = [event for _, body in ready for event in read(channel, body)]
@@ -153,10 +156,12 @@ class Receiver:
             try:
                 jobs = jobs_for(events) if Can.FETCH in channel.can else []
                 return await self._log.move_parsed(
-                    channel.name, [entry for entry, _ in ready], events, jobs, last
+                    channel.name, [entry for entry, _ in ready], events, jobs, last, lease
                 )
             except Unavailable:
                 await asyncio.sleep(backoff.next())
+            except LeaseLost:
+                raise
             except Exception:
                 if read is writable:
                     raise

@@ -24,7 +24,8 @@ from router.state import Delivery, Entry, decode_delivery, read_entry
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 """A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
 CONNECTIONS = 1000
-"""Of one process at most. Each channel has two that only wait: for deliveries, for files to fetch."""
+"""Of one process at most. Each channel has three that only wait: for bodies, for deliveries, for files to
+fetch."""
 CONNECT_TIMEOUT = 2.0
 
 
@@ -47,6 +48,24 @@ def connect(url: str) -> Redis:
         protocol=2,
     )
     return Redis(connection_pool=pool)
+
+
+# The first write is one that Redis refuses when its memory is full: then nothing of it is done.
+_MOVE = """
+if KEYS[1] ~= '' and redis.call('get', KEYS[1]) ~= ARGV[1] then return -1 end
+local ids, first = tonumber(ARGV[4]), 6
+local there = ids == 0
+for i = first, first + ids - 1 do
+  there = there or #redis.call('xrange', KEYS[2], ARGV[i], ARGV[i]) > 0
+end
+if not there then return 0 end
+local jobs = first + ids + tonumber(ARGV[5])
+for i = first + ids, jobs - 1 do redis.call('xadd', KEYS[3], '*', 'e', ARGV[i]) end
+for i = jobs, #ARGV do redis.call('xadd', KEYS[4], '*', 'e', ARGV[i]) end
+for i = first, first + ids - 1 do redis.call('xdel', KEYS[2], ARGV[i]) end
+if ARGV[2] ~= '' then redis.call('set', KEYS[5], ARGV[2], 'px', ARGV[3]) end
+return 1
+"""
 
 
 class Keys:
@@ -159,26 +178,32 @@ class Log:
         events: Sequence[Event],
         jobs: Sequence[bytes] = (),
         last: int | None = None,
+        lease: Lease | None = None,
     ) -> None:
         """Takes raw bodies out of the inbox and puts their events into the log (and media jobs into
-        the fetch stream) in one step. Two parsers doing the same is harmless: event ids tell. ``last``
-        is the platform's number of the newest body moved, for the next process to go on from."""
+        the fetch stream) in one step; once, also when it is repeated because a reply was lost. ``last``
+        is the platform's number of the newest body moved, for the next process to go on from. Raises
+        ``LeaseLost`` where ``lease`` is somebody else's now."""
         at = self.now()
-        commands: list[Args] = [("MULTI",)]
         for event in events:
             event.at = event.at or at
-            commands.append(("XADD", self.keys.log, "*", "e", encode_event(event)))
-        commands += [("XADD", self.keys.fetch(channel), "*", "e", job) for job in jobs]
-        if ids:
-            commands.append(("XDEL", self.keys.inbox(channel), *ids))
-        if last is not None:
-            commands.append(("SET", self.keys.last(channel), last, "PX", LAST_KEPT_MS))
-        commands.append(("EXEC",))
+        entries = [encode_event(event) for event in events]
+        keys = self.keys
+        places = (lease.key if lease else "", keys.inbox(channel), keys.log, keys.fetch(channel))
+        values = (
+            lease.token if lease else "",
+            "" if last is None else last,
+            LAST_KEPT_MS,
+            len(ids),
+            len(entries),
+        )
+        command: Args = ("EVAL", _MOVE, 5, *places, keys.last(channel), *values, *ids, *entries, *jobs)
         async with self._moving, reaching("move"):
-            replies = await self._mover.talk(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise unavailable("move", reply)
+            [reply] = await self._mover.talk([command])
+        if isinstance(reply, Exception):
+            raise unavailable("move", reply)
+        if reply < 0:
+            raise LeaseLost("another process parses for this channel now")
 
     async def last_number(self, channel: str) -> int | None:
         """The platform's number of the newest body that was ever moved."""

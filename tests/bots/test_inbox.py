@@ -11,10 +11,10 @@ import pytest
 from bots import fetch
 from bots.base import Can, Inbox, Rejected, TryLater
 from bots.inbox import ChannelInbox, Receiver
-from crm.errors import NavbatError, Unavailable
+from crm.errors import LeaseLost, NavbatError, Unavailable
 from crm.records import Media
 from router.events import Event, MediaStored, MessageReceived
-from router.log import Log, connect
+from router.log import Lease, Log, connect
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, all_logged, logged, running
 from tests.conftest import RedisServer, until
 
@@ -95,15 +95,62 @@ async def test_the_same_body_again_has_the_same_key(
     assert poison.event_id == poison_again.event_id
 
 
-async def test_two_parsers_keep_the_order_of_first_appearance(log: Log, media: MemoryMedia) -> None:
-    first, second = (Receiver(log, [ScriptedChannel("in")], media) for _ in range(2))
+class Counting(ScriptedChannel):
+    """Notes what it parses."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.parsed: list[bytes] = []
+
+    def parse(self, body: bytes) -> list[Event]:
+        self.parsed.append(body)
+        return super().parse(body)
+
+
+async def test_several_receivers_parse_everything_once_and_in_order(log: Log, media: MemoryMedia) -> None:
+    channels = [Counting("in") for _ in range(3)]
     inbox = ChannelInbox(log, "in")
-    async with running(first, second):
-        for n in range(200):
-            await inbox.put(f"c1|{n}|{n}".encode())
+    bodies = [f"c1|{n}|{n}".encode() for n in range(200)]
+    async with running(*(Receiver(log, [channel], media) for channel in channels)):
+        for body in bodies:
+            await inbox.put(body)
         await until(lambda: _inbox_empty(log, "in"))
-        events = await all_logged(log)
-    assert list(dict.fromkeys(texts(events))) == [str(n) for n in range(200)]
+    assert texts(await all_logged(log)) == [str(n) for n in range(200)]
+    assert sorted(body for channel in channels for body in channel.parsed) == sorted(bodies)
+
+
+async def test_another_receiver_goes_on_where_the_first_stopped(log: Log, media: MemoryMedia) -> None:
+    inbox = ChannelInbox(log, "in")
+    async with running(Receiver(log, [ScriptedChannel("in")], media)):
+        await inbox.put(b"c1|1|1")
+        await logged(log, 1)
+        async with running(Receiver(log, [ScriptedChannel("in")], media)):
+            pass
+    async with running(Receiver(log, [ScriptedChannel("in")], media)):
+        await inbox.put(b"c1|2|2")
+        assert texts(await logged(log, 2)) == ["1", "2"]
+
+
+async def test_a_move_whose_reply_was_lost_is_made_once(log: Log) -> None:
+    entry = await log.put_raw("in", b"c1|1|hello")
+    [event] = ScriptedChannel("in").parse(b"c1|1|hello")
+    for _ in range(2):
+        await log.move_parsed("in", [entry], [event], [b"job"], 7)
+    assert len(await all_logged(log)) == 1
+    assert len(await log.read_jobs("in", block_ms=1)) == 1
+
+
+async def test_who_lost_the_lease_moves_nothing(log: Log) -> None:
+    entry = await log.put_raw("in", b"c1|1|hello")
+    events = ScriptedChannel("in").parse(b"c1|1|hello")
+    mine, other = Lease(log, "parse:in", "me"), Lease(log, "parse:in", "other")
+    assert await other.acquire()
+    with pytest.raises(LeaseLost):
+        await log.move_parsed("in", [entry], events, [b"job"], 7, mine)
+    assert await all_logged(log) == []
+    assert not await _inbox_empty(log, "in")
+    await log.move_parsed("in", [entry], events, [], 7, other)
+    assert len(await all_logged(log)) == 1
 
 
 class Numbered(ScriptedChannel):
@@ -266,6 +313,17 @@ async def test_an_attachment_is_fetched_or_says_why_not(
 
 async def _no_jobs(log: Log) -> bool:
     return not await log.read_jobs("in", block_ms=1)
+
+
+async def test_several_receivers_fetch_each_file_once(log: Log, media: MemoryMedia) -> None:
+    channels = [WithFiles("in") for _ in range(3)]
+    async with running(*(Receiver(log, [channel], media) for channel in channels)):
+        await ChannelInbox(log, "in").put(*(f"c1|{n}|0 f{n}".encode() for n in range(20)))
+        await logged(log, 40)
+        await until(lambda: _no_jobs(log))
+    assert sorted(ref for channel in channels for ref in channel.fetches) == sorted(
+        f"f{n}" for n in range(20)
+    )
 
 
 async def test_a_job_that_was_begun_before_a_crash_is_done_after_it(log: Log, media: MemoryMedia) -> None:
