@@ -198,7 +198,8 @@ class Player:
                 events.ButtonPressed(
                     event_id=f"e{self._number}", message_id="", author=events.Author(id=name, name=name),
                     data=self._buttons.get((name, step.presses), ""), text=step.presses, **where,
-                )
+                ),
+                self._known(name, where),
             )  # fmt: skip
         elif not last:
             raise Failed(f"{name} has not written anything yet")
@@ -210,17 +211,7 @@ class Player:
             self._apply(events.Reacted(message_id=last, author=name, emoji=[step.reacts or ""], **where))
 
     def _writes(self, name: str, customer: Customer, text: str, where: dict[str, Any]) -> None:
-        """A message. Whoever wrote before, or is described in the scenario, is known to the store."""
-        known = None
-        if name in self._scenario.customers or name in self._messages:
-            known = Known(
-                customer_of(f"{where['channel']}:{name}"),
-                name=name,
-                language=customer.language,
-                responsible=customer.responsible,
-                vip=customer.vip,
-                last_operator=self._last_operator.get(name, customer.last_operator),
-            )
+        known = self._known(name, where)
         self._messages[name] = f"m{self._number}"
         self._apply(
             events.MessageReceived(
@@ -231,6 +222,20 @@ class Player:
                 **where,
             ),
             known,
+        )
+
+    def _known(self, name: str, where: dict[str, Any]) -> Known | None:
+        """Whoever wrote before, or is described in the scenario, is known to the store."""
+        if name not in self._scenario.customers and name not in self._messages:
+            return None
+        customer = self._scenario.customers.get(name, Customer())
+        return Known(
+            customer_of(f"{where['channel']}:{name}"),
+            name=name,
+            language=customer.language,
+            responsible=customer.responsible,
+            vip=customer.vip,
+            last_operator=self._last_operator.get(name, customer.last_operator),
         )
 
     def _operator(self, step: Step) -> None:

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from crm.records import Customer, Identity, Message, MessageChange, customer_of, person_chat
 from crm.text import LIMIT, clean, one_line
 from router import bot, clocks, closing, events, fired, moves, notices
 from router.capacity import HELD
 from router.events import Author
 from router.floor import PREVIEW, Floor
-from router.state import CustomerSeen, MessageChanged, Session, Stray
+from router.state import CustomerSeen, Known, MessageChanged, Session, Stray, acquaintance
 
 NAME_LIMIT = 64
 VIP = 100
 """What a VIP's sessions have more in priority."""
-
-
-class Known(msgspec.Struct):
-    """What the store knows of who is writing in a chat."""
-
-    customer: str
-    name: str = ""
-    language: str = ""
-    responsible: str = ""
-    vip: bool = False
-    last_operator: str = ""
 
 
 # ------------------------------------------------------------------ messages
@@ -56,18 +43,19 @@ def message_received(floor: Floor, event: events.MessageReceived, known: Known |
     )
 
 
-def button_pressed(floor: Floor, event: events.ButtonPressed) -> None:
+def button_pressed(floor: Floor, event: events.ButtonPressed, known: Known | None = None) -> None:
     session = _where_pressed(floor, event)
     if session is not None and session.chat != event.key:
         event.chat = session.chat[len(event.channel) + 1 :]
     if closing.rated_by_button(floor, event):
         return
-    session = _session_for(floor, event, event.author, None)
+    session = _session_for(floor, event, event.author, known)
     if session is not None:
         _wrote(
             floor,
             session,
             clean(event.text or event.data),
+            known=known is not None,
             data=event.data,
             author=one_line(event.author.name, NAME_LIMIT),
             kind="button",
@@ -98,12 +86,15 @@ def _session_for(floor: Floor, event: events.FromChat, author: Author, known: Kn
     session.language = author.language[:2].lower()
     session.asked = 2
     if known is not None:
-        _recognise(session, known)
+        recognise(session, known)
+        if known.responsible or known.last_operator:
+            session.asked = 0
     _seen(floor, event, author, session.customer)
     return session
 
 
-def _recognise(session: Session, known: Known) -> None:
+def recognise(session: Session, known: Known) -> None:
+    """A session that has just been opened is that of somebody who is known."""
     session.customer = known.customer
     session.name = known.name or session.name
     session.language = known.language or session.language
@@ -111,8 +102,6 @@ def _recognise(session: Session, known: Known) -> None:
     session.priority += VIP * known.vip
     session.responsible = known.responsible
     session.last_operator = known.last_operator
-    if known.responsible or known.last_operator:
-        session.asked = 0
 
 
 def _wrote(
@@ -221,11 +210,13 @@ def _change(floor: Floor, event: events.FromChat, **fields: Any) -> None:
 
 
 def _seen(
-    floor: Floor, event: events.FromChat, author: Author, customer: str, can_write: bool = True
-) -> None:
+    floor: Floor, event: events.FromChat, author: Author, customer: str, can_write: bool = True,
+    moved_from: str = "",
+) -> None:  # fmt: skip
     floor.tell(
         CustomerSeen(
             chat=event.key,
+            moved_from=moved_from,
             at=floor.now,
             customer=Customer(
                 id=customer,
@@ -242,8 +233,8 @@ def _seen(
     )
 
 
-def reachable(floor: Floor, event: events.ChatReachable) -> None:
-    customer = customer_of(person_chat(event.key))
+def reachable(floor: Floor, event: events.ChatReachable, known: Known | None = None) -> None:
+    customer = known.customer if known is not None else customer_of(person_chat(event.key))
     for session in floor.open_in(event.key):
         if session.chat == event.key:
             customer = session.customer
@@ -253,17 +244,38 @@ def reachable(floor: Floor, event: events.ChatReachable) -> None:
     _seen(floor, event, event.author, customer, event.can_write)
 
 
-def moved(floor: Floor, event: events.ChatMoved) -> None:
-    """The open session follows the chat to its new id, unless one is open there already."""
-    session = _open_in(floor, event.key)
-    new = f"{event.channel}:{event.new_chat}"
-    if session is None or new in floor.by_chat:
-        stray(floor, event, "no open session to move")
-        return
-    floor.unseat(session)
-    session.chat = new
-    floor.seat(session)
-    floor.system(session, "moved")
+def moved(floor: Floor, event: events.ChatMoved, known: Known | None = None) -> None:
+    """Whoever wrote in the chat is the same customer in the new one, also when he writes there first after
+    days. The open session follows, unless one is open there already: then that one is his."""
+    old, new = event.key, f"{event.channel}:{event.new_chat}"
+    session, other = _open_in(floor, old), _open_in(floor, new)
+    if session is not None:
+        known = acquaintance(session)
+    known = known or Known(customer=customer_of(person_chat(old)))
+    if other is not None:
+        if session is not None:
+            stray(floor, event, "a session is open in the new chat already")
+        if other.customer != known.customer:
+            recognise(other, known)
+            floor.touch(other)
+            floor.reorder(other)
+            floor.stirred.add(other.line)
+    elif session is not None:
+        floor.unseat(session)
+        session.chat = new
+        floor.seat(session)
+        floor.system(session, "moved")
+    floor.outcome.acquainted[person_chat(new)] = known
+    author = Author(language=known.language)
+    can_write = session.can_write if session is not None else True
+    _seen(
+        floor,
+        events.FromChat(channel=event.channel, chat=event.new_chat),
+        author,
+        known.customer,
+        can_write,
+        old,
+    )
 
 
 def changed(floor: Floor, event: events.CustomerChanged) -> None:

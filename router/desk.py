@@ -13,13 +13,12 @@ from crm.records import MessageChange
 from crm.text import one_line
 from router import again, customers, duty, events, schedule, settings, writing
 from router.commands import COMMANDS
-from router.customers import Known
 from router.dispatch import settle
 from router.events import LinesConfigured
 from router.fired import fire
 from router.floor import Floor
 from router.outcome import Outcome
-from router.state import CommandDone, MessageChanged, OperatorState, Refusal, Session
+from router.state import CommandDone, Known, MessageChanged, OperatorState, Refusal, Session
 from router.timers import CALENDAR, TimerFailed
 
 __all__ = ["Desk", "Known"]
@@ -161,8 +160,8 @@ class Desk(Floor):
         self.advance(event.at)
         if isinstance(event, events.Command):
             self._command(event)
-        elif isinstance(event, events.MessageReceived):
-            customers.message_received(self, event, known)
+        elif (opens := OPENING.get(type(event))) is not None:
+            opens(self, event, known)
         else:
             HANDLERS[type(event)](self, event)
         settle(self)
@@ -290,14 +289,19 @@ class Desk(Floor):
             duty.presence_lost(self, operator)
 
 
+OPENING: dict[type[events.Event], Callable[[Desk, Any, Known | None], None]] = {
+    events.MessageReceived: customers.message_received,
+    events.ButtonPressed: customers.button_pressed,
+    events.ChatReachable: customers.reachable,
+    events.ChatMoved: customers.moved,
+}
+"""Those that may need to know who it is."""
+
 HANDLERS: dict[type[events.Event], Callable[[Desk, Any], None]] = {
     events.MessageEdited: customers.edited,
     events.MessageDeleted: customers.deleted,
     events.Reacted: customers.reacted,
     events.MessageRead: customers.read,
-    events.ButtonPressed: customers.button_pressed,
-    events.ChatReachable: customers.reachable,
-    events.ChatMoved: customers.moved,
     events.MediaStored: customers.media_stored,
     events.CustomerChanged: customers.changed,
     events.Delivered: Desk._delivered,

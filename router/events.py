@@ -227,6 +227,10 @@ class Start(Command, kw_only=True):
     line: str
     customer: str = ""
     name: str = ""
+    language: str = ""
+    responsible: str = ""
+    vip: bool = False
+    last_operator: str = ""
     text: str = ""
 
 

@@ -34,6 +34,7 @@ from router.state import (
     OperatorState,
     Session,
     Status,
+    acquaintance,
 )
 from router.timers import Timers
 
@@ -241,6 +242,7 @@ class Floor:
         session.closed_at = session.closed_at or self.now
         session.closed_by = by or session.closed_by
         session.result = result or session.result
+        self.outcome.acquainted[person_chat(session.chat)] = acquaintance(session)
         self.retire(session, "closed")
         self.unhold(session)
         del self.sessions[session.id]

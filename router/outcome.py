@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.state import AnyTold, Aside, Delivery, OperatorState, Session
+from router.state import AnyTold, Aside, Delivery, Known, OperatorState, Session
 
 
 class Outcome:
@@ -17,6 +17,9 @@ class Outcome:
         self.fields: set[str] = set()
         self.refused: set[str] = set()
         """Ids of commands that changed nothing: they may come again."""
+        self.acquainted: dict[str, Known] = {}
+        """Chat -> who writes there, which the store does not know yet: his session was closed, or the chat
+        has moved."""
         self.aside: list[Aside] = []
         """What could not be worked on."""
         self.unreadable: list[tuple[str, str]] = []

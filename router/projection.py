@@ -426,6 +426,11 @@ def _card_writes(filled: FieldsFilled) -> Iterator[Write]:
 
 def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:
     customer = seen.customer
+    if seen.moved_from:
+        # Whoever wrote there before we knew of the move was taken for somebody else.
+        taken = {"chats": seen.chat, "_id": {"$ne": customer.id}}
+        gone = {"$pull": {"chats": seen.chat}, "$set": {"merged_into": customer.id}}
+        yield Write.update("customers", taken, gone)
     facts = to_document(customer)
     identities = facts.pop("identities", [])
     created_at = facts.pop("created_at", seen.at)

@@ -30,7 +30,8 @@ from router.log import Log
 from router.picture import Picture, people
 from router.protocol import DecisionView, Done, Frame, SessionView
 from router.quarantine_requests import QuarantineRequests
-from router.state import Decided, Entry, MessageAdded, MessageChanged, Session, Told
+from router.recent import known_of
+from router.state import Decided, Entry, Known, MessageAdded, MessageChanged, Session, Told
 from router.status import Status
 
 logger = logging.getLogger(__name__)
@@ -194,12 +195,15 @@ class Requests:
         found = await self._store.find("customers", {"chats": frame.chat}, limit=1)
         if not found:
             raise Refused("no_such_chat", chat=frame.chat)
+        try:
+            known = known_of(found[0])
+        except msgspec.ValidationError:  # a card that is none; it is his chat all the same
+            known = Known(customer=found[0]["_id"])
         return events.Start(
             channel=channel,
             chat=chat,
             line=frame.line,
-            customer=found[0]["_id"],
-            name=found[0].get("name", ""),
+            **msgspec.structs.asdict(known),
             text=frame.text,
             **common,
         )

@@ -7,9 +7,10 @@ from __future__ import annotations
 from crm.errors import Refused
 from router import checks, clocks, closing, events, fired, moves
 from router.capacity import HELD
+from router.customers import recognise
 from router.floor import Floor
 from router.rights import leads
-from router.state import OperatorState, Session
+from router.state import Known, OperatorState, Session
 
 
 def say(floor: Floor, command: events.Say) -> Session:
@@ -156,8 +157,8 @@ def start(floor: Floor, command: events.Start) -> Session:
         raise Refused("duplicate_chat", session=floor.by_chat[chat])
     session = floor.open(command.channel, command.chat, command.line)
     session.outgoing = True
-    session.name = command.name
-    session.customer = command.customer or session.customer
+    known = {name: getattr(command, name) for name in Known.__struct_fields__}
+    recognise(session, Known(**known | {"customer": command.customer or session.customer}))
     moves.take(floor, session, operator.name)
     floor.system(session, "started", operator=operator.name)
     checks.audit(floor, operator.name, "start", session)

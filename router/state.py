@@ -170,6 +170,26 @@ class Delivery(Saved, kw_only=True):
     external_id: str = ""
 
 
+class Known(msgspec.Struct):
+    """What the store knows of who is writing in a chat."""
+
+    customer: str
+    name: str = ""
+    language: str = ""
+    responsible: str = ""
+    vip: bool = False
+    last_operator: str = ""
+
+
+def acquaintance(session: Session) -> Known:
+    """Who writes in a session, for the next one: who held this one has handled the one before."""
+    return Known(
+        customer=session.customer, name=session.name, language=session.language,
+        responsible=session.responsible, vip=session.vip,
+        last_operator=session.holder or session.last_operator,
+    )  # fmt: skip
+
+
 class Refusal(Saved, kw_only=True):
     """What was answered to a command, and when that was certain: earlier attempts that come later into the
     log get the same answer. ``at`` 0: in the batch that is not committed yet."""
@@ -212,11 +232,13 @@ class MessageChanged(Told, kw_only=True):
 
 
 class CustomerSeen(Told, kw_only=True):
-    """Somebody wrote for whom a session was opened, or his reachability changed."""
+    """Somebody wrote for whom a session was opened, his reachability changed, or his chat has moved:
+    ``moved_from`` is where it was."""
 
     customer: Customer
     chat: str
     at: int
+    moved_from: str = ""
 
 
 class CommandDone(Told, kw_only=True):

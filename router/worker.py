@@ -8,12 +8,12 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from crm.errors import LeaseLost, Refused, Unavailable
-from crm.ports import Document, Store
+from crm.ports import Store
 from crm.records import person_chat
 from router.again import tell_aside
 from router.backoff import Backoff
@@ -23,6 +23,7 @@ from router.figures import Figures
 from router.log import Lease, Log
 from router.outcome import Outcome
 from router.quarantine import kind_of, reason_of
+from router.recent import Recent, known_of
 from router.state import Aside, Entry, Stray
 from router.suspects import Suspects
 from router.taking_up import take_up
@@ -60,6 +61,7 @@ class Worker:
         self._trimmed = 0
         self._reported = 0
         self._ask_again = 0
+        self._recent = Recent()
         self._suspects = Suspects()
         self._applying = ""
         """Log id of the event that the rules work on."""
@@ -186,7 +188,7 @@ class Worker:
                 seen.add(event.event_id)
                 fresh.append(event.event_id)
             self._applying = id
-            self.desk.apply(event, known.get(event.key if isinstance(event, FromChat) else ""))
+            self.desk.apply(event, self._known(event, known, now))
             if event.event_id in self.desk.outcome.refused:
                 seen.discard(event.event_id)
             applied += 1
@@ -217,6 +219,13 @@ class Worker:
             self.desk.refuse(event, Refused("set_aside"))
         self.desk.outcome.aside.append(item)
 
+    def _known(self, event: Event, found: Mapping[str, Known], now: int) -> Known | None:
+        """Who has written, if he is to be looked at anew."""
+        if not isinstance(event, FromChat) or event.key in self.desk.by_chat:
+            return None
+        chat = event.key
+        return self._recent.known(person_chat(chat), found.get(chat), self.desk.outcome.acquainted, now)
+
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""
         chats = {e.key for e in events if isinstance(e, FromChat) and e.key not in self.desk.by_chat}
@@ -228,7 +237,7 @@ class Worker:
                 found = await self._store.find("customers", {"chats": {"$in": asked}})
             cards = {chat: doc for doc in found for chat in doc.get("chats", ())}
             doc_of = {chat: cards.get(chat) or cards.get(person_chat(chat)) for chat in chats}
-            return {chat: _known(doc) for chat, doc in doc_of.items() if doc is not None}
+            return {chat: known_of(doc) for chat, doc in doc_of.items() if doc is not None}
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
             self._ask_again = self._log.now() + WHO_PAUSE_MS
@@ -258,6 +267,7 @@ class Worker:
             deliveries=outcome.deliveries,
         )
         self._renewed = now
+        self._recent.note(outcome.acquainted, now)
         self.figures.committed(time.perf_counter() - since)
         self.figures.told(outcome.told)
         for item in outcome.aside:
@@ -270,12 +280,6 @@ class Worker:
             **self.figures.report(),
         }  # fmt: skip
         await self._log.report(f"router:{self.lease.token[:8]}", msgspec.json.encode(fields))
-
-
-def _known(document: Document) -> Known:
-    """Raises ``msgspec.ValidationError`` for a card that is none."""
-    facts = {name: document[name] for name in Known.__struct_fields__ if document.get(name) is not None}
-    return msgspec.convert({**facts, "customer": document["_id"]}, Known)
 
 
 async def _first_free_session(store: Store) -> int:
