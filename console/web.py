@@ -14,6 +14,8 @@ import secrets
 import shlex
 import socket
 import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +25,8 @@ from console.settings import Shelf
 from console.words import Words
 
 PORT = 8701
+PAGE = Path(__file__).parent / "page"
+"""The page around the terminal; the terminal and its font come with textual-serve."""
 
 
 def guard(key: str, origin: str, denied: str) -> Middleware:
@@ -45,8 +49,28 @@ def guard(key: str, origin: str, denied: str) -> Middleware:
     return check
 
 
+def only_ours(origin: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Tells the browser to load nothing from anywhere else, whatever comes into the page."""
+    socket = origin.replace("http", "ws", 1)
+    policy = (
+        f"default-src 'self'; connect-src 'self' {socket}; img-src 'self' data:; "
+        "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+    )
+
+    async def add(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+
+    return add
+
+
 def _same(given: str, key: str) -> bool:
     return hmac.compare_digest(given.encode(), key.encode())
+
+
+async def _nothing(_: web.Application) -> None:
+    """In place of textual-serve's own greeting, which comes before the port is open."""
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -68,6 +92,7 @@ def serve(url: str, token: str = "", host: str = "127.0.0.1") -> int:
     words = Words(Shelf().load().language)
     try:
         serving: Any = importlib.import_module("textual_serve.server")
+        templates: Any = importlib.import_module("aiohttp_jinja2")
     except ImportError:
         sys.stderr.write(words("web.missing") + "\n")
         return 2
@@ -76,19 +101,24 @@ def serve(url: str, token: str = "", host: str = "127.0.0.1") -> int:
     port, key = free_port(host, PORT), secrets.token_urlsafe(24)
     origin = f"http://{host}:{port}"
     command = [sys.executable, "-m", "navbat", "console", *(["--url", url] if url else [])]
-    server = serving.Server(shlex.join(command), host=host, port=port, title="navbat", public_url=origin)
-    make = server._make_app
+    server = serving.Server(
+        shlex.join(command), host=host, port=port, title="navbat", public_url=origin, templates_path=PAGE
+    )
+    server.on_startup = _nothing
 
     async def guarded() -> web.Application:
-        app: web.Application = await make()
+        app: web.Application = await server._make_app()
         app.middlewares.append(guard(key, origin, words("web.denied")))
+        app.on_response_prepare.append(only_ours(origin))
+        texts = {"language": words.language, "ended": words("web.ended"), "again": words("web.again")}
+        templates.get_env(app).globals.update(texts)
         return app
 
-    async def announce(_: web.Application) -> None:
+    def announce(*_: object) -> None:
+        """Called when the port is open."""
         sys.stdout.write(words("web.open", url=f"{origin}/?key={key}") + "\n")
         sys.stdout.flush()
 
-    server._make_app, server.on_startup = guarded, announce
-    server.initialize_logging = lambda: None  # its log would show the key
-    server.serve()
+    # an access log would show the key
+    web.run_app(guarded(), host=host, port=port, print=announce, access_log=None, shutdown_timeout=3.0)
     return 0

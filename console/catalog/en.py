@@ -375,6 +375,8 @@ TEXTS: dict[str, str] = {
     "plain.empty": "Nothing waits.",
     "web.missing": "The browser mode needs: pip install 'navbat[web-console]'",
     "web.open": "Open {url} (Ctrl+C ends it)",
+    "web.ended": "The console has ended.",
+    "web.again": "Open it again",
     "web.denied": "Open the address that navbat console --web has printed.",
     "action.to_waiting": "Longest wait",
     "action.state": "State of the desk",

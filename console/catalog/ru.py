@@ -375,6 +375,8 @@ TEXTS: dict[str, str] = {
     "plain.empty": "Никто не ждёт.",
     "web.missing": "Для браузера нужно: pip install 'navbat[web-console]'",
     "web.open": "Откройте {url} (Ctrl+C завершает)",
+    "web.ended": "Консоль закрыта.",
+    "web.again": "Открыть снова",
     "web.denied": "Откройте адрес, который напечатал navbat console --web.",
     "action.to_waiting": "Дольше всех ждёт",
     "action.state": "Состояние стола",

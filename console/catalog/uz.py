@@ -375,6 +375,8 @@ TEXTS: dict[str, str] = {
     "plain.empty": "Hech kim kutmayapti.",
     "web.missing": "Brauzer rejimi uchun: pip install 'navbat[web-console]'",
     "web.open": "{url} manzilini oching (Ctrl+C tugatadi)",
+    "web.ended": "Konsol yopildi.",
+    "web.again": "Qayta ochish",
     "web.denied": "navbat console --web chiqargan manzilni oching.",
     "action.to_waiting": "Eng ko‘p kutgan",
     "action.state": "Stol holati",
