@@ -106,7 +106,9 @@ def _add_flow(commands: Any) -> None:
         made = _command(actions, name, "navbat.flow:main", about)
         made.add_argument("files", nargs="+" if name == "check" else 1, metavar="FILE")
         if name == "try":
-            made.add_argument("--language", default="", metavar="CODE", help="the customer's language")
+            made.add_argument(
+                "--language", type=languages, default="", metavar="CODE", help="the customer's language"
+            )
             made.add_argument("--off-hours", action="store_true", help="outside the working hours")
 
 

@@ -20,7 +20,7 @@ from navbat.config import Config, locate
 from navbat.printing import print_json
 from navbat.reach import by, opened_store, tell
 from navbat.rulebook import Rulebook, as_kept
-from navbat.yamlfile import YamlFile
+from navbat.yamlfile import YamlFile, unknown_word
 from router import line_changes
 
 if TYPE_CHECKING:
@@ -170,9 +170,11 @@ class Lines:
             print_json({"outcome": "done", "name": account.name, "absences": absences})
 
     async def current(self) -> LineVersion:
-        """Raises ``Refused``: ``no_such_line``."""
+        """Raises ``NavbatError`` with the lines that there are."""
         if self.args.line not in (found := await lines.in_force(self.store)):
-            raise Refused("no_such_line", line=self.args.line)
+            raise NavbatError(
+                f"there is no line {self.args.line}", unknown_word("line", self.args.line, found)
+            )
         return found[self.args.line]
 
     async def _change(self, changes: Mapping[str, str]) -> None:

@@ -94,7 +94,7 @@ async def test_what_was_never_confirmed_is_in_the_composer_again(gateway: FakeGa
         seat.desk.reply.focus()
         await seat.press(*"sent", "enter", *"draft")
         await seat.press("ctrl+n", *"shy", "enter")
-        await gateway.expect(wire.Note)
+        await gateway.expect(wire.Say)  # the note waits until the desk has said what became of it
         seat.desk.tick()
         kept = seat.app.shelf.drafts(seat.app.url, "anna")
         assert kept.get("10", "reply") == "sent\ndraft"

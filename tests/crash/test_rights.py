@@ -170,6 +170,10 @@ ABOUT_DESK: list[Frame] = [
     (wire.GetOperator, {"operator": "bek"}, _no_right),
     (wire.SetOperator, {"operator": "anna", "lines": ["support"]}, _no_right),
     (wire.SetOperator, {"operator": "anna", "rights": {"*": ["take_over"]}}, _no_right),
+    (wire.GetQuarantine, {}, _no_right),
+    (wire.GetSetAside, {"id": "1-1"}, _no_right),
+    (wire.RetrySetAside, {"id": "1-1"}, _no_right),
+    (wire.DropSetAside, {"id": "1-1"}, _no_right),
 ]
 ELSEWHERE = {wire.Hello, wire.Ping, wire.SetDuty, wire.Typing}
 """Frames without an answer (they are sent below), and the one that is about oneself only."""

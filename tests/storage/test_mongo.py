@@ -117,10 +117,12 @@ async def test_words_of_another_spelling_are_brought_up_to_date(
     messages = mongo._of("messages")
     await messages.update_many({}, {"$set": {"words": ["another", "spelling"]}})
     await mongo._of("cursors").delete_one({"_id": "spelling"})
+    await mongo.close()
     await mongo.open()
     assert [d["_id"] for d in await mongo.search("g'isht", filter={})] == ["2", "1"]
     assert [d["_id"] for d in await mongo.search("ozbek", filter={})] == ["3"]
     assert [d["_id"] for d in await mongo.search("another", filter={})] == ["4", "0"]  # theirs are the same
     await mongo._of("messages").update_many({}, {"$set": {"words": []}})
+    await mongo.close()
     await mongo.open()
     assert await mongo.search("gisht", filter={}) == []  # once is enough
