@@ -109,8 +109,22 @@ class MediaFiles(Protocol):
     async def put(self, chunks: AsyncIterator[bytes], name: str, mime: str) -> str:
         """Keeps a file and returns its key."""
 
-    async def read(self, key: str) -> bytes:
-        """The whole file. Raises ``NavbatError`` or ``OSError`` when it is not there."""
+    def open(self, key: str) -> AsyncIterator[bytes]:
+        """The file in pieces. Raises ``NavbatError`` or ``OSError`` when it is not there."""
+
+    async def size(self, key: str) -> int:
+        """Its bytes. Raises the same."""
+
+
+class OutFile(Protocol):
+    """A file on its way out: read in pieces, as often as it takes, and never held whole."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """What is in it."""
 
 
 class Channel(abc.ABC):
@@ -163,8 +177,8 @@ class Channel(abc.ABC):
         "unsupported message", so nothing is refused because we did not understand it."""
 
     @abc.abstractmethod
-    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, bytes]]) -> Sent:
-        """Carries out one delivery (``files`` are its media, read from the media store).
+    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, OutFile]]) -> Sent:
+        """Carries out one delivery (``files`` are its media, to be read from the media store).
         Raises ``TryLater``, ``Rejected`` or ``Uncertain``."""
 
     async def typing(self, chat: str) -> None:  # noqa: B027

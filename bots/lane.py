@@ -13,11 +13,11 @@ import heapq
 import itertools
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from bots.base import Can, Channel, MediaFiles, Rejected, Sent, TryLater, Uncertain
+from bots.base import Can, Channel, MediaFiles, OutFile, Rejected, Sent, TryLater, Uncertain
 from bots.fallback import degrade
 from bots.rates import Bucket
 from bots.supervision import Backoff, set_aside_for_sure
@@ -35,7 +35,7 @@ CONCURRENT = 64
 """Sends under way at the same time."""
 
 CONCURRENT_FILES = 4
-"""Of these, how many may hold attachments in memory."""
+"""Of these, how many may carry attachments, so that texts of other chats need not wait for their bytes."""
 
 WINDOW = 4096
 """Deliveries held in memory; the rest waits in Redis."""
@@ -277,9 +277,9 @@ class Lane:
             async with asyncio.timeout(SEND_TIMEOUT):
                 return await self._channel.send(delivery, files)
 
-    async def _files(self, media: Sequence[Media]) -> list[tuple[Media, bytes]]:
+    async def _files(self, media: Sequence[Media]) -> list[tuple[Media, OutFile]]:
         try:
-            return [(one, await self._media.read(one.key)) for one in media if one.key]
+            return [(one, await _stored(self._media, one.key)) for one in media if one.key]
         except (NavbatError, OSError) as error:
             raise Rejected("the attachment is not in the media store") from error
 
@@ -379,6 +379,22 @@ def understand(data: bytes) -> Delivery:
     if delivery.action not in ("send", "edit", "delete"):
         raise ValueError("an action that this version does not know")
     return delivery
+
+
+class _Stored:
+    """A file of the media store."""
+
+    def __init__(self, media: MediaFiles, key: str, size: int) -> None:
+        self._media = media
+        self._key = key
+        self.size = size
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._media.open(self._key)
+
+
+async def _stored(media: MediaFiles, key: str) -> OutFile:
+    return _Stored(media, key, await media.size(key))
 
 
 def _outcome(

@@ -27,7 +27,7 @@ from typing import ClassVar, TextIO
 import msgspec
 from aiohttp import web
 
-from bots.base import Can, Channel, ChannelSettings, Inbox, Secret, Sent
+from bots.base import Can, Channel, ChannelSettings, Inbox, OutFile, Secret, Sent
 from bots.hooks import keep, read_body, same_secret
 from crm.records import Button, Media
 from router.events import (
@@ -172,7 +172,7 @@ class Loopback(Channel):
         event.event_id = f"{self.name}:{item.chat}:{item.id}"
         return [event]
 
-    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, bytes]]) -> Sent:
+    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, OutFile]]) -> Sent:
         """Hands the delivery to whoever watches. The external id is made of our message id."""
         external_id = delivery.external_id or f"lb-{delivery.message}"
         item = SentItem(
@@ -184,7 +184,7 @@ class Loopback(Channel):
             external_id=external_id,
             text=delivery.text,
             reply_to=delivery.reply_to,
-            media=[msgspec.structs.replace(media, size=len(data)) for media, data in files],
+            media=[msgspec.structs.replace(media, size=file.size) for media, file in files],
             buttons=delivery.buttons,
         )
         if self._file is not None:

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from bots.base import Can, Channel, ChannelSettings, Inbox, Rejected, Secret, Sent, TryLater, Uncertain
+from bots.base import (
+    Can,
+    Channel,
+    ChannelSettings,
+    Inbox,
+    OutFile,
+    Rejected,
+    Secret,
+    Sent,
+    TryLater,
+    Uncertain,
+)
 from bots.hooks import keep, read_body, same_secret
 from bots.supervision import Backoff
 from bots.telegram_page import NoPage, Page, Reading, pressed, read_page, update_id
@@ -273,7 +284,7 @@ class Telegram(Channel):
 
     # ---------------------------------------------------------------- sending
 
-    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, bytes]]) -> Sent:
+    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, OutFile]]) -> Sent:
         """Carries out all calls of a delivery, in order."""
         try:
             ids = await self._bot().send(delivery, files)

@@ -6,14 +6,14 @@ No ``parse_mode`` anywhere: text is text, whatever it looks like.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any
 
-from aiogram import exceptions, methods, types
-from aiogram.types import BufferedInputFile, InlineKeyboardButton, InlineKeyboardMarkup
+from aiogram import Bot, exceptions, methods, types
+from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, InputFile
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
 
-from bots.base import Rejected, SendOutcome, TryLater, Uncertain
+from bots.base import OutFile, Rejected, SendOutcome, TryLater, Uncertain
 from bots.telegram_place import Place, place_of
 from crm.records import Button, Media
 from crm.text import is_visible
@@ -28,7 +28,7 @@ PHOTO_LIMIT = 10 * 1024 * 1024
 CALLBACK_LIMIT = 64
 """Bytes of a button's data."""
 
-File = tuple[Media, bytes]
+File = tuple[Media, OutFile]
 Method = methods.TelegramMethod[Any]
 
 _PHOTOS = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -192,8 +192,8 @@ def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
 
 def _role(file: File) -> str:
     """As what a file is shown: photo, video, audio, voice or document."""
-    media, data = file
-    if media.mime in _PHOTOS and media.kind in ("photo", "sticker") and len(data) <= PHOTO_LIMIT:
+    media, stored = file
+    if media.mime in _PHOTOS and media.kind in ("photo", "sticker") and stored.size <= PHOTO_LIMIT:
         return "photo"
     if media.mime == "video/mp4" and media.kind == "video":
         return "video"
@@ -240,7 +240,7 @@ def _single(
     file: File, caption: str | None, common: dict[str, Any], keyboard: InlineKeyboardMarkup | None
 ) -> Method:
     role = _role(file)
-    content: dict[str, Any] = {role: _upload(file)}
+    content: dict[str, Any] = {role: _Upload(file)}
     method: Method = _SINGLES[role](
         caption=caption, parse_mode=None, reply_markup=keyboard, **content, **common
     )
@@ -248,12 +248,19 @@ def _single(
 
 
 def _album_part(file: File, caption: str | None) -> Any:
-    return _PARTS[_role(file)](media=_upload(file), caption=caption, parse_mode=None)
+    return _PARTS[_role(file)](media=_Upload(file), caption=caption, parse_mode=None)
 
 
-def _upload(file: File) -> BufferedInputFile:
-    media, data = file
-    return BufferedInputFile(data, filename=_file_name(media))
+class _Upload(InputFile):
+    """A file that aiogram reads while it sends."""
+
+    def __init__(self, file: File) -> None:
+        media, self._stored = file
+        super().__init__(filename=_file_name(media))
+
+    async def read(self, bot: Bot) -> AsyncGenerator[bytes, None]:
+        async for chunk in self._stored.chunks():
+            yield chunk
 
 
 def _file_name(media: Media) -> str:

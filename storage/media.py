@@ -63,9 +63,9 @@ class MediaStore:
         finally:
             part.drop()
 
-    async def read(self, key: str) -> bytes:
-        """The whole file. Raises ``NoSuchFile`` or ``OSError``."""
-        return await asyncio.to_thread(self._read, key)
+    async def size(self, key: str) -> int:
+        """Its bytes. Raises ``NoSuchFile`` or ``OSError``."""
+        return await asyncio.to_thread(self._size, key)
 
     async def open(self, key: str) -> AsyncIterator[bytes]:
         """The file in pieces. Raises ``NoSuchFile`` or ``OSError``."""
@@ -98,9 +98,9 @@ class MediaStore:
         except FileNotFoundError:
             raise NoSuchFile("there is no such file") from None
 
-    def _read(self, key: str) -> bytes:
+    def _size(self, key: str) -> int:
         with self._open(key) as file:
-            return file.read()
+            return os.fstat(file.fileno()).st_size
 
 
 def sniff(head: bytes) -> str:

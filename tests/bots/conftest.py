@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bots.base import Can, Channel, ChannelSettings, Sent
+from bots.base import Can, Channel, ChannelSettings, OutFile, Sent
 from crm.errors import NavbatError
 from crm.records import Media
 from router.events import Author, Event, MessageReceived, decode_event
@@ -32,10 +32,25 @@ class MemoryMedia:
         self.files[key] = data
         return key
 
-    async def read(self, key: str) -> bytes:
+    async def open(self, key: str) -> AsyncIterator[bytes]:
+        yield self.files[key]
+
+    async def size(self, key: str) -> int:
         if key not in self.files:
             raise NavbatError("no such file")
-        return self.files[key]
+        return len(self.files[key])
+
+
+class Bytes:
+    """A file on its way out, in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, self.size, 1000):
+            yield self.data[start : start + 1000]
 
 
 class ScriptedChannel(Channel):
@@ -71,7 +86,7 @@ class ScriptedChannel(Channel):
             )
         ]
 
-    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, bytes]]) -> Sent:
+    async def send(self, delivery: Delivery, files: Sequence[tuple[Media, OutFile]]) -> Sent:
         self.attempts.append(delivery)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

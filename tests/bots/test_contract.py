@@ -17,7 +17,7 @@ from bots.loopback import LoopbackSettings
 from bots.telegram import TelegramSettings
 from crm.records import Button, Media
 from router.events import MessageReceived
-from tests.bots.conftest import TOKEN, delivery
+from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.telegram import FakeTelegram
 
 CORPUS = Path(__file__).parent.parent / "data"
@@ -81,11 +81,11 @@ async def test_text_of_any_length_and_script(channel: Channel) -> None:
 
 async def test_what_it_declares(channel: Channel) -> None:
     can = channel.can
-    photo = (Media(kind="photo", mime="image/png", key="k", name="a.png"), b"x" * 100)
+    photo = (Media(kind="photo", mime="image/png", key="k", name="a.png"), Bytes(b"x" * 100))
     if Can.PHOTO in can:
         assert (await sent(channel, text="", files=[photo])).external_ids
     if Can.FILE in can:
-        file = (Media(kind="document", mime="text/plain", key="k", name="a.txt"), b"x")
+        file = (Media(kind="document", mime="text/plain", key="k", name="a.txt"), Bytes(b"x"))
         assert (await sent(channel, text="see", files=[file])).external_ids
     if Can.BUTTONS in can:
         assert (await sent(channel, buttons=[Button(text="Ha", data="y")])).external_ids

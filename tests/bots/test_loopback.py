@@ -27,7 +27,7 @@ from router.events import (
     MessageReceived,
     Reacted,
 )
-from tests.bots.conftest import delivery
+from tests.bots.conftest import Bytes, delivery
 
 
 class Kept:
@@ -125,7 +125,7 @@ async def test_deliveries_reach_those_who_watch_and_the_file(channel: Loopback, 
     await channel.open()
     queue = channel.watch()
     photo = Media(kind="photo", key="k", mime="image/jpeg")
-    sent = await channel.send(delivery("d1", "c1", message="7-3"), [(photo, b"xyz")])
+    sent = await channel.send(delivery("d1", "c1", message="7-3"), [(photo, Bytes(b"xyz"))])
     await channel.send(delivery("d2", "c1", action="edit", external_id="lb-7-3"), ())
     await channel.close()
     assert sent.external_ids == ["lb-7-3"]

@@ -23,7 +23,7 @@ from crm.errors import Unavailable
 from crm.records import Button, Media
 from router.events import ButtonPressed
 from router.log import Log
-from tests.bots.conftest import TOKEN, MemoryMedia, all_logged, delivery, enqueue, logged, running
+from tests.bots.conftest import TOKEN, Bytes, MemoryMedia, all_logged, delivery, enqueue, logged, running
 from tests.conftest import until
 from tests.fakes.bot_state import BotState, Fault
 from tests.fakes.telegram import FakeTelegram
@@ -351,7 +351,9 @@ async def test_files_arrive_byte_for_byte(bot: BotState, channel: Telegram) -> N
     data = bytes(range(256)) * 500
     photo = Media(kind="photo", mime="image/jpeg", key="a", name="эҳм.jpg")
     pdf = Media(kind="document", mime="application/pdf", key="b", name='a"b\r\n.pdf')
-    sent = await channel.send(delivery("d1", "7", text="see"), [(photo, data), (photo, data), (pdf, data)])
+    sent = await channel.send(
+        delivery("d1", "7", text="see"), [(photo, Bytes(data)), (photo, Bytes(data)), (pdf, Bytes(data))]
+    )
     assert len(sent.external_ids) == 3
     digest = hashlib.sha256(data).hexdigest()
     assert [message.files[0]["sha256"] for message in bot.sent] == [digest] * 3

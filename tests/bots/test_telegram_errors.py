@@ -14,7 +14,7 @@ from bots.base import Rejected, Secret, SendOutcome, TryLater, Uncertain
 from bots.telegram import Telegram, TelegramSettings
 from bots.telegram_send import VERDICTS, outcome
 from crm.records import Button, Media
-from tests.bots.conftest import TOKEN, delivery
+from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.bot_state import BotState, Fault
 from tests.fakes.telegram import FakeTelegram
 
@@ -117,9 +117,9 @@ def bot(fake: FakeTelegram) -> BotState:
     return fake.bot(TOKEN)
 
 
-PHOTO = (Media(kind="photo", mime="image/jpeg", name="a.jpg", key="k"), b"jpeg")
-VOICE = (Media(kind="voice", mime="audio/ogg", name="a.ogg", key="k"), b"ogg")
-VIDEO = (Media(kind="video", mime="video/mp4", name="a.mp4", key="k"), b"mp4")
+PHOTO = (Media(kind="photo", mime="image/jpeg", name="a.jpg", key="k"), Bytes(b"jpeg"))
+VOICE = (Media(kind="voice", mime="audio/ogg", name="a.ogg", key="k"), Bytes(b"ogg"))
+VIDEO = (Media(kind="video", mime="video/mp4", name="a.mp4", key="k"), Bytes(b"mp4"))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from bots.base import Rejected
 from bots.telegram_send import calls, split_text, units
 from crm.records import Button, Media
 from crm.text import is_visible
-from tests.bots.conftest import delivery
+from tests.bots.conftest import Bytes, delivery
 
 
-def media(kind: Any, mime: str, name: str = "", size: int = 3) -> tuple[Media, bytes]:
-    return Media(kind=kind, mime=mime, name=name, key="k"), b"x" * size
+def media(kind: Any, mime: str, name: str = "", size: int = 3) -> tuple[Media, Bytes]:
+    return Media(kind=kind, mime=mime, name=name, key="k"), Bytes(b"x" * size)
 
 
 PHOTO = media("photo", "image/jpeg")
@@ -76,7 +76,7 @@ def test_a_long_text_quotes_with_its_first_part_and_has_buttons_on_its_last() ->
         (PDF, methods.SendDocument),
     ],
 )
-def test_a_file_goes_as_what_it_is(file: tuple[Media, bytes], method: type) -> None:
+def test_a_file_goes_as_what_it_is(file: tuple[Media, Bytes], method: type) -> None:
     [call] = calls(delivery("d1", "55", text="see"), [file])
     assert type(call) is method
     assert getattr(call, "caption", None) == "see"

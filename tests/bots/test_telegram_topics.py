@@ -19,7 +19,7 @@ from crm.history import source
 from crm.records import Media, customer_of, person_chat, whole_chat
 from router.events import ButtonPressed, MessageDeleted, MessageEdited, MessageReceived
 from router.state import decode_delivery
-from tests.bots.conftest import TOKEN, delivery
+from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.bot_state import BotState, Fault
 from tests.fakes.telegram import FakeTelegram
 
@@ -27,7 +27,7 @@ FORUM = {"id": -100123, "type": "supergroup", "title": "Shop", "is_forum": True}
 PRIVATE = {"id": 55, "type": "private", "first_name": "Ali"}
 DIRECT = {"id": -100777, "type": "supergroup", "title": "News", "is_direct_messages": True}
 ALI = {"id": 55, "is_bot": False, "first_name": "Ali"}
-PHOTO = (Media(kind="photo", mime="image/jpeg", name="a.jpg", key="k"), b"jpeg")
+PHOTO = (Media(kind="photo", mime="image/jpeg", name="a.jpg", key="k"), Bytes(b"jpeg"))
 
 PLACES: dict[str, tuple[dict[str, Any], str]] = {
     "a group": ({"chat": FORUM}, "-100123"),
