@@ -115,6 +115,7 @@ class Verbs(Writing):
             self.pane = "list"
             self.lay_out()
             self.set_focus(self.sessions)
+            self._keep_focus_seen()
         self.save_drafts()
 
     def do_send(self) -> None:
