@@ -22,14 +22,28 @@ from router.state import MessageAdded
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import House
-from tests.crash.typing import Typist, meddle, segments
+from tests.crash.typing import Typist, meddle, numbers_for
 from tests.terminal.terminal import Terminal, console_command, open_terminal
 
 pytestmark = pytest.mark.slow
 
 SECONDS = float(os.environ.get("NAVBAT_TYPING_SECONDS", "60"))
 SEED = int(os.environ.get("NAVBAT_TYPING_SEED", str(random.SystemRandom().randrange(1 << 32))))
-CUSTOMERS = {"Ali": "off", "Olga": "off", "Vera": "hold", "Petr": "hold", "Dilnoza": "off", "Timur": "hold"}
+NAMES = (
+    "Ali",
+    "Olga",
+    "Vera",
+    "Petr",
+    "Dilnoza",
+    "Timur",
+    "Nodira",
+    "Sergey",
+    "Umida",
+    "Boris",
+    "Lola",
+    "Rustam",
+)
+CUSTOMERS = {name: ("off", "hold")[n % 2] for n, name in enumerate(NAMES)}
 """Name and chat -> the line, named by what writing into an offer does there."""
 CONFIG = """
 desk: shop
@@ -74,7 +88,7 @@ async def customers_write(log: Log, chance: random.Random) -> None:
                 author=Author(id=name, name=name), text=f"savol {number}",
             )
         )  # fmt: skip
-        await asyncio.sleep(chance.uniform(0.1, 0.9))
+        await asyncio.sleep(chance.uniform(0.05, 0.5))
 
 
 async def kill(house: House, chance: random.Random) -> None:
@@ -144,13 +158,23 @@ async def test_what_is_typed_without_looking_reaches_who_it_is_for(house: House,
 
 
 def judge(texts: list[tuple[str, str]], ended: dict[int, str]) -> None:
-    """Each text is made of what was written for this customer, was ended by Enter, and came once."""
+    """Each message is made of what was written for this customer, was ended by Enter, and came once."""
     seen: Counter[int] = Counter()
     for chat, text in texts:
-        parts = segments(text)
-        assert parts is not None, f"seed {SEED}: {chat} was sent {text!r}, a piece of something else"
-        assert {name for name, _ in parts} == {chat}, f"seed {SEED}: {chat} was sent {text!r}"
+        numbers = numbers_for(chat, text)
+        assert numbers is not None, f"seed {SEED}: {chat} was sent {text!r}"
         # what was left without Enter waits as a draft before what is written there next
-        assert parts[-1][1] in ended, f"seed {SEED}: {text!r} was not ended by Enter"
-        seen.update(number for _, number in parts)
+        assert numbers, f"seed {SEED}: {chat} was sent {text!r}"
+        assert numbers[-1] in ended, f"seed {SEED}: {text!r} was not ended by Enter"
+        seen.update(numbers)
     assert not [number for number, count in seen.items() if count > 1], f"seed {SEED}: sent twice"
+
+
+def test_the_judge_sees_what_is_wrong() -> None:
+    judge([("Ali", "[to:Ali#1] a\nb"), ("Ali", "[to:Ali#2] a[to:A[to:Ali#3] b")], {1: "Ali", 3: "Ali"})
+    for texts in (
+        [("Ali", "[to:Olga#1] a")], [("Ali", "rest")], [("Ali", "rest[to:Ali#1] a")], [("Ali", "[to:Ol[to:Ali#1] a")],
+        [("Ali", "[to:Ali#2] a")], [("Ali", "[to:Ali#1] a"), ("Ali", "[to:Ali#1] a")], [("Ali", "[to:Al")],
+    ):  # fmt: skip
+        with pytest.raises(AssertionError):
+            judge(texts, {1: "Ali"})

@@ -15,18 +15,26 @@ from tests.terminal.terminal import Terminal
 TITLE = re.compile(r"[ ▸](\w+) · Loopback · ")
 WORDS = "tashakkur|narxi|next|take|skip|close|xato|nnn|ttt|pul|instant|12 /?".split("|")  # noqa: SIM905
 KEYS = (
-    *(b"\r", b"t", b"n") * 4, *(b"\x1b[A", b"\x1b[B", b"\x1b") * 2, b"j", b"k", b"s", b"c", b"u", b"i", b"w", b"p",
+    *(b"\r", b"t", b"n", b"\x1b[B") * 6, *(b"\x1b[A", b"\x1b") * 2, b"j", b"k", b"s", b"c", b"u", b"i", b"w", b"p",
     b"z", b"b", b"x", b"?", b"m", b"q", b"r", b"T", b"J", b"\t", b"[", b"]", b"v",
 )  # fmt: skip
 """What is pressed where nothing is written; not what ends the shift or changes the language."""
-TAG = re.compile(r"\[to:(\w+)#(\d+)\][^\[]*")
+REPLY = re.compile(r"├[ ▸]reply ")
+TAG = re.compile(r"\[to:(\w+)#(\d+)\]")
 
 
-def segments(text: str) -> list[tuple[str, int]] | None:
-    """(for whom, number) of everything that a message is made of; None when it has anything else in it."""
-    found = list(TAG.finditer(text))
-    whole = "".join(match[0] for match in found)
-    return [(match[1], int(match[2])) for match in found] if found and whole == text else None
+def numbers_for(name: str, text: str) -> list[int] | None:
+    """The numbers of the texts that a message is made of, if all of it was written for ``name``; of a text
+    at which the lock fell early there may be only the beginning. None when anything else is in it."""
+    numbers = []
+    first, *parts = text.split("[")
+    for part in parts:
+        tag = TAG.match("[" + part)
+        if tag is not None and tag[1] == name:
+            numbers.append(int(tag[2]))
+        elif not re.fullmatch(rf"to:{name}#\d*", part) and not f"to:{name}#".startswith(part):
+            return None
+    return None if first else numbers
 
 
 @dataclass
@@ -52,9 +60,9 @@ class Typist:
                 await self.press(b"\x1b")
             elif "Esc: back" in screen:
                 await self.answer()
-            elif "▸reply" in screen and (title := TITLE.search(screen)):
+            elif "⏎ send" in screen and REPLY.search(screen) and (title := TITLE.search(screen)):
                 await self.write(title[1])
-            elif "▸NOTE" in screen or "▸WHISPER" in screen or "▸correcting" in screen:
+            elif "⏎ send" in screen:  # a note, a whisper, a correction
                 await self.press(self.chance.choice([b"shy", b"\x1b", b"\x1b", b"\x0e"]))
             else:
                 await self.press(self.chance.choice(KEYS))
@@ -64,7 +72,7 @@ class Typist:
         before = ""
         while (now := self.terminal.text()) != before:
             before = now
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.08)
         return now
 
     async def press(self, key: bytes) -> None:
@@ -106,7 +114,7 @@ class Typist:
 async def meddle(boss: Console, typists: list[Typist], chance: random.Random) -> None:
     """A supervisor who does something to what is being written into, again and again."""
     while True:
-        await asyncio.sleep(chance.uniform(0.2, 0.8))
+        await asyncio.sleep(chance.uniform(0.1, 0.5))
         await boss.online.wait()
         try:
             answer = await boss.ask(wire.GetSessions(rid=0))
