@@ -42,4 +42,9 @@ TEXTS: dict[str, str] = {
     "cannot.writing": "This is for while you write.",
     "plain.left": "Conversation {id}: {why}. What you write is not sent until you open one again.",
     "plain.unsent": "Not sent, conversation {id}: {why}.",
+    "main.over": "{n} of {limit} characters: ⏎ asks",
+    "long.title": "{n} characters; one message takes {limit}",
+    "long.file": "Attach it as a file",
+    "long.parts": "Send it in several messages",
+    "long.name": "text",
 }

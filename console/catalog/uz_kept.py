@@ -42,4 +42,9 @@ TEXTS: dict[str, str] = {
     "cannot.writing": "Bu yozayotganda ishlaydi.",
     "plain.left": "Suhbat {id}: {why}. Suhbatni yana ochmaguningizcha yozganingiz yuborilmaydi.",
     "plain.unsent": "Yuborilmadi, suhbat {id}: {why}.",
+    "main.over": "{n} ta belgi, chegara {limit}; ⏎ so‘raydi",
+    "long.title": "{n} ta belgi; bitta xabarga {limit} ta sig‘adi",
+    "long.file": "Fayl qilib biriktirish",
+    "long.parts": "Bir necha xabarda yuborish",
+    "long.name": "matn",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from functools import partial
@@ -40,28 +41,47 @@ class Attaching(Reading):
 
         self.about(FileScreen(shell(self).words("action.attach")), session, chosen)
 
-    async def _upload(self, session: str, path: Path) -> None:
+    async def _upload(self, session: str, path: Path) -> bool:
+        """Puts a file beside the composer of its session; False, and a word why, when that fails."""
         app, name = shell(self), one_line(path.name, 60)
         if app.link is None:
-            return
+            return False
         waiting = self.uploading.setdefault(session, [])
         waiting.append(name)
         self.lay_out()
         try:
             media = await upload(app.link, path)
             self.attached.setdefault(session, []).append(media)
+            return True
         except Refused as error:
             self.toast(self.explain(error.code, error.params), "error")
         except (Unavailable, OSError):
             self.toast(app.words("files.failed", name=name), "error")
         finally:
             waiting.remove(name)
-        self.lay_out()
+            self.lay_out()
+        return False
 
     def do_cancel_files(self) -> None:
         self.attached.pop(self.session, None)
         self.reply.quoting = ""
         self.lay_out()
+
+    async def attach_text(self, session: str, text: str) -> bool:
+        """Attaches a text as a file; False, and a word why, when that fails."""
+        try:
+            folder = Path(tempfile.mkdtemp(dir=self._private()))
+            path = (folder / shell(self).words("long.name")).with_suffix(".txt")
+            await asyncio.to_thread(path.write_text, text, "utf-8")
+        except OSError:
+            self.toast(shell(self).words("files.failed", name=".txt"), "error")
+            return False
+        return await self._upload(session, path)
+
+    def _private(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="navbat-"))
+        return self._folder
 
     # -------------------------------------------------------------- opening
 
@@ -94,10 +114,8 @@ class Attaching(Reading):
         app = shell(self)
         if app.link is None:
             return
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="navbat-"))
         try:
-            path = await download(app.link, media, self._folder)
+            path = await download(app.link, media, self._private())
         except Refused as error:
             self.toast(self.explain(error.code, error.params), "warning")
         except (Unavailable, OSError):

@@ -213,11 +213,22 @@ class Layout(DeskScreen):
             return words("offer.transfer", name=one_line(view.transfer_from, 30))
         return words.maybe(f"offer.{view.offer_kind}", view.offer_kind) if view.offer_kind else ""
 
+    def _room(self) -> str:
+        """How much may still be written, when that matters."""
+        words, used = shell(self).words, self.composer.used
+        if used is None:
+            return ""
+        count, limit = used
+        return (
+            words("main.room", n=limit - count)
+            if count <= limit
+            else words("main.over", n=count, limit=limit)
+        )
+
     def _reply_title(self, width: int) -> Part:
         view, words = self.view, shell(self).words
         assert view is not None
-        room = self.composer.room
-        right = words("main.room", n=room) if room >= 0 else ""
+        right = self._room()
         if self.composer.locked:
             return Part(width, f"✗ {self.composer.locked}", words("main.locked"), "bad")
         if self.writing != "reply":

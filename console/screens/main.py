@@ -194,6 +194,14 @@ class MainScreen(Leading):
     def _submitted(self, event: ReplyComposer.Submitted) -> None:
         self.say(event.session, event.text, event.editing, event.quoting)
 
+    @on(ReplyComposer.Long)
+    def _long(self, event: ReplyComposer.Long) -> None:
+        self.ask_how_long_goes(event.session)
+
+    @on(Composer.Overfull)
+    def _overfull(self, event: Composer.Overfull) -> None:
+        self.ask_about_paste(event.session, event.text, event.kind)
+
     @on(NoteComposer.Noted)
     def _noted(self, event: NoteComposer.Noted) -> None:
         self.put_note(event.session, event.text)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from console.link import new_id
 from console.model import Echo
 from console.screens.attaching import Attaching
-from console.shell import shell
-from console.widgets.composer import ReplyComposer
+from console.screens.dialogs import Choice, PickScreen
+from console.shell import shell, work
+from console.widgets.composer import ReplyComposer, units
 from crm.records import Message
 from router import protocol as wire
 from router.protocol import MAX_TEXT
@@ -52,6 +55,56 @@ class Writing(Attaching):
         self.command(frame, lambda done: self._said(frame, "reply", done), refused)
         self._stop_typing(session)
         self._wrote()
+
+    # -------------------------------------------------------------- too much for one message
+
+    def ask_how_long_goes(self, session: str) -> None:
+        """What is written is more than one message: as a file, or in parts; Escape goes on writing. The
+        first answer sends nothing: Enter pressed once more must not."""
+        words, reply = shell(self).words, self.reply
+        if self.app.screen is not self or reply.session != session:
+            return
+        choices = [Choice("file", words("long.file"))]
+        if len(reply.text) <= MAX_TEXT:
+            choices.append(Choice("parts", words("long.parts")))
+        title = words("long.title", n=units(reply.text), limit=reply.limit)
+
+        def chosen(how: str | None) -> None:
+            if reply.session != session or reply.locked or how is None:
+                return
+            if how == "parts":
+                reply.submit(in_parts=True)
+            else:
+                work(self, partial(self._reply_as_file, session, reply.text), group="upload")
+
+        self.about(PickScreen(title, choices, typing=False), session, chosen)
+
+    async def _reply_as_file(self, session: str, text: str) -> None:
+        """The text leaves the composer when it is at the desk, and not before; what has been written
+        behind it meanwhile stays."""
+        if not await self.attach_text(session, text):
+            return
+        draft = shell(self).drafts.get(session, "reply")
+        if draft.startswith(text):
+            shell(self).drafts.set(session, "reply", draft[len(text) :].lstrip("\n"))
+            if self.reply.session == session and not self.reply.editing:
+                self.reply.turn_to(session)
+
+    def ask_about_paste(self, session: str, text: str, kind: str) -> None:
+        """More than a composer takes has been pasted, and none of it is there."""
+        words = shell(self).words
+        if kind != "reply" or self.app.screen is not self or self.reply.editing:
+            self.toast(self.explain("too_long", {"limit": str(MAX_TEXT)}), "warning")
+            return
+
+        def chosen(how: str | None) -> None:
+            if how is not None:
+                work(self, partial(self.attach_text, session, text), group="upload")
+
+        title = words("long.title", n=units(text), limit=self.reply.limit)
+        self.about(PickScreen(title, [Choice("file", words("long.file"))], typing=False), session, chosen)
+
+    # -------------------------------------------------------------- notes and whispers
 
     def put_note(self, session: str, text: str) -> None:
         self._put(wire.Note(rid=0, id=new_id(), session=session, text=text), "note")

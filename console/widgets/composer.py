@@ -22,9 +22,19 @@ from crm.text import clean
 from router.protocol import MAX_TEXT
 
 NEAR_LIMIT = 0.8
+ONE_MESSAGE = 4_096
+"""UTF-16 units that every channel takes in one message (``bots.base.Channel.text_limit``); more leaves in
+parts."""
+GROWTH = 8
+"""Characters that one may become when it is cleaned, at most: a tab."""
 HEARD = 256
 """Keys remembered; a terminal delivers fewer between two turns of the loop."""
 BREAK_KEYS = ("alt+enter", "ctrl+j", "shift+enter")
+
+
+def units(text: str) -> int:
+    """The length of a text as platforms count it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class Composer(TextArea):
@@ -43,6 +53,16 @@ class Composer(TextArea):
     # ctrl+u and ctrl+k keep their line-editing meaning; F6 and F7 are ours, not selection keys
     BINDINGS: ClassVar[list[BindingType]] = [Binding("shift+home", "cursor_line_start(True)", show=False)]
     kind: ClassVar[str] = ""
+    limit: ClassVar[int] = MAX_TEXT
+    """Units of one message."""
+
+    @dataclass
+    class Overfull(Posted):
+        """Somebody wants to paste more than a composer takes; nothing of it is in the composer."""
+
+        session: str
+        text: str
+        kind: str
 
     sends_empty: ClassVar[bool] = False
     """There may be something to send without a text."""
@@ -114,10 +134,10 @@ class Composer(TextArea):
     # -------------------------------------------------------------- keys
 
     @property
-    def room(self) -> int:
-        """Characters left when the limit is near, else -1."""
-        used = len(self.text)
-        return MAX_TEXT - used if used > MAX_TEXT * NEAR_LIMIT else -1
+    def used(self) -> tuple[int, int] | None:
+        """How much is written and how much may be, when the limit is near or behind us."""
+        used = units(self.text)
+        return (used, self.limit) if used > self.limit * NEAR_LIMIT else None
 
     async def _on_key(self, event: events.Key) -> None:
         self._heard.append(event)
@@ -150,8 +170,13 @@ class Composer(TextArea):
         """A paste is text from outside: its control sequences go before it is shown."""
         event.prevent_default()
         event.stop()
-        if not self.locked:
-            self.insert(clean(event.text, MAX_TEXT))
+        if self.locked:
+            return
+        text = clean(event.text, len(event.text) * GROWTH + 1)
+        if len(self.text) + len(text) > MAX_TEXT:
+            self.post_message(self.Overfull(self.session, text, self.kind))
+        else:
+            self.insert(text)
 
     def submit(self) -> None:
         """Posts what is written and empties the composer."""
@@ -170,6 +195,7 @@ class ReplyComposer(Composer):
     """Writes to the customer."""
 
     kind = "reply"
+    limit = ONE_MESSAGE
     sends_empty = True
 
     @dataclass
@@ -181,6 +207,12 @@ class ReplyComposer(Composer):
         text: str
         editing: str = ""
         quoting: str = ""
+
+    @dataclass
+    class Long(Posted):
+        """What is written is more than one message, and is still in the composer: how is it to go?"""
+
+        session: str
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -215,7 +247,12 @@ class ReplyComposer(Composer):
     def posted(self, text: str) -> Posted:
         return self.Submitted(self.session, text, self.editing, self.quoting)
 
-    def submit(self) -> None:
+    def submit(self, *, in_parts: bool = False) -> None:
+        """Posts what is written, unless it is longer than one message and nobody has said that it may go
+        ``in_parts``: one key never sends more than one message."""
+        if self.session and not (self.locked or self.editing or in_parts) and units(self.text) > self.limit:
+            self.post_message(self.Long(self.session))
+            return
         written = bool(self.text.strip() or self.editing)
         super().submit()
         if written and not self.locked:
