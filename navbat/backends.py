@@ -55,7 +55,7 @@ def make_log(place: Place) -> Log:
     """The log; connects when it is first used."""
     from router.log import Log, connect
 
-    return Log(connect(place.redis), place.desk)
+    return Log(connect(place.redis, place.desk), place.desk)
 
 
 async def opened(store: Store) -> None:

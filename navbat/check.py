@@ -247,6 +247,7 @@ async def _online(config: Config, found: Findings) -> None:
         for risk in await _ask("redis", _risks(log), found) or ():
             fatal = risk.fatal and not config.accept_volatile_redis
             (found.problems if fatal else found.warnings).append(f"redis: {risk.text}")
+        _where(log, found)
         await log.close()
     if config.mongodb:
         store = make_store(place_of(config, ""))
@@ -264,6 +265,15 @@ async def _online(config: Config, found: Findings) -> None:
             await channel.close()
         if told:
             found.facts.append(f"channel {name}: we are {told}")
+
+
+def _where(log: Log, found: Findings) -> None:
+    """Which node has the desk now."""
+    from router.home import home_of
+
+    home = home_of(log.redis)
+    if home is not None and home.address:
+        found.facts.append(f"redis: the master is {home.address}, with {home.replicas} replicas")
 
 
 async def _risks(log: Log) -> list[Risk]:

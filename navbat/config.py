@@ -25,6 +25,7 @@ from navbat.line_settings import (
     problems,
 )
 from navbat.yamlfile import Duration, KeyPath, YamlFile, unknown_word
+from router.address import problem as redis_problem
 from router.events import LinesConfigured
 
 DEFAULT_FILE = Path("config.yaml")
@@ -118,7 +119,11 @@ class Config(Settings, frozen=True):
     ] = ""
     gateway: Annotated[GatewaySettings, _about("where the desk is reached")] = GatewaySettings()
     redis: Annotated[
-        str, _about("`redis://…`, `rediss://…` or `unix:///path`; absent: an embedded redis-server")
+        str,
+        _about(
+            "`redis://…`, `rediss://…`, `unix:///path`, `redis+sentinel://host,host/name` or "
+            "`redis+cluster://host,host`; absent: an embedded redis-server"
+        ),
     ] = ""
     accept_volatile_redis: Annotated[
         bool,
@@ -248,8 +253,8 @@ def _check(file: YamlFile, config: Config, channels: dict[str, Any]) -> None:
     for name, channel in channels.items():
         if channel.line not in config.lines:
             file.problem(("channels", name, "line"), unknown_word("line", channel.line, config.lines))
-    if config.redis and not re.match(r"(rediss?|unix)://", config.redis):
-        file.problem(("redis",), "expected redis://host:6379, rediss://… or unix:///path")
+    if config.redis and (wrong := redis_problem(config.redis)):
+        file.problem(("redis",), wrong)
     if config.mongodb and not re.match(r"mongodb(\+srv)?://", config.mongodb):
         file.problem(("mongodb",), "expected mongodb://host or mongodb+srv://host")
     for key, least in (("lease_ttl", 500), ("presence_timeout", 5000)):

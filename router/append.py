@@ -41,7 +41,9 @@ class Appender:
             batch, self._waiting = self._waiting[:512], self._waiting[512:]
             try:
                 async with reaching("append"):
-                    ids = await self._pipe.talk([("XADD", key, "*", "e", data) for key, data, _ in batch])
+                    ids = await self._pipe.talk(
+                        [("XADD", key, "*", "e", data) for key, data, _ in batch], keep=True
+                    )
             except BaseException as error:
                 if _took_long(error):
                     # They wait for the same Redis: one after the other they would wait for minutes.

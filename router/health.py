@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from crm.errors import NavbatError, Unavailable
 from crm.ports import Store
+from router.home import home_of
 from router.log import Log
 from router.pipe import reaching
 from router.protocol import Trouble
@@ -126,9 +127,12 @@ def _projector(reports: Mapping[str, bytes]) -> list[Trouble]:
 
 
 async def risks(log: Log) -> list[Risk]:
-    """What of the settings may cost something. Raises ``Unavailable``."""
+    """What of the settings may cost something. A master with replicas may keep nothing on its disk: they
+    have it. Raises ``Unavailable``."""
     settings = await _settings(log)
-    return [*_of_memory(settings), *_of_disk(settings)]
+    home = home_of(log.redis)
+    replicas = home.replicas if home else 0
+    return [*_of_memory(settings), *_of_disk(settings, replicas), *_of_replicas(settings, replicas)]
 
 
 def _of_memory(settings: Mapping[str, str]) -> list[Risk]:
@@ -147,12 +151,23 @@ def _of_memory(settings: Mapping[str, str]) -> list[Risk]:
     ]
 
 
-def _of_disk(settings: Mapping[str, str]) -> list[Risk]:
+def _of_replicas(settings: Mapping[str, str], replicas: int) -> list[Risk]:
+    if replicas < 2 or settings.get("min-replicas-to-write", "1") != "0":
+        return []
+    return [
+        Risk(
+            "min-replicas-to-write is 0: a master that is cut off from its replicas goes on alone, and what it "
+            "takes then is lost when one of them takes over; set 1"
+        )
+    ]
+
+
+def _of_disk(settings: Mapping[str, str], replicas: int) -> list[Risk]:
     if settings.get("appendonly") == "no":
         return [
             Risk(
                 "appendonly is no: what was acknowledged is lost when Redis ends; set appendonly yes",
-                fatal=True,
+                fatal=not replicas,
             )
         ]
     found = []
@@ -171,7 +186,14 @@ def _of_disk(settings: Mapping[str, str]) -> list[Risk]:
     return found
 
 
-_NAMES = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory", "maxmemory-policy")
+_NAMES = (
+    "appendonly",
+    "appendfsync",
+    "no-appendfsync-on-rewrite",
+    "maxmemory",
+    "maxmemory-policy",
+    "min-replicas-to-write",
+)
 
 
 async def _settings(log: Log) -> dict[str, str]:

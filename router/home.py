@@ -40,7 +40,8 @@ from router.pipe import COMMAND_TIMEOUT, Args
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 1000
-"""Of one process at most. Each channel has two that only wait: for deliveries, for files to fetch."""
+"""Of one process at most. Each channel has three that only wait: for bodies, for deliveries, for files to
+fetch."""
 CONNECT_TIMEOUT = 2.0
 ASK_TIMEOUT = 1.0
 """Seconds in which a Sentinel or a node of a cluster must say where the master is."""
@@ -163,6 +164,11 @@ class Home:
     def replicas(self) -> int:
         """How many the master is known to have."""
         return self._found.replicas if self._found else 0
+
+    @property
+    def address(self) -> str:
+        """Where it was last; "" before it was looked for."""
+        return "{}:{}".format(*self._found.address) if self._found else ""
 
     async def find(self) -> Address:
         """Raises ``redis.exceptions.ConnectionError``."""

@@ -13,20 +13,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 
 from crm.errors import LeaseLost
 from router.append import Appender
 from router.events import Event, encode_event
+from router.home import connect as connect
 from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 from router.state import Delivery, Entry, decode_delivery, read_entry
 
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 """A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
-CONNECTIONS = 1000
-"""Of one process at most. Each channel has three that only wait: for bodies, for deliveries, for files to
-fetch."""
-CONNECT_TIMEOUT = 2.0
 
 
 def now_ms() -> int:
@@ -34,25 +31,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def connect(url: str) -> Redis:
-    """A client for ``redis://…``, ``rediss://…`` or ``unix:///path``. It has no ``socket_timeout``: on
-    Python 3.11 that goes through ``asyncio.wait_for``, which can swallow a cancellation, and it costs a
-    task for each command. ``reaching`` holds every conversation to its time instead."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=COMMAND_TIMEOUT,
-        socket_timeout=None,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        health_check_interval=0,
-        protocol=2,
-    )
-    return Redis(connection_pool=pool)
-
-
 # The first write is one that Redis refuses when its memory is full: then nothing of it is done.
 _MOVE = """
-if KEYS[1] ~= '' and redis.call('get', KEYS[1]) ~= ARGV[1] then return -1 end
+if ARGV[1] ~= '' and redis.call('get', KEYS[1]) ~= ARGV[1] then return -1 end
 local ids, first = tonumber(ARGV[4]), 6
 local there = ids == 0
 for i = first, first + ids - 1 do
@@ -189,7 +170,8 @@ class Log:
             event.at = event.at or at
         entries = [encode_event(event) for event in events]
         keys = self.keys
-        places = (lease.key if lease else "", keys.inbox(channel), keys.log, keys.fetch(channel))
+        # Also without a lease a key stands in its place: all of them must be in one slot of a cluster.
+        places = (lease.key if lease else keys.log, keys.inbox(channel), keys.log, keys.fetch(channel))
         values = (
             lease.token if lease else "",
             "" if last is None else last,
@@ -199,7 +181,7 @@ class Log:
         )
         command: Args = ("EVAL", _MOVE, 5, *places, keys.last(channel), *values, *ids, *entries, *jobs)
         async with self._moving, reaching("move"):
-            [reply] = await self._mover.talk([command])
+            [reply] = await self._mover.talk([command], keep=True)
         if isinstance(reply, Exception):
             raise unavailable("move", reply)
         if reply < 0:
@@ -222,11 +204,11 @@ class Log:
     async def finish_job(self, channel: str, id: str, outcome: Event) -> None:
         """Appends the outcome and removes the job in one step."""
         outcome.at = outcome.at or self.now()
-        async with reaching("job"):
-            pipe: Any = self.redis.pipeline(transaction=True)
-            pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
-            pipe.xdel(self.keys.fetch(channel), id)
-            await pipe.execute()
+        commands: list[Args] = [
+            ("XADD", self.keys.log, "*", "e", encode_event(outcome)),
+            ("XDEL", self.keys.fetch(channel), id),
+        ]
+        await self._keep("job", [("MULTI",), *commands, ("EXEC",)])
 
     # ---------------------------------------------------------------- the way out
 
@@ -254,8 +236,7 @@ class Log:
             "redis.call('pexpire',KEYS[1],ARGV[2]) redis.call('sadd',KEYS[2],unpack(ARGV,3)) return 1"
         )
         keys = (lease.key, self.keys.sending(channel))
-        async with reaching("outbox"):
-            ours = await self._run("EVAL", script, 2, *keys, lease.token, lease.ttl_ms, *ids)
+        (ours,) = await self._keep("outbox", [("EVAL", script, 2, *keys, lease.token, lease.ttl_ms, *ids)])
         if not ours:
             raise LeaseLost("another process sends for this channel now")
 
@@ -267,15 +248,14 @@ class Log:
     async def finish_sending(self, channel: str, done: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Removes deliveries (by stream id) and appends their outcomes in one step."""
         at = self.now()
-        async with reaching("outbox"):
-            pipe: Any = self.redis.pipeline(transaction=True)
-            for id, outcomes in done:
-                for outcome in outcomes:
-                    outcome.at = outcome.at or at
-                    pipe.execute_command("XADD", self.keys.log, "*", "e", encode_event(outcome))
-                pipe.xdel(self.keys.out(channel), id)
-                pipe.srem(self.keys.sending(channel), id)
-            await pipe.execute()
+        commands: list[Args] = [("MULTI",)]
+        for id, outcomes in done:
+            for outcome in outcomes:
+                outcome.at = outcome.at or at
+                commands.append(("XADD", self.keys.log, "*", "e", encode_event(outcome)))
+            commands.append(("XDEL", self.keys.out(channel), id))
+            commands.append(("SREM", self.keys.sending(channel), id))
+        await self._keep("outbox", [*commands, ("EXEC",)])
 
     async def release_sending(self, channel: str, id: str) -> None:
         """Takes the mark back: it is certain that nothing left (refused connection, 429)."""
@@ -443,6 +423,19 @@ class Log:
         await self.redis.aclose(close_connection_pool=True)
 
     # ---------------------------------------------------------------- plumbing
+
+    async def _keep(self, what: str, commands: Sequence[Args]) -> list[Any]:
+        """Writes that must outlive the node, on a connection of their own. An error of any is raised."""
+        pipe = Pipe(self.redis)
+        try:
+            async with reaching(what):
+                replies = await pipe.talk(commands, keep=True)
+        finally:
+            await pipe.give_back()
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise unavailable(what, reply)
+        return replies
 
     async def _run(self, *args: str | bytes | int) -> Any:
         return await self.redis.execute_command(*args)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
@@ -40,6 +41,7 @@ _MATTER: tuple[tuple[type[RedisError], str, str], ...] = (
     (AuthenticationError, "redis_access", "does not let us in"),
     (AuthorizationError, "redis_access", "does not let us in"),
     (NoPermissionError, "redis_access", "does not let us do that"),
+    (AskError, "redis_refuses", "is a node of a cluster: write its address as redis+cluster://host,host"),
 )
 _BY_WORD = {
     "MISCONF": ("redis_disk", "takes no writes: it cannot write to its disk"),
@@ -90,26 +92,38 @@ class Pipe:
 
     def __init__(self, redis: Redis) -> None:
         self._pool: Any = redis.connection_pool
+        self._home: Any = getattr(self._pool, "connection_kwargs", {}).get("home")
         self._connection: AbstractConnection | None = None
 
-    async def talk(self, commands: Sequence[Args]) -> list[Any]:
-        """The replies in order; an error reply stands in its place as an exception. Raises what the
-        client raises when Redis cannot be reached."""
+    async def talk(self, commands: Sequence[Args], *, keep: bool = False) -> list[Any]:
+        """The replies in order; an error reply stands in its place as an exception. With ``keep`` what was
+        written outlives the node, where there are replicas. Raises what the client raises when Redis cannot
+        be reached, and ``Unavailable`` when no replica has it."""
         if self._connection is None:
             self._connection = await self._pool.get_connection()
         connection = self._connection
+        question = self._home.question if keep and self._home is not None else None
+        asked = commands if question is None else [*commands, question]
         replies: list[Any] = []
         try:
-            await connection.send_packed_command([b"".join([pack_command(args) for args in commands])])  # type: ignore[arg-type]
-            for _ in commands:
+            await connection.send_packed_command([b"".join([pack_command(args) for args in asked])])  # type: ignore[arg-type]
+            for _ in asked:
                 try:
                     replies.append(await connection.read_response())
                 except ResponseError as error:
                     replies.append(error)
+            if question is not None:
+                await self._home.hear(question, replies.pop(), connection)
         except BaseException:
             await self.close()
             raise
         return replies
+
+    async def give_back(self) -> None:
+        """Lets others have the connection, as it is."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -99,7 +99,7 @@ async def set_aside(log: Log, item: Aside, *leaving: Args) -> None:
     pipe = Pipe(log.redis)
     try:
         async with reaching("quarantine"):
-            replies = await pipe.talk(commands)
+            replies = await pipe.talk(commands, keep=True)
     finally:
         await pipe.close()
     for reply in replies:

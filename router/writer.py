@@ -90,14 +90,14 @@ class Writer:
         if cursor:
             commands.append(("SET", keys.cursor, cursor))
         commands += [("PEXPIRE", self._lease.key, self._lease.ttl_ms), ("EXEC",)]
-        if (await self._talk(commands))[-1] is None:
+        if (await self._talk(commands, keep=True))[-1] is None:
             raise LeaseLost("another process writes this desk now")
 
-    async def _talk(self, commands: list[Args]) -> list[Any]:
+    async def _talk(self, commands: list[Args], *, keep: bool = False) -> list[Any]:
         """One round trip. An error of any command is ``Unavailable``: Redis then did none of a
         transaction, or something that is not a desk's Redis answers."""
         async with reaching("commit"):
-            replies = await self._pipe.talk(commands)
+            replies = await self._pipe.talk(commands, keep=keep)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise unavailable("commit", reply)

@@ -197,7 +197,7 @@ def test_a_notice_without_languages(tmp_path: Path) -> None:
 LOOP = "{kind: loopback, line: l, secret: s}"
 
 WRONG = [
-    ("dsk: a", ":1: dsk: unknown key dsk; did you mean desk? Allowed: channels, data, desk, flows, "),
+    ("dsk: a", ":1: dsk: unknown key dsk; did you mean desk? Allowed: "),
     ("desk: a b", ":1: desk: a name is 1 to 32 letters"),
     ("lines: {l: {mode: evn}}", ":1: lines.l.mode: unknown value evn; did you mean even? Allowed: all, even,"),
     ("lines: {l: {mode: off}}", ":1: lines.l.mode: unknown value off. Allowed: all,"),
@@ -260,6 +260,9 @@ WRONG = [
     ("gateway: {listen: '[::]:8700'}", ":1: gateway: :: can be reached from outside"),
     ("gateway: {listen: desk.example.com:443}", ":1: gateway: desk.example.com can be reached"),
     ("gateway: {tls: {cert: a}}", ":1: gateway.tls: key is missing"),
+    ("redis: redis+sentinel://a,b", ":1: redis: a Sentinel's address ends with the master's name"),
+    ("redis: redis+cluster://a,b/1", ":1: redis: a cluster has no numbered databases"),
+    ("redis: 'redis+cluster://a,'", ":1: redis: '' is no host and port"),
     ("redis: localhost", ":1: redis: expected redis://host:6379"),
     ("mongodb: localhost", ":1: mongodb: expected mongodb://host"),
     ("lease_ttl: 10ms", ":1: lease_ttl: must be at least 500ms"),
