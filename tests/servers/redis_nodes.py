@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ def free_ports(count: int) -> list[int]:
     """Such that the port of the cluster's bus, 10 000 above, is free too."""
     found: list[int] = []
     with contextlib.ExitStack() as held:
-        port = 21000
+        port = random.randrange(12_000, 22_000)  # with the bus below what the system gives away
         while len(found) < count:
             port += 1
             try:
