@@ -29,11 +29,13 @@ TYPING_EVERY = 4.0
 
 
 class TypingHint(msgspec.Struct):
-    """The hint that a gateway publishes while an operator writes."""
+    """The hint that a gateway publishes while an operator writes. ``chat`` is the key
+    ``<channel>:<external chat>``; ``on`` is ``"0"`` when he has stopped."""
 
     kind: str
     channel: str = ""
     chat: str = ""
+    on: str = "1"
 
 
 class Sender:
@@ -120,7 +122,7 @@ class Sender:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return
         channel = self._channels.get(hint.channel)
-        if hint.kind != "typing" or hint.channel not in self._lanes or channel is None:
+        if hint.kind != "typing" or hint.on == "0" or hint.channel not in self._lanes or channel is None:
             return
         now = asyncio.get_running_loop().time()
         if Can.TYPING not in channel.can or self._typing_slots.locked():
@@ -129,7 +131,8 @@ class Sender:
             return
         self._typed = {key: at for key, at in self._typed.items() if at + TYPING_EVERY > now}
         self._typed[hint.channel, hint.chat] = now
-        group.create_task(self._type_once(channel, hint.chat), name="typing")
+        chat = hint.chat.removeprefix(f"{hint.channel}:")
+        group.create_task(self._type_once(channel, chat), name="typing")
 
     async def _type_once(self, channel: Channel, chat: str) -> None:
         async with self._typing_slots:

@@ -392,15 +392,17 @@ async def test_typing_is_shown_once_for_many_hints(
 
         async def hinted() -> bool:
             await log.hint(b"\xff not json")
-            await log.hint(msgspec.json.encode({"kind": "typing", "channel": "elsewhere", "chat": "c1"}))
+            await log.hint(msgspec.json.encode({"kind": "typing", "channel": "elsewhere", "chat": "elsewhere:c1"}))
             for _ in range(5):
-                await log.hint(msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "c1"}))
+                await log.hint(msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "out:c1"}))
             return bool(channel.typed)
 
         await until(hinted)
-        await log.hint(msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "c2"}))
-        await until(lambda: "c2" in channel.typed)
-    assert channel.typed == ["c1", "c2"]
+        stopped = {"kind": "typing", "channel": "out", "chat": "out:c3", "on": "0"}
+        await log.hint(msgspec.json.encode(stopped))
+        await log.hint(msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "out:c2/7", "on": "1"}))
+        await until(lambda: "c2/7" in channel.typed)
+    assert channel.typed == ["c1", "c2/7"]
 
 
 async def test_many_chats_leave_fast_and_together(log: Log, sender: Sender, channel: ScriptedChannel) -> None:
