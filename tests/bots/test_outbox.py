@@ -392,7 +392,9 @@ async def test_typing_is_shown_once_for_many_hints(
 
         async def hinted() -> bool:
             await log.hint(b"\xff not json")
-            await log.hint(msgspec.json.encode({"kind": "typing", "channel": "elsewhere", "chat": "elsewhere:c1"}))
+            await log.hint(
+                msgspec.json.encode({"kind": "typing", "channel": "elsewhere", "chat": "elsewhere:c1"})
+            )
             for _ in range(5):
                 await log.hint(msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "out:c1"}))
             return bool(channel.typed)
@@ -400,7 +402,9 @@ async def test_typing_is_shown_once_for_many_hints(
         await until(hinted)
         stopped = {"kind": "typing", "channel": "out", "chat": "out:c3", "on": "0"}
         await log.hint(msgspec.json.encode(stopped))
-        await log.hint(msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "out:c2/7", "on": "1"}))
+        await log.hint(
+            msgspec.json.encode({"kind": "typing", "channel": "out", "chat": "out:c2/7", "on": "1"})
+        )
         await until(lambda: "c2/7" in channel.typed)
     assert channel.typed == ["c1", "c2/7"]
 
