@@ -15,11 +15,14 @@ import msgspec
 
 from crm.ports import Document, Filter, Store
 from crm.records import Customer, Message, to_document, whole_chat
+from crm.spelling import fold
 
 _SEQ = re.compile(r"[0-9]{1,15}")
 
 PAGE = 50
 """Messages of a page, unless told otherwise."""
+TAGGED_PAGE, TAGGED_MAX = 500, 10_000
+"""Sessions with tags that are looked at in one query, and in all."""
 
 # ------------------------------------------------------------------ messages as documents
 
@@ -126,6 +129,22 @@ async def sessions(
     given = {"line": line, "status": status, "holder": holder, "customer": customer}
     wanted = {"$and": [wanted, {key: value for key, value in given.items() if value}]}
     return await store.find("sessions", wanted, sort=[("opened_at", -1)], limit=limit)
+
+
+async def tagged_sessions(
+    store: Store, tag: str, *, lines: Collection[str], holder: str = "", customer: str = "", limit: int = 200
+) -> list[Document]:
+    """Closed sessions that carry a tag, however it is spelled; looked for among the newest
+    ``TAGGED_MAX`` that carry any."""
+    key, found = fold(tag), []
+    given = {name: value for name, value in (("holder", holder), ("customer", customer)) if value}
+    wanted = {"$and": [_in_lines(lines), {"status": "closed", "tags": {"$exists": True}, **given}]}
+    for skip in range(0, TAGGED_MAX, TAGGED_PAGE):
+        page = await store.find("sessions", wanted, sort=[("opened_at", -1)], skip=skip, limit=TAGGED_PAGE)
+        found += [document for document in page if key in map(fold, document["tags"])]
+        if len(page) < TAGGED_PAGE or len(found) >= limit:
+            break
+    return found[:limit]
 
 
 async def session(store: Store, id: str) -> Document | None:

@@ -12,7 +12,7 @@ import msgspec
 
 from crm import accounts
 from crm import lines as crm_lines
-from crm.errors import WrongUse
+from crm.errors import NavbatError, WrongUse
 from crm.ports import Store
 from crm.records import Absence, Account, Right
 from navbat import shapes
@@ -119,7 +119,7 @@ async def _set(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[s
         names.append("rights")
         account.rights = await _rights(store, desk, args.rights)
     if not names:
-        raise WrongUse("nothing to set", "navbat operator set --help lists what there is")
+        raise NavbatError("nothing to set", "navbat operator set --help lists what there is")
     desk.book.check_account(account)
     await accounts.set_settings(store, account, names, by=by())
     return []

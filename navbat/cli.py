@@ -265,6 +265,7 @@ def _add_reads(commands: Any) -> None:
     )
     sessions.add_argument("--line", default="", metavar="L", help="of this line")
     sessions.add_argument("--status", default="", choices=STATUSES, help="in this status")
+    sessions.add_argument("--tag", default="", metavar="T", help="that carry this tag")
     sessions.add_argument("--limit", type=whole(), default=1000, metavar="N", help="at most so many [1000]")
     history = _command(commands, "history", "navbat.commands:history", "print messages in order", json=True)
     which = history.add_mutually_exclusive_group(required=True)

@@ -91,7 +91,7 @@ async def sessions(args: argparse.Namespace) -> int:
     async with _client() as client:
         known_line(client, args.line)
         request = protocol.GetSessions(
-            rid=client.next_rid(), line=args.line, status=args.status, limit=args.limit
+            rid=client.next_rid(), line=args.line, status=args.status, tag=args.tag, limit=args.limit
         )
         found = (await client.ask(request, protocol.SessionList)).sessions
     if args.json:

@@ -241,6 +241,8 @@ class GetSessions(Request, kw_only=True):
     status: str = ""
     holder: str = ""
     customer: str = ""
+    tag: str = ""
+    """Those that carry it, however it is spelled."""
     limit: Number = 200
 
 

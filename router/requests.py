@@ -17,6 +17,7 @@ from crm import accounts, history
 from crm.errors import Refused, Unavailable
 from crm.ports import Store
 from crm.records import MAX_TAGS, Customer, Message, MessageChange, apply_change
+from crm.spelling import fold
 from router import events, protocol
 from router.access import needed
 from router.admin_requests import Administration
@@ -355,6 +356,7 @@ class Requests:
                 and frame.status in ("", s.status)
                 and frame.holder in ("", s.holder)
                 and frame.customer in ("", s.customer)
+                and (not frame.tag or fold(frame.tag) in map(fold, s.tags))
             )
 
         found = [s for s in self._picture.in_lines(connection.access) if wanted(s)]
@@ -368,14 +370,13 @@ class Requests:
 
     async def _closed(self, connection: Connection, frame: protocol.GetSessions, limit: int) -> list[Session]:
         lines = sorted(connection.access.lines & {frame.line} if frame.line else connection.access.lines)
-        documents = await history.sessions(
-            self._store,
-            lines=lines,
-            status="closed",
-            holder=frame.holder,
-            customer=frame.customer,
-            limit=limit,
-        )
+        narrowed: dict[str, Any] = {
+            "lines": lines, "holder": frame.holder, "customer": frame.customer, "limit": limit
+        }  # fmt: skip
+        if frame.tag:
+            documents = await history.tagged_sessions(self._store, frame.tag, **narrowed)
+        else:
+            documents = await history.sessions(self._store, status="closed", **narrowed)
         return [msgspec.convert(d, Session, strict=False) for d in documents]
 
     async def _card(self, connection: Connection, frame: protocol.GetCard) -> None:
