@@ -253,10 +253,9 @@ class Plain:
 
     def _words_for(self) -> str:
         """The session that words are for now. Raises LeftError when the one they were written for has left."""
-        view = self._view()
         if self.left:
             raise LeftError
-        return view.id
+        return self._view().id
 
     def _view(self, id: str = "") -> SessionView:
         if not id and not self.session:

@@ -130,6 +130,62 @@ async def test_stepping_in_and_setting_aside(gateway: FakeGateway) -> None:
         assert (await gateway.expect(wire.Close)).result == "sold"
 
 
+async def test_what_follows_a_refused_take_is_said_to_nobody(gateway: FakeGateway) -> None:
+    gateway.refuse[wire.Take] = wire.Done(rid=0, code="held_by", params={"holder": "bek"})
+    async with talking(gateway) as talk:
+        await talk.hear("Offered")
+        talk.tell("open 10")
+        await talk.hear("Conversation 10")
+        for line in ("take 13", "say 120 000 for you", "note ask him", "whisper psst"):
+            talk.tell(line)
+        talk.tell("open 99")
+        talk.tell("say hello")
+        talk.tell("help")
+        await talk.hear("list · open N")
+        assert talk.out.getvalue().count("Open a conversation first.") == 4
+        assert not frames(gateway, wire.Say) + frames(gateway, wire.Note) + frames(gateway, wire.Whisper)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"status": "offered", "holder": "bek"}, "it is offered to bek now"),
+        ({"status": "taken", "holder": "bek"}, "bek has it now"),
+        ({"status": "waiting", "holder": ""}, "it is back in the queue"),
+        ({"status": "closed", "holder": ""}, "the conversation is closed"),
+    ],
+)
+async def test_nothing_is_said_in_a_conversation_that_has_left(
+    gateway: FakeGateway, change: dict[str, str], why: str
+) -> None:
+    async with talking(gateway) as talk:
+        await talk.hear("Offered")
+        talk.tell("open 10")
+        await talk.hear("Conversation 10")
+        await gateway.change("10", **change)
+        await talk.hear(f"Conversation 10: {why}.")
+        talk.tell("say are you there?")
+        await talk.hear(f"Not sent, conversation 10: {why}.")
+        talk.tell("open 11")
+        talk.tell("say salom")
+        assert (await gateway.expect(wire.Say)).session == "11"
+        assert len(frames(gateway, wire.Say)) == 1
+
+
+async def test_a_conversation_that_a_fresh_picture_lacks_has_left(gateway: FakeGateway) -> None:
+    async with talking(gateway) as talk:
+        await talk.hear("Offered")
+        talk.tell("open 10")
+        await talk.hear("Conversation 10")
+        del gateway.sessions["10"]
+        gateway.forget = True
+        await gateway.cut()
+        await talk.hear("Conversation 10: it is not yours any more.")
+        talk.tell("say are you there?")
+        await talk.hear("Not sent, conversation 10")
+        assert not frames(gateway, wire.Say)
+
+
 async def test_a_script_need_not_wait_for_the_connection(gateway: FakeGateway) -> None:
     out, lines = Out(), asyncio.Queue[str | None]()
     for line in ("list", "quit"):
