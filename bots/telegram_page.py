@@ -132,6 +132,17 @@ def update_id(body: bytes) -> int | None:
     return number if 0 <= number < ID_LIMIT else None
 
 
+_CHAT = re.compile(rb'"chat"\s*:\s*\{\s*"id"\s*:\s*(-?\d{1,16})(?=\s*[,}])')
+
+
+def chat_id(body: bytes) -> int | None:
+    """The chat of a message that is an update's only content."""
+    for depth, token in _tokens(body):
+        if depth == 2 and (found := _CHAT.match(body, token.start())):
+            return int(found[1])
+    return None
+
+
 class _Query(msgspec.Struct):
     id: str
 

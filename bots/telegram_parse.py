@@ -13,7 +13,7 @@ from aiogram.enums import ChatMemberStatus
 from pydantic import ValidationError
 
 from bots.telegram_place import GENERAL, Place
-from bots.telegram_salvage import mended, salvage
+from bots.telegram_salvage import blind, mended, salvage
 from bots.telegram_words import SERVICE, SPEAKING, chat_name, kind_of, media_of, quoted, whole, words_of
 from router.events import (
     Author,
@@ -36,7 +36,10 @@ def parse(channel: str, body: bytes) -> list[Event]:
     try:
         return _named(channel, types.Update.model_validate_json(body), body)
     except ValidationError:
-        content, again = mended(body)
+        try:
+            content, again = mended(body)
+        except (ValueError, RecursionError):
+            return blind(channel, body)
     try:
         events = _named(channel, types.Update.model_validate_json(again), body)
     except ValidationError:

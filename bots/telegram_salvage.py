@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+from bots.telegram_page import chat_id, update_id
 from bots.telegram_place import GENERAL, Place
 from router.events import Author, ButtonPressed, Event, MessageDeleted, MessageEdited, MessageReceived
 
@@ -21,8 +22,13 @@ _HALF = re.compile("[\ud800-\udfff]")
 def mended(body: bytes) -> tuple[Content, bytes]:
     """The update without what no text and no store can hold (half characters, numbers without end), also
     as JSON anew. Raises when it is no JSON at all."""
-    content = _mend(json.loads(body.decode(errors="replace"), parse_constant=lambda word: None))
+    decoder = json.JSONDecoder(strict=False, parse_int=_integer, parse_constant=lambda word: None)
+    content = _mend(decoder.decode(body.decode(errors="replace")))
     return content, json.dumps(content).encode()
+
+
+def _integer(digits: str) -> int:
+    return int(digits) if len(digits) < 20 else NUMBER_LIMIT
 
 
 def _mend(value: Any) -> Any:
@@ -37,6 +43,23 @@ def _mend(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return min(max(value, -NUMBER_LIMIT), NUMBER_LIMIT)
     return value
+
+
+def blind(channel: str, body: bytes) -> list[Event]:
+    """A message of which only the chat can be found, because it is no JSON or too deep. Raises where that
+    may not be all of its place: nobody must be answered elsewhere."""
+    chat, number = chat_id(body), update_id(body)
+    if chat is None or number is None or any(word in body for word in _FURTHER):
+        raise ValueError("no chat can be read")
+    return [
+        MessageReceived(
+            event_id=f"{channel}:{number}", channel=channel, chat=str(chat), author=Author(),
+            kind="unsupported", raw=body,
+        )
+    ]  # fmt: skip
+
+
+_FURTHER = (b"message_thread_id", b"direct_messages_topic", b"business_connection_id")
 
 
 def salvage(channel: str, update: Content, body: bytes) -> list[Event]:
@@ -54,7 +77,8 @@ def salvage(channel: str, update: Content, body: bytes) -> list[Event]:
     if kind == "callback_query":
         data = _string(content.get("data"))
         return [ButtonPressed(**common, message_id=message_id, author=author, data=data, text=data)]
-    if kind in ("edited_message", "edited_business_message") and message_id:
+    # Without words it is no edit that could be shown: what the message says now must not be blanked.
+    if kind in ("edited_message", "edited_business_message") and message_id and text:
         edited_at = 1000 * _number(inner.get("edit_date"))
         return [MessageEdited(**common, message_id=message_id, text=text, edited_at=edited_at)]
     if kind == "deleted_business_messages":

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.base import Secret
-from bots.inbox import Receiver
+from bots.inbox import Receiver, understand
 from bots.telegram import Telegram, TelegramSettings
 from bots.telegram_page import NoPage, Reading, pressed, read_page, update_id
+from router.events import MessageReceived
 from router.log import Log
 from tests.bots.conftest import TOKEN, MemoryMedia, logged, running
 from tests.conftest import until
@@ -65,13 +66,16 @@ async def test_polling_goes_on_after_a_broken_update_and_keeps_it(
         assert channel.trouble == ""
     assert (events[0].text, events[2].text) == ("before", "after")
     assert events[1].raw == bot.raw[1002]
-    assert events[1].chat in ("7", "unparsed")
+    assert (events[1].chat, events[1].event_id) == ("7", "shop:1002")
+
+
+def polling_settings(url: str) -> Telegram:
+    return Telegram("shop", TelegramSettings(kind="telegram", line="sales", token=Secret(TOKEN), api_url=url))
 
 
 class polling:  # noqa: N801 - used like a function
     def __init__(self, fake: FakeTelegram) -> None:
-        settings = TelegramSettings(kind="telegram", line="sales", token=Secret(TOKEN), api_url=fake.url)
-        self.channel = Telegram("shop", settings)
+        self.channel = polling_settings(fake.url)
 
     async def __aenter__(self) -> Telegram:
         await self.channel.open()
@@ -89,6 +93,18 @@ async def test_a_half_character_is_shown_in_its_chat(
     async with polling(fake) as channel, running(Receiver(log, [channel], media)):
         [event] = await logged(log, 1)
     assert (event.chat, event.kind, event.text) == ("7", "text", "a\ufffdb")
+
+
+@pytest.mark.parametrize("field", ["message_thread_id", "direct_messages_topic", "business_connection_id"])
+def test_what_cannot_be_read_is_in_no_chat_where_its_topic_may_be_another(field: str) -> None:
+    body = (MESSAGE % (1002, '"a",')).replace('"message_id"', f'"{field}":5,"message_id"').encode()
+    channel = polling_settings("http://127.0.0.1:9")
+    [event] = understand(channel, body)
+    assert isinstance(event, MessageReceived)
+    assert (event.chat, event.raw) == ("unparsed", body)
+    [plain] = understand(channel, (MESSAGE % (1002, '"a",')).encode())
+    assert isinstance(plain, MessageReceived)
+    assert (plain.chat, plain.kind) == ("7", "unsupported")
 
 
 async def test_an_update_that_cannot_be_cut_out_is_asked_for_alone_and_passed(

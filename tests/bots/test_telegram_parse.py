@@ -178,6 +178,15 @@ def test_an_edit_and_a_press_that_break_the_types_are_still_what_they_are() -> N
     assert (press.data, press.message_id) == ("yes", "306")
 
 
+def test_an_edit_of_which_no_words_can_be_read_blanks_nothing() -> None:
+    update = json.loads((CORPUS / "poison_forward_origin_edited.json").read_bytes())
+    del update["edited_message"]["text"]
+    body = json.dumps(update).encode()
+    [event] = understand(CHANNEL, body)
+    assert isinstance(event, MessageReceived)
+    assert (event.kind, event.message_id, event.raw) == ("unsupported", "", body)
+
+
 def test_every_file_of_the_corpus_has_a_deterministic_key() -> None:
     files = sorted(CORPUS.glob("*.json"))
     keys = []
