@@ -243,6 +243,8 @@ class Console(Shell):
         if (self.url, welcome.operator) != self._drafts_of:
             self._drafts_of = (self.url, welcome.operator)
             self.drafts = self.shelf.drafts(*self._drafts_of)
+            if self.desk is not None and self.desk.ready:
+                self.desk.resume()
         self._enter()
         if self._greet:
             self._greet = False

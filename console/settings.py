@@ -92,10 +92,17 @@ class Shelf:
         return Drafts(self.folder / f"drafts-{_short(server, name)}.json")
 
 
+class Unconfirmed(msgspec.Struct):
+    """A command that the desk has not answered: its frame as text, and when it was given (ms)."""
+
+    at: int
+    frame: str
+
+
 class Drafts:
     """Unsent texts by session and kind (``reply``, ``note`` or ``whisper``), kept across restarts. What was sent
-    and not confirmed is kept too, under its command's id: a console that ended before the desk
-    answered finds it in the composer again."""
+    and not confirmed is kept too, as a whole and under its command's id: a console that ended before the
+    desk answered asks with the same id what became of it, and says nothing twice."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -108,16 +115,24 @@ class Drafts:
         self._recover()
 
     def _recover(self) -> None:
-        """Puts what was never confirmed before the draft of its composer."""
+        """Earlier versions kept the text alone: it stands before the draft of its composer again."""
         for key in [key for key in self._texts if key.count("/") == 2]:
-            session, kind, _ = key.split("/")
-            text, later = self._texts.pop(key), self.get(session, kind)
-            self.set(session, kind, text + ("\n" + later if later else ""))
-            self._dirty = True
+            try:
+                msgspec.json.decode(self._texts[key], type=Unconfirmed)
+            except msgspec.MsgspecError:
+                session, kind, _ = key.split("/")
+                text, later = self._texts.pop(key), self.get(session, kind)
+                self.set(session, kind, text + ("\n" + later if later else ""))
+                self._dirty = True
 
-    def sent(self, session: str, kind: str, command: str, text: str) -> None:
-        """Keeps a text until ``confirmed``."""
-        self.set(session, f"{kind}/{command}", text)
+    def sent(self, session: str, kind: str, command: str, what: Unconfirmed) -> None:
+        """Keeps it until ``confirmed``."""
+        self.set(session, f"{kind}/{command}", msgspec.json.encode(what).decode())
+
+    def unconfirmed(self) -> list[Unconfirmed]:
+        """What was sent and never answered, in the order in which it was given."""
+        kept = [text for key, text in self._texts.items() if key.count("/") == 2]
+        return sorted((msgspec.json.decode(text, type=Unconfirmed) for text in kept), key=lambda one: one.at)
 
     def confirmed(self, session: str, kind: str, command: str) -> None:
         self.set(session, f"{kind}/{command}", "")

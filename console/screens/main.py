@@ -99,6 +99,7 @@ class MainScreen(Leading):
         self.ready = True
         self.set_focus(self.sessions)
         self.set_interval(1.0, self.tick)
+        self.resume()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.lay_out)

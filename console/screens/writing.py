@@ -8,6 +8,7 @@ from console.link import new_id
 from console.model import Echo
 from console.screens.attaching import Attaching
 from console.screens.dialogs import Choice, PickScreen
+from console.settings import Unconfirmed
 from console.shell import shell, work
 from console.widgets.composer import ReplyComposer, units
 from crm.records import Message
@@ -17,6 +18,8 @@ from router.protocol import MAX_TEXT
 TYPING_EVERY = 3_000
 """ms between two signs that the operator is writing."""
 KINDS = {"out": "reply", "note": "note", "whisper": "whisper"}
+Words = wire.Say | wire.Note | wire.Whisper
+KIND_OF: dict[type[wire.Frame], str] = {wire.Say: "reply", wire.Note: "note", wire.Whisper: "whisper"}
 
 
 class Writing(Attaching):
@@ -41,20 +44,48 @@ class Writing(Attaching):
         files = self.attached.get(session, [])
         if not text.strip() and not files:
             return
-        frame = wire.Say(rid=0, id=new_id(), session=session, text=text, media=files, reply_to=quoting)
-        names = tuple(media.name for media in files)
-        app.picture.echoes[frame.id] = Echo(frame.id, session, "reply", text, app.now(), names)
-        app.drafts.sent(session, "reply", frame.id, text)
         self._quote_again(session, "")
         self.attached.pop(session, None)
-
-        def refused(why: str) -> None:
-            self.attached[session] = [*files, *self.attached.get(session, [])]
-            self._take_back(frame.id, "reply")
-
-        self.command(frame, lambda done: self._said(frame, "reply", done), refused)
+        self._send(
+            wire.Say(rid=0, id=new_id(), session=session, text=text, media=files, reply_to=quoting), "reply"
+        )
         self._stop_typing(session)
         self._wrote()
+
+    def _send(self, frame: Words, kind: str, at: int = 0) -> None:
+        """On its way, and kept on this computer before it leaves: whatever ends this console, the next one
+        knows that it was sent, and with which id."""
+        app, session = shell(self), frame.session
+        at = at or app.now()
+        files = list(frame.media) if isinstance(frame, wire.Say) else []
+        names = tuple(media.name for media in files)
+        app.picture.echoes[frame.id] = Echo(frame.id, session, kind, frame.text, at, names)
+        app.drafts.sent(session, kind, frame.id, Unconfirmed(at, wire.encode_frame(frame).decode()))
+        self.save_drafts()
+
+        def refused(why: str) -> None:
+            if files:
+                self.attached[session] = [*files, *self.attached.get(session, [])]
+            self._take_back(frame.id, kind)
+
+        self.command(frame, lambda done: self._said(frame, kind, done), refused)
+
+    def resume(self) -> None:
+        """Asks what became of what an earlier run of this console has sent, by sending it once more with
+        the same id: the desk does it at most once. What is too old for that is a draft again."""
+        app = shell(self)
+        for kept in app.drafts.unconfirmed():
+            frame = wire.decode_client(kept.frame)
+            if not isinstance(frame, Words) or frame.id in app.picture.echoes:
+                continue
+            kind = KIND_OF[type(frame)]
+            if app.now() - kept.at < wire.REMEMBERED * 1000:
+                self._send(frame, kind, kept.at)
+            else:
+                app.drafts.confirmed(frame.session, kind, frame.id)
+                self._return_text(frame.session, kind, frame.text)
+                self.toast(self.explain("maybe_done", {}), "warning")
+        self.thread.sync()
 
     # -------------------------------------------------------------- too much for one message
 
@@ -114,13 +145,8 @@ class Writing(Attaching):
 
     def _put(self, frame: wire.Note | wire.Whisper, kind: str) -> None:
         """What only colleagues see; refused, it returns to its own composer."""
-        app, session = shell(self), frame.session
-        app.picture.echoes[frame.id] = Echo(frame.id, session, kind, frame.text, app.now())
-        app.drafts.sent(session, kind, frame.id, frame.text)
-        self.command(
-            frame, lambda done: self._said(frame, kind, done), lambda _: self._take_back(frame.id, kind)
-        )
-        self._stop_typing(session)
+        self._send(frame, kind)
+        self._stop_typing(frame.session)
         self._wrote()
 
     def _wrote(self) -> None:

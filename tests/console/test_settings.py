@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from console.logins import DEFAULT_URL, Logins, Saved
-from console.settings import Settings, Shelf
+from console.settings import Drafts, Settings, Shelf
 from router import protocol as wire
-from tests.console.conftest import seated
+from tests.console.conftest import frames, seated
 from tests.fakes.gateway import FakeGateway
 
 
@@ -86,25 +86,76 @@ async def test_drafts_survive_a_restart(gateway: FakeGateway) -> None:
         assert seat.desk.reply.text == ""
 
 
-async def test_what_was_never_confirmed_is_in_the_composer_again(gateway: FakeGateway) -> None:
-    """The console is killed while the desk is away: what was sent, and what was being written."""
-    gateway.silent |= {wire.Say, wire.Note}
+async def test_what_was_never_confirmed_is_asked_about_by_the_next_console(gateway: FakeGateway) -> None:
+    """The console is killed while the desk is away: what was sent, and what was being written. Some of it
+    has reached the desk and some has not, and nobody has heard which."""
+    gateway.silent |= {wire.Say}
     async with seated(gateway) as seat:
         await seat.open("10")
         seat.desk.reply.focus()
-        await seat.press(*"sent", "enter", *"draft")
+        await seat.press(*"sent", "enter")
+        await gateway.expect(wire.Say)
+        gateway.deaf = True
         await seat.press("ctrl+n", *"shy", "enter")
-        await gateway.expect(wire.Say)  # the note waits until the desk has said what became of it
-        seat.desk.tick()
-        kept = seat.app.shelf.drafts(seat.app.url, "anna")
-        assert kept.get("10", "reply") == "sent\ndraft"
-        assert kept.get("10", "note") == "shy"
-        gateway.silent.clear()
-        await gateway.cut()
-        await seat.until(lambda: not seat.app.unsent and not seat.app.picture.echoes)
+        await gateway.expect(wire.MarkRead)
+        await seat.press("ctrl+n", *"draft")
         seat.desk.tick()
         kept = seat.app.shelf.drafts(seat.app.url, "anna")
         assert (kept.get("10", "reply"), kept.get("10", "note")) == ("draft", "")
+        assert len(kept.unconfirmed()) == 2
+        said = [m.text for m in gateway.messages["10"]]
+        assert said[-1] == "sent"
+    gateway.silent.clear()
+    gateway.deaf = False
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        await seat.until(lambda: not seat.app.unsent and not seat.app.picture.echoes)
+        assert seat.desk.reply.text == "draft"
+        assert [m.text for m in gateway.messages["10"]] == [*said, "shy"]
+        assert len({say.id for say in frames(gateway, wire.Say)}) == 1
+        seat.desk.tick()
+        kept = seat.app.shelf.drafts(seat.app.url, "anna")
+        assert (kept.get("10", "reply"), kept.unconfirmed()) == ("draft", [])
+
+
+async def test_what_is_sent_is_kept_before_it_leaves(gateway: FakeGateway) -> None:
+    """Killed in the moment after Enter: what had been saved as a draft must not be one any more."""
+    gateway.silent |= {wire.Say}
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        seat.desk.reply.focus()
+        await seat.press(*"sent")
+        seat.desk.tick()
+        await seat.press("enter")
+        await gateway.expect(wire.Say)
+        kept = seat.app.shelf.drafts(seat.app.url, "anna")
+        assert (kept.get("10", "reply"), len(kept.unconfirmed())) == ("", 1)
+
+
+async def test_what_the_desk_may_have_forgotten_is_a_draft_again(gateway: FakeGateway) -> None:
+    gateway.silent |= {wire.Say}
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        seat.desk.reply.focus()
+        await seat.press(*"sent", "enter")
+        await gateway.expect(wire.Say)
+        kept = seat.app.shelf.drafts(seat.app.url, "anna")
+        [old] = kept.unconfirmed()
+        old.at -= int(wire.REMEMBERED * 1000) + 1
+        kept.sent("10", "reply", frames(gateway, wire.Say)[0].id, old)
+        kept.save()
+        seat.app.drafts = kept
+    async with seated(gateway) as seat:
+        await seat.until(lambda: "Nobody knows whether" in seat.text())
+        await seat.open("10")
+        assert seat.desk.reply.text == "sent"
+        assert gateway.count(wire.Say) == 1
+
+
+def test_what_an_earlier_version_kept_is_in_the_composer_again(tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text('{"10/reply/abc": "sent", "10/reply": "draft"}')
+    kept = Drafts(tmp_path / "d.json")
+    assert (kept.get("10", "reply"), kept.unconfirmed()) == ("sent\ndraft", [])
 
 
 async def test_a_disk_that_cannot_be_written_keeps_nobody_from_the_desk(
