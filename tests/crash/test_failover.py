@@ -4,6 +4,7 @@ comes or leaves twice, and everybody goes on alone."""
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -45,9 +46,17 @@ async def answer(console: Console, session: str, first: int, count: int) -> list
 
 
 @pytest.mark.parametrize(
-    ("kind", "receive"), [(Sentinels, "webhook"), (Cluster, "polling")], ids=["sentinel", "cluster"]
+    ("kind", "receive", "lost"),
+    [
+        (Sentinels, "webhook", signal.SIGKILL),
+        (Cluster, "polling", signal.SIGKILL),
+        (Sentinels, "polling", signal.SIGSTOP),
+    ],
+    ids=["sentinel", "cluster", "a master that hangs and comes back"],
 )
-async def test_two_failovers_under_load(kind: Callable[[int], Nodes], receive: str, folder: Path) -> None:
+async def test_two_failovers_under_load(
+    kind: Callable[[int], Nodes], receive: str, lost: signal.Signals, folder: Path
+) -> None:
     nodes = await asyncio.to_thread(kind, 1)
     telegram = FakeTelegram()
     await telegram.start()
@@ -70,11 +79,11 @@ async def test_two_failovers_under_load(kind: Callable[[int], Nodes], receive: s
                 tasks.create_task(write(bot, first, PART))
                 saying = tasks.create_task(answer(console, session, turn * ANSWERS, ANSWERS))
                 await asyncio.sleep(PART * EVERY / 4)
-                await asyncio.to_thread(old.kill)
+                await asyncio.to_thread(old.lose, lost)
                 await until(lambda f=first: len(console.order) >= f + PART, BACK_WITHIN)
             said += saying.result()
             assert await asyncio.to_thread(nodes.master, "shop") is not old
-            await asyncio.to_thread(old.start)
+            await asyncio.to_thread(old.come_back)
             new = await asyncio.to_thread(nodes.master, "shop")
             await until(partial(has_replicas, new, 1), BACK_WITHIN)
         expected = [str(number) for number in range(20 + 2 * PART)]

@@ -78,6 +78,20 @@ class Node:
         assert self.process is not None
         self.process.send_signal(number)
 
+    def lose(self, number: int) -> None:
+        """Kills it, or lets it hang."""
+        if number == signal.SIGSTOP:
+            self.signal(number)
+        else:
+            self.kill()
+
+    def come_back(self) -> None:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+        else:
+            self.start()
+
     def end(self) -> None:
         self.client.close()
         if self.process is not None:
