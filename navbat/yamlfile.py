@@ -359,7 +359,8 @@ def _switched(kind: Any, value: object) -> object:
     arms = typing.get_args(bare) if typing.get_origin(bare) in (Union, types.UnionType) else (bare,)
     word = value.casefold()
     if bool in arms:
-        alone = str not in arms
+        # Beside a list of intervals no word can stand but a switch.
+        alone = str not in arms or any(typing.get_origin(arm) is list for arm in arms)
         if word in _OFF or (alone and word == "no"):
             return False
         return True if word in _ON or (alone and word == "yes") else value

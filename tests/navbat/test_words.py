@@ -39,7 +39,8 @@ def settings(kind: Any, place: str) -> Iterator[tuple[str, Any, list[Any]]]:
     arms = typing.get_args(kind) if typing.get_origin(kind) in (Union, types.UnionType) else (kind,)
     single = [arm for arm in arms if typing.get_origin(bare(arm)) not in (list, dict) and not is_struct(arm)]
     if single and single != [type(None)] and Any not in single:
-        yield place, whole, [bare(arm) for arm in single]
+        lists = [list] if any(typing.get_origin(bare(arm)) is list for arm in arms) else []
+        yield place, whole, [*(bare(arm) for arm in single), *lists]
     for arm in map(bare, arms):
         if typing.get_origin(arm) in (list, dict):
             yield from settings(typing.get_args(arm)[-1], f"{place}.*")
@@ -76,7 +77,7 @@ def said(value: Any) -> Any:
 def spoken(word: str, kinds: list[Any]) -> list[Any]:
     """What a word may become where one of these kinds stands."""
     meant: list[Any] = [word]
-    alone = str not in kinds
+    alone = str not in kinds or list in kinds
     folded = word.casefold()
     if word in ("null", "~"):
         meant = [None]
@@ -110,12 +111,12 @@ def test_what_is_kept_of_a_line_is_the_same_however_a_switch_is_written() -> Non
     """A line that stands in the file as before is not taken for one that was edited there."""
     tree = parse_text(
         "{check_duty: off, language: off, bot: OFF, holidays: off, auto_close_after: off, bot_first: off,"
-        " hours: {mon: off, tue: [09:00-10:00]}, sla: {resolution: off}, notices: {waiting: no}, rating: on,"
+        " hours: {mon: off, tue: [09:00-10:00], wed: no}, sla: {resolution: off}, notices: {waiting: no}, rating: on,"
         " days: {2026-01-01: Off}, shifts: {anna: {mon: off}}, members: [off, on], away_after_missed: no}"
     )
     assert as_kept(tree) == {
         "check_duty": False, "language": False, "bot": False, "holidays": False, "auto_close_after": False,
-        "bot_first": False, "hours": {"mon": False, "tue": ["09:00-10:00"]}, "sla": {"resolution": False},
+        "bot_first": False, "hours": {"mon": False, "tue": ["09:00-10:00"], "wed": False}, "sla": {"resolution": False},
         "notices": {"waiting": "no"}, "rating": True, "days": {"2026-01-01": False},
         "shifts": {"anna": {"mon": False}}, "members": ["off", "on"], "away_after_missed": False,
     }  # fmt: skip
