@@ -18,6 +18,7 @@ from router.events import LinesConfigured
 from router.fired import fire
 from router.floor import Floor
 from router.outcome import Outcome
+from router.shifting import shift_refusal
 from router.state import CommandDone, Known, MessageChanged, OperatorState, Refusal, Session
 from router.timers import CALENDAR, TimerFailed
 
@@ -59,7 +60,7 @@ class Desk(Floor):
         self.next_session = decode(fields["next_session"]) if "next_session" in fields else 1
         self.stamp = decode(fields["stamp"]) if "stamp" in fields else 0
         self.seen = decode(fields["seen"], type=dict[str, int]) if "seen" in fields else {}
-        self.seen = {name: max(at, resumed_at) for name, at in self.seen.items()}
+        self.seen = {name: resumed_at or at for name, at in self.seen.items()}
         if "refusals" in fields:
             self.refusals = decode(fields["refusals"], type=dict[str, Refusal])
         for operator in operators:
@@ -67,6 +68,8 @@ class Desk(Floor):
             self.operators[operator.name] = operator
         revisions = {operator.name: operator.rev for operator in operators}
         self.clock = decode(fields["clock"]) if "clock" in fields else 0
+        # Followed until a moment that has not come, by a clock that was set back: looked at anew.
+        self.clock = min(self.clock, resumed_at or self.clock)
         self.pace = decode(fields["pace"], type=dict[str, tuple[int, int]]) if "pace" in fields else {}
         if "configured" in fields:
             settings.configure(self, decode(fields["configured"], type=LinesConfigured))
@@ -87,6 +90,16 @@ class Desk(Floor):
         # Counting anew what they hold is no change of theirs.
         for name, rev in revisions.items():
             self.operators[name].rev = rev
+
+    def shifted(self, by: int) -> None:
+        """Its sessions were moved by so many ms before it took them up: the rest follows, and all of it
+        is to be saved."""
+        self.pace = {line: (at + by, mean) for line, (at, mean) in self.pace.items()}
+        for refusal in self.refusals.values():
+            shift_refusal(refusal, by)
+        self.outcome.fields |= {"pace", "refusals", "clock"}
+        for session in self.sessions.values():
+            self.touch(session)
 
     def _take_up_waiting(self) -> None:
         """The queues, and what the next event has to look at, from the sessions alone."""

@@ -84,7 +84,7 @@ class Health:
             return [Trouble("redis", error.code or "redis_away", str(error))]
         except TimeoutError:
             return [Trouble("redis", "redis_away", "Redis does not answer in time")]
-        return [*self._router(reports), *_projector(reports)]
+        return [*self._router(reports), *_clocks(reports), *_projector(reports)]
 
     def _router(self, reports: Mapping[str, bytes]) -> list[Trouble]:
         if has_router(reports):
@@ -112,6 +112,15 @@ def has_router(reports: Mapping[str, bytes]) -> bool:
     return any(
         name.startswith("router:") and msgspec.json.decode(raw).get("active") for name, raw in reports.items()
     )
+
+
+def _clocks(reports: Mapping[str, bytes]) -> list[Trouble]:
+    """What the router says of clocks that are wrong. Nothing stops because of it."""
+    for name, raw in reports.items():
+        report = msgspec.json.decode(raw) if name.startswith("router:") else {}
+        if report.get("trouble"):
+            return [Trouble("router", report["trouble"], report.get("text", ""), stops=False)]
+    return []
 
 
 def _projector(reports: Mapping[str, bytes]) -> list[Trouble]:

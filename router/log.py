@@ -19,6 +19,7 @@ from crm.errors import LeaseLost
 from router.append import Appender
 from router.events import Event, encode_event
 from router.home import connect as connect
+from router.lease import Lease as Lease
 from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 from router.state import Delivery, Entry, decode_delivery, read_entry
 
@@ -57,6 +58,7 @@ class Keys:
         self.log = self.root + "log"
         self.journal = self.root + "journal"
         self.cursor = self.root + "cursor"
+        self.written = self.root + "written"
         self.sessions = self.root + "sessions"
         self.operators = self.root + "operators"
         self.desk = self.root + "desk"
@@ -86,35 +88,6 @@ class Keys:
 
     def fetch(self, channel: str) -> str:
         return f"{self.root}fetch:{channel}"
-
-
-class Lease:
-    """The right to be the only one who does something (``of``: ``router``, ``projector``,
-    ``out:<channel>``). ``ttl`` in seconds."""
-
-    def __init__(self, log: Log, of: str, token: str, ttl: float = 3.0) -> None:
-        self._redis = log.redis
-        self.key = log.keys.lease(of)
-        self.token = token
-        self.ttl_ms = int(ttl * 1000)
-
-    async def acquire(self) -> bool:
-        """True when it is ours now (it was free, or ours already)."""
-        async with reaching("lease"):
-            if await self._redis.set(self.key, self.token, nx=True, px=self.ttl_ms):
-                return True
-            return await self.renew()
-
-    async def renew(self) -> bool:
-        """Extends it if it is still ours; False when it is somebody else's or has run out."""
-        script = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
-        async with reaching("lease"):
-            return bool(await self._redis.eval(script, 1, self.key, self.token, str(self.ttl_ms)))
-
-    async def release(self) -> None:
-        script = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
-        async with reaching("lease"):
-            await self._redis.eval(script, 1, self.key, self.token)
 
 
 class Log:
@@ -337,15 +310,29 @@ class Log:
         return [(id, _payload(fields)) for _, id, fields in rows]
 
     async def trim(self, log_age_ms: int, journal_age_ms: int, log_before: str, journal_before: str) -> None:
-        """Drops what is older than its age and behind every reader's cursor."""
+        """Drops what is older than its age, by Redis' clock, and behind every reader's cursor."""
+        now = await self.server_ms()
         streams = (
             (self.keys.log, log_age_ms, log_before),
             (self.keys.journal, journal_age_ms, journal_before),
         )
         async with reaching("trim"):
             for key, age_ms, before in streams:
-                oldest = f"{self.now() - age_ms}-0"
+                oldest = f"{now - age_ms}-0"
                 await self._run("XTRIM", key, "MINID", "~", min(before, oldest, key=id_key))
+
+    async def server_ms(self) -> int:
+        """Redis' own clock, by which stream ids are made."""
+        async with reaching("time"):
+            seconds, micros = await self._run("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def written(self) -> tuple[int, int] | None:
+        """When the desk was last written, by its writer's clock and by Redis'; None before that."""
+        async with reaching("time"):
+            found = await self._run("GET", self.keys.written)
+        ours, _, server = (found or b"").decode().partition(" ")
+        return (int(ours), int(server)) if ours.isdecimal() and server.isdecimal() else None
 
     # ---------------------------------------------------------------- health and hints
 
@@ -377,7 +364,7 @@ class Log:
             cursor = await self._run("GET", self.keys.cursor)
             after = f"({cursor.decode()}" if cursor else "-"
             found = _entries(await self._run("XRANGE", self.keys.log, after, "+", "COUNT", 1))
-        return max(0, self.now() - id_key(found[0][0].decode())[0]) if found else 0
+        return max(0, await self.server_ms() - id_key(found[0][0].decode())[0]) if found else 0
 
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``,

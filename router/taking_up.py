@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from router.desk import Desk
 from router.quarantine import reason_of
+from router.shifting import shift_session
 from router.state import Aside, OperatorState, Session, decode_operator, decode_session
 
 logger = logging.getLogger(__name__)
@@ -16,19 +17,31 @@ State = TypeVar("State", Session, OperatorState)
 
 
 def take_up(
-    fields: dict[str, bytes], sessions: Mapping[str, bytes], operators: Mapping[str, bytes], now: int
+    fields: dict[str, bytes],
+    sessions: Mapping[str, bytes],
+    operators: Mapping[str, bytes],
+    now: int,
+    shift: int = 0,
 ) -> tuple[Desk, list[Aside]]:
-    """The desk, and what of the saved states cannot be read or taken up: without those the desk goes on.
+    """The desk, moved by ``shift`` ms, and what of the saved states cannot be read or taken up: without those the desk goes on.
     Raises when the desk's own fields cannot be used, as without its lines there is no desk."""
     aside: list[Aside] = []
+
+    def moved(data: bytes) -> Session:
+        session = decode_session(data)
+        if shift:
+            shift_session(session, shift)
+        return session
+
     colleagues = _read("operator", operators, decode_operator, now, aside)
-    found = _read("session", sessions, decode_session, now, aside)
+    found = _read("session", sessions, moved, now, aside)
 
     def restored(ids: list[str]) -> Desk:
         # A desk changes the states that it takes up: each try begins with fresh ones.
         desk = Desk()
         people = [decode_operator(operators[name]) for name in colleagues]
-        desk.restore(fields, [decode_session(sessions[id]) for id in ids], people, resumed_at=now)
+        taken_up = [moved(sessions[id]) for id in ids]
+        desk.restore(fields, taken_up, people, resumed_at=now)
         return desk
 
     def senseless(ids: list[str]) -> Iterator[str]:
@@ -50,6 +63,8 @@ def take_up(
         logger.error("the saved sessions cannot be taken up together: %s", reason_of(error))
         without = set(senseless(list(found)))
         desk = restored([id for id in found if id not in without])
+    if shift:
+        desk.shifted(shift)
     return desk, aside
 
 

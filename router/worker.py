@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -17,10 +17,11 @@ from crm.ports import Store
 from crm.records import person_chat
 from router.again import tell_aside
 from router.backoff import Backoff
+from router.clock import Clock, ClockWarnings, steady_ms
 from router.desk import Desk, Known
 from router.events import Command, Event, FromChat, decode_event
 from router.figures import Figures
-from router.log import Lease, Log
+from router.log import Lease, Log, id_key, now_ms
 from router.outcome import Outcome
 from router.quarantine import kind_of, reason_of
 from router.recent import Recent, known_of
@@ -40,13 +41,26 @@ LOG_AGE_MS = 3_600_000
 JOURNAL_AGE_MS = 6 * 3_600_000
 TRIM_EVERY_MS = 60_000
 REPORT_EVERY_MS = 2_000
+APART_MS = 10_000
+"""Two writers' clocks may differ by so much without anything being moved along."""
+LATE_MS = 5_000
+"""So long an event may take from its edge's clock into the log, and is believed."""
+PIECE = 500
+"""Sessions of one journal entry: who reads it has a time limit."""
 
 
 class Worker:
     """``run`` ends only by cancellation: it waits for the ``lease``, then ``load`` and ``step`` again and
-    again. ``lease_ttl`` in seconds."""
+    again. ``lease_ttl`` in seconds; ``steady`` goes with the log's clock where that is not this machine's."""
 
-    def __init__(self, log: Log, store: Store | None = None, *, lease_ttl: float = 3.0) -> None:
+    def __init__(
+        self,
+        log: Log,
+        store: Store | None = None,
+        *,
+        lease_ttl: float = 3.0,
+        steady: Callable[[], int] | None = None,
+    ) -> None:
         self._log = log
         self._store = store
         self.lease = Lease(log, "router", uuid.uuid4().hex, lease_ttl)
@@ -56,6 +70,14 @@ class Worker:
         self.applied = 0
         self.duplicates = 0
         self.figures = Figures()
+        ours = log.now is now_ms
+        self._steady = steady or steady_ms
+        """For everything that is only waited for: no clock that is set stops it."""
+        self._clock = Clock(log.now, steady or (steady_ms if ours else None))
+        self._warnings = ClockWarnings(self._steady)
+        self._written: tuple[int, int] | None = None
+        self._moved = 0
+        """By how much our clock was set since the desk was written."""
         self._renewed = 0
         self._committing = asyncio.Lock()
         self._trimmed = 0
@@ -85,7 +107,7 @@ class Worker:
         while not await self.lease.acquire():
             await self._report(active=False)
             await asyncio.sleep(self._ttl / 6)
-        self._renewed = self._log.now()
+        self._renewed = self._steady()
 
     async def _write(self) -> None:
         writer = Writer(self._log, self.lease)
@@ -102,12 +124,12 @@ class Worker:
         """Renews the lease while nothing is committed (a load of a large desk, a quiet hour)."""
         while True:
             await asyncio.sleep(self._ttl / 3)
-            if self._log.now() - self._renewed > self._ttl * 300:
+            if self._steady() - self._renewed > self._ttl * 300:
                 # Never within a commit: that watches the lease, and a renewal is a change of it.
                 async with self._committing:
                     with contextlib.suppress(Unavailable):
                         if await self.lease.renew():
-                            self._renewed = self._log.now()
+                            self._renewed = self._steady()
 
     async def release(self) -> None:
         """Lets a standby take over at once; called after ``run`` was cancelled."""
@@ -116,9 +138,13 @@ class Worker:
     async def load(self) -> None:
         """Takes up what was last committed. Only the holder of the lease calls it."""
         cursor, fields, sessions, operators = await self._log.load()
-        told = self.desk.aside_told
-        self.desk, unreadable = take_up(fields, sessions, operators, self._log.now())
+        shift = await self._parted()
+        now = self._clock.now()
+        told = self.desk.aside_told if self.desk.aside_told <= now else 0
+        self.desk, unreadable = take_up(fields, sessions, operators, now, shift)
         self.desk.aside_told = told
+        if shift:
+            self._warnings.was_set(shift)
         self.desk.failing = dict(self._suspects.timers)
         for item in unreadable:
             key = self._log.keys.operators if item.origin == "operator" else self._log.keys.sessions
@@ -129,14 +155,34 @@ class Worker:
         self.cursor = cursor
         logger.info("router writes from %s with %d open sessions", cursor, len(sessions))
 
+    async def _parted(self) -> int:
+        """By how much the clock differs from that by which the desk was written last: ours was set, or
+        another's was, as far as Redis' clock tells."""
+        written = await self._log.written()
+        if written != self._written:
+            self._moved = 0
+        # Until something is written the desk is as it was, however often it is taken up.
+        self._written, self._moved = written, self._moved + self._clock.step()
+        if self._moved or written is None:
+            return self._moved
+        ours, server = written
+        # Redis' clock may have been set back itself: then nobody knows how much time has passed.
+        passed = max(0, await self._log.server_ms() - server)
+        parted = (self._clock.now() - ours) - passed
+        return parted if abs(parted) > APART_MS else 0
+
     async def step(self, writer: Writer) -> None:
         """Waits for events or the next timer, applies, commits."""
-        now = self._log.now()
+        now = self._clock.now()
         due = self.desk.timers.next_due()
         longest = int(self._ttl * 250)
         block = longest if due is None else max(0, min(due - now, longest))
         rows = await self._log.read_log(self.cursor, self._suspects.batch(self.cursor, BATCH), block)
-        now = self._log.now()
+        now = self._clock.now()
+        if self._clock.has_stepped:
+            # Before anything is written by it: what waits is moved along, what was read is read again.
+            await self.load()
+            return
         self._applying, self._fired = "", []
         try:
             async with self._committing:
@@ -152,11 +198,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a rule raises: everything behind it goes on
             await self._start_over(error, [id for id, _ in rows])
             await writer.begin_anew()
-        if now - self._reported > REPORT_EVERY_MS:
-            self._reported = now
+        steady = self._steady()
+        if steady - self._reported > REPORT_EVERY_MS:
+            self._reported = steady
             await self._report(active=True)
-        if now - self._trimmed > TRIM_EVERY_MS:
-            self._trimmed = now
+        if steady - self._trimmed > TRIM_EVERY_MS:
+            self._trimmed = steady
             await self._log.trim(LOG_AGE_MS, JOURNAL_AGE_MS, self.cursor, await self._log.reader("projector"))
 
     async def _start_over(self, error: Exception, ids: Sequence[str]) -> None:
@@ -171,6 +218,7 @@ class Worker:
         events = [self._decode(id, data, now) for id, data in rows]
         ids = [event.event_id for event in events if event is not None and event.event_id]
         seen = await writer.guard(ids, now)
+        self._date(rows, events, now, writer.server_ms)
         known = await self._who(events)
         fresh: list[str] = []
         applied = duplicates = 0
@@ -199,6 +247,17 @@ class Worker:
         self.applied += applied
         self.duplicates += duplicates
         self._suspects.committed([id for id, _ in rows])
+
+    def _date(
+        self, rows: Sequence[tuple[str, bytes]], events: Sequence[Event | None], now: int, server: int
+    ) -> None:
+        """The desk's time is its writer's. Where an edge says of an event what cannot be by when it came
+        into the log, as Redis tells, its clock is wrong and is not believed."""
+        for (id, _), event in zip(rows, events, strict=True):
+            if event is not None and not now - LATE_MS <= event.at <= now:
+                came = now - max(0, server - id_key(id)[0])
+                self._warnings.edge(event.at - came)
+                event.at = min(now, max(event.at, came - LATE_MS))
 
     def _decode(self, id: str, data: bytes, now: int) -> Event | None:
         try:
@@ -229,7 +288,7 @@ class Worker:
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""
         chats = {e.key for e in events if isinstance(e, FromChat) and e.key not in self.desk.by_chat}
-        if not chats or self._store is None or self._log.now() < self._ask_again:
+        if not chats or self._store is None or self._steady() < self._ask_again:
             return {}
         try:
             async with asyncio.timeout(WHO_TIMEOUT):
@@ -240,7 +299,7 @@ class Worker:
             return {chat: known_of(doc) for chat, doc in doc_of.items() if doc is not None}
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
-            self._ask_again = self._log.now() + WHO_PAUSE_MS
+            self._ask_again = self._steady() + WHO_PAUSE_MS
         except Exception as error:  # noqa: BLE001 - routing goes on without it, whatever is wrong with a card
             logger.error("who writes in %d chats is unknown: %s", len(chats), reason_of(error))
         return {}
@@ -253,6 +312,7 @@ class Worker:
         if outcome.is_empty and not cursor:
             return
         since = time.perf_counter()
+        entry, more = in_pieces(journal_entry(outcome, now))
         await writer.commit(
             at=now,
             cursor=cursor,
@@ -263,7 +323,8 @@ class Worker:
             aside=outcome.aside,
             operators=list(outcome.operators.values()),
             fields={name: self.desk.field(name) for name in sorted(outcome.fields)},
-            entry=journal_entry(outcome, now),
+            entry=entry,
+            more=more,
             deliveries=outcome.deliveries,
         )
         self._renewed = now
@@ -277,7 +338,7 @@ class Worker:
         fields = {
             "active": active, "cursor": self.cursor, "sessions": len(self.desk.sessions),
             "applied": self.applied, "duplicates": self.duplicates, "at": self._log.now(),
-            **self.figures.report(),
+            **self.figures.report(), **self._warnings.report(),
         }  # fmt: skip
         await self._log.report(f"router:{self.lease.token[:8]}", msgspec.json.encode(fields))
 
@@ -299,3 +360,14 @@ def journal_entry(outcome: Outcome, now: int) -> Entry | None:
         operators=list(outcome.operators.values()),
         lines_changed="configured" in outcome.fields,
     )
+
+
+def in_pieces(entry: Entry | None) -> tuple[Entry | None, list[Entry]]:
+    """The entry with no more sessions than its readers take at once, and entries with the rest."""
+    if entry is None or len(entry.sessions) <= 2 * PIECE:
+        return entry, []
+    left = entry.sessions[PIECE:]
+    entry.sessions = entry.sessions[:PIECE]
+    return entry, [
+        Entry(at=entry.at, sessions=left[start : start + PIECE]) for start in range(0, len(left), PIECE)
+    ]

@@ -26,6 +26,8 @@ class Writer:
         self._lease = lease
         self._pipe = Pipe(log.redis)
         self._seen = Seen(log.keys.root)
+        self.server_ms = 0
+        """Redis' clock at the last guard."""
 
     async def close(self) -> None:
         await self._pipe.close()
@@ -40,10 +42,11 @@ class Writer:
         when the desk is somebody else's, ``Unavailable``."""
         await self._open_seen(at)
         # UNWATCH: the last guard may have found nothing to commit, and what it watched has changed since.
-        commands: list[Args] = [("UNWATCH",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
+        commands: list[Args] = [("UNWATCH",), ("TIME",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
         if event_ids:
             commands += self._seen.questions(event_ids, at)
-        _, _, owner, *flags = await self._talk(commands)
+        _, (seconds, micros), _, owner, *flags = await self._talk(commands)
+        self.server_ms = int(seconds) * 1000 + int(micros) // 1000
         if owner != self._lease.token.encode():
             raise LeaseLost("another process writes this desk now")
         return self._seen.known(flags) if event_ids else set()
@@ -65,9 +68,11 @@ class Writer:
         operators: Sequence[Saved] = (),
         fields: dict[str, bytes] | None = None,
         entry: Entry | None = None,
+        more: Sequence[Entry] = (),
         deliveries: Sequence[Delivery] = (),
     ) -> None:
-        """``unreadable``: fields of hashes that are put aside. Raises ``LeaseLost`` (nothing was written) or
+        """``unreadable``: fields of hashes that are put aside; ``more``: further entries after ``entry``.
+        Raises ``LeaseLost`` (nothing was written) or
         ``Unavailable`` (nobody knows: load anew)."""
         keys = self._keys
         commands: list[Args] = [("MULTI",)]
@@ -85,8 +90,10 @@ class Writer:
             await self._open_seen(at)
             commands += self._seen.notes(event_ids, at)
         commands += [("XADD", keys.out(d.channel), "*", "e", encode(d)) for d in deliveries]
-        if entry is not None:
-            commands.append(("XADD", keys.journal, "*", "e", encode(entry)))
+        entries = [*([entry] if entry is not None else ()), *more]
+        commands += [("XADD", keys.journal, "*", "e", encode(one)) for one in entries]
+        if self.server_ms:
+            commands.append(("SET", keys.written, f"{at} {self.server_ms}"))
         if cursor:
             commands.append(("SET", keys.cursor, cursor))
         commands += [("PEXPIRE", self._lease.key, self._lease.ttl_ms), ("EXEC",)]

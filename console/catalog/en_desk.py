@@ -192,6 +192,8 @@ TEXTS: dict[str, str] = {
     "trouble.redis_replicas": "Redis takes no writes: too few replicas",
     "trouble.redis_access": "Redis does not let the desk in",
     "trouble.redis_refuses": "Redis refuses",
+    "trouble.router_clock": "the router's clock was set",
+    "trouble.router_edge": "a clock is ahead",
     "trouble.router_away": "nobody routes",
     "trouble.store_away": "the history does not answer",
     "trouble.store_full": "the history's disk is full",

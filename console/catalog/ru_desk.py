@@ -192,6 +192,8 @@ TEXTS: dict[str, str] = {
     "trouble.redis_replicas": "Redis не принимает записи: мало реплик",
     "trouble.redis_access": "Redis не пускает стол",
     "trouble.redis_refuses": "Redis отказывает",
+    "trouble.router_clock": "часы маршрутизатора переведены",
+    "trouble.router_edge": "чьи-то часы спешат",
     "trouble.router_away": "обращения никто не распределяет",
     "trouble.store_away": "история не отвечает",
     "trouble.store_full": "диск истории заполнен",

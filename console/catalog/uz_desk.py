@@ -192,6 +192,8 @@ TEXTS: dict[str, str] = {
     "trouble.redis_replicas": "Redis yozuvlarni olmayapti: nusxalar yetishmaydi",
     "trouble.redis_access": "Redis stolni kiritmayapti",
     "trouble.redis_refuses": "Redis rad etyapti",
+    "trouble.router_clock": "router soati o‘zgartirildi",
+    "trouble.router_edge": "kimningdir soati oldinda",
     "trouble.router_away": "murojaatlarni hech kim taqsimlamayapti",
     "trouble.store_away": "tarix javob bermayapti",
     "trouble.store_full": "tarix diski to‘lgan",

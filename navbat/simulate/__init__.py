@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import gc
 import json
+import logging
 import os
 import re
 import time
@@ -17,6 +18,9 @@ import msgspec
 
 from navbat.simulate.invariants import Violation
 from navbat.simulate.world import Action, World, actions
+
+# What the worker warns of is what is played here.
+logging.getLogger("router").addHandler(logging.NullHandler())
 
 EVENTS = 1000
 """Actions in a world unless it is said otherwise."""

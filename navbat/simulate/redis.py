@@ -73,6 +73,10 @@ class Server:
             self.expires[key] = self.clock() + int(options[words.index(b"PX") + 1])
         return b"OK"
 
+    def _time(self) -> list[bytes]:
+        now = self.clock()
+        return [b"%d" % (now // 1000), b"%d" % (now % 1000 * 1000)]
+
     def _pexpire(self, key: bytes, ms: bytes) -> int:
         if self.get(key) is None:
             return 0
@@ -99,6 +103,9 @@ class Server:
 
     def _if_mine(self, script: bytes, key: bytes, token: bytes, *rest: bytes) -> int:
         """The lease's scripts: extend or delete it, if it is still the caller's."""
+        if b"'pttl'" in script:
+            left = self.expires.get(key, 0) - self.clock()
+            return self._pexpire(key, token) if self.get(key) is not None and left > 2 * int(token) else 0
         if self.get(key) != token:
             return 0
         return self.delete(key) if b"'del'" in script else self._pexpire(key, rest[0])
@@ -204,6 +211,7 @@ COMMANDS: dict[bytes, Callable[..., Any]] = {
     b"SET": Server._set,
     b"EXISTS": Server._exists,
     b"PEXPIRE": Server._pexpire,
+    b"TIME": Server._time,
     b"EVAL": Server._eval,
     b"HSET": Server._hset,
     b"HDEL": Server._hdel,

@@ -14,6 +14,7 @@ from navbat.simulate import rules
 from navbat.simulate.invariants import Checker, Violation
 from navbat.simulate.redis import Client, Server
 from router import events
+from router.events import Absence
 from router.log import Log
 from router.worker import Worker
 from router.writer import Writer
@@ -38,7 +39,7 @@ KINDS: tuple[tuple[str, int], ...] = (
     ("write", 30), ("command", 40), ("wait", 14), ("duty", 6), ("present", 4), ("again", 3), ("edit", 1),
     ("delete", 1), ("react", 1), ("press", 1), ("delivered", 2), ("lines", 1), ("operator", 1), ("vip", 1),
     ("jump", 1), ("lose", 2), ("stall", 1), ("other", 1), ("die", 1), ("move", 1), ("reachable", 1),
-    ("keys", 8),
+    ("keys", 8), ("poison", 1),
 )  # fmt: skip
 TEXTS = ("hello", "hello", "hello", "5", "👍", "operator", "1", "Buy", "x\x1b[2J", "")
 
@@ -71,7 +72,9 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
-        self.time = START
+        self.passed = 0
+        """Ms that have gone by, whatever the clocks say."""
+        self._set_by = START
         self.server = Server(lambda: self.time)
         self._edge = Client(self.server)
         self._log = Log(self._edge, DESK, self._clock)  # type: ignore[arg-type]
@@ -83,12 +86,17 @@ class World:
         self._stalled: tuple[asyncio.Task[None], Client] | None = None
         self.events = 0
 
+    @property
+    def time(self) -> int:
+        return self._set_by + self.passed
+
     def _clock(self) -> int:
         return self.time
 
     def _new_worker(self) -> tuple[Worker, Client, Writer | None]:
         client = Client(self.server)
-        worker = Worker(Log(client, DESK, self._clock), lease_ttl=TTL)  # type: ignore[arg-type]
+        log = Log(client, DESK, self._clock)  # type: ignore[arg-type]
+        worker = Worker(log, lease_ttl=TTL, steady=lambda: self.passed)
         self._made += 1
         worker.lease.token = f"writer-{self._made}"
         return worker, client, None
@@ -123,7 +131,7 @@ class World:
         try:
             if self._writer is None:
                 if not await worker.lease.acquire():
-                    self.time += int(TTL * 500)
+                    self.passed += int(TTL * 500)
                     return False
                 await worker.load()
                 self.checker.taken_up(worker.desk)
@@ -151,7 +159,7 @@ class World:
     async def finish(self) -> None:
         """Everything that is armed may fire once more; then the whole history is checked."""
         await self._let_go()
-        self.time += 20 * rules.HOUR
+        self.passed += 20 * rules.HOUR
         await self.settle()
         self.checker.finish(self._worker.desk)
 
@@ -303,13 +311,34 @@ class World:
     # ---------------------------------------------------------------- time and faults
 
     async def _wait(self, random: Random) -> None:
-        self.time += random.choice((100, 5_000, 20_000, 61_000, 130_000, 601_000))
+        self.passed += random.choice((100, 5_000, 20_000, 61_000, 130_000, 601_000))
 
     async def _jump(self, random: Random) -> None:
-        """The clock is set: hours ahead, over a change of summer time, or a little back."""
-        self.time += random.choice((5 * rules.HOUR, 30 * rules.HOUR, 27 * 24 * rules.HOUR, -10_000))
+        """Long nothing happens, over a change of summer time too; or the clock is set, and set right again."""
+        hours = random.choice((5, 30, 27 * 24)) * rules.HOUR
+        if random.random() < 0.5:
+            self.passed += hours
+        else:
+            self._set_by += random.choice((hours, -hours, START - self._set_by, -10_000))
         # What is repeated after weeks is not known any more (docs/decisions/0006).
         self._sent.clear()
+
+    async def _poison(self, random: Random) -> None:
+        """What no rule can work on: bytes of nothing, and events that make one raise when half of it is
+        done."""
+        lines = {name: rules.line_rules(random, list(OPERATORS), []) for name in LINES}
+        lines[random.choice(LINES)].zone = "Nowhere/At all"
+        absent = rules.operator(random, random.choice(OPERATORS))
+        absent.absences = [Absence(from_="no day", to="")]
+        nonsense = [
+            b"\xc1",
+            events.encode_event(events.LinesConfigured(lines=lines, channels={"bot": LINES[0]})),
+            events.encode_event(absent),
+        ]
+        self.checker.poisoned += 1
+        await self._edge.execute_command("XADD", self._log.keys.log, "*", "e", random.choice(nonsense))
+        if random.random() < 0.5:
+            await self._write(random)  # in the same batch
 
     async def _lose(self, random: Random) -> None:
         """The writer's connection breaks somewhere in its next commits."""
@@ -322,7 +351,7 @@ class World:
         await self._write(random)
         await self._turn()
         self._worker, self._client, self._writer = self._new_worker()
-        self.time += int(TTL * 1000) + 1
+        self.passed += int(TTL * 1000) + 1
 
     async def _other(self, random: Random) -> None:
         """Somebody else holds the lease for a while."""
@@ -345,7 +374,7 @@ class World:
             await asyncio.sleep(0)
         client.faults.stall_after = None
         self._worker, self._client, self._writer = self._new_worker()
-        self.time += int(TTL * 1000) + 1
+        self.passed += int(TTL * 1000) + 1
         self._stalled = task, client
 
     async def _let_go(self) -> None:
