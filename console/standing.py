@@ -13,21 +13,24 @@ from console.model import HELD, Picture
 from crm.text import one_line
 from router.protocol import SessionView
 
-OURS, GUEST, WAITING, STRANGE = 3, 2, 1, 0
-"""Held by or offered to this operator; joined by him; waiting for anybody; somebody else's or over."""
+MINE, OFFERED, GUEST, WAITING, STRANGE = 4, 3, 2, 1, 0
+"""Held by this operator; offered to him; joined by him; waiting for anybody; somebody else's or over."""
 OVER = ("closed", "spam", "closing")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """``rank`` is one of the four above; ``listed`` is False for a session of which the desk says no more
+    """``rank`` is one of the five above; ``listed`` is False for a session of which the desk says no more
     than that it is on none of our lists."""
 
     session: str
     rank: int = STRANGE
     status: str = ""
     holder: str = ""
-    offered: bool = False
+
+    @property
+    def offered(self) -> bool:
+        return self.rank == OFFERED
 
     @property
     def listed(self) -> bool:
@@ -49,16 +52,17 @@ def standing(picture: Picture, session: str) -> Standing:
     view = picture.sessions.get(session)
     if view is None:
         return Standing(session)
-    offered = picture.is_offered(view)
     if view.status in OVER:
         rank = STRANGE
-    elif offered or picture.is_mine(view):
-        rank = OURS
+    elif picture.is_mine(view):
+        rank = MINE
+    elif picture.is_offered(view):
+        rank = OFFERED
     elif picture.operator in view.guests:
         rank = GUEST
     else:
         rank = WAITING if view.status == "waiting" else STRANGE
-    return Standing(session, rank, view.status, view.holder, offered)
+    return Standing(session, rank, view.status, view.holder)
 
 
 def has_left(before: Standing, now: Standing, kind: str) -> bool:
@@ -83,6 +87,8 @@ def how_left(picture: Picture, before: Standing, view: SessionView | None) -> Le
         return Left(status)
     if not view.can_write:
         return Left("blocked")
+    if picture.is_offered(view):
+        return Left("again")
     if status in HELD or status == "offered":
         if view.holder == picture.operator:
             return Left("gone")

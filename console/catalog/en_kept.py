@@ -16,6 +16,7 @@ TEXTS: dict[str, str] = {
     "left.bot": "the bot {name} has it now",
     "left.waiting": "it is back in the queue",
     "left.gone": "it is not yours any more",
+    "left.again": "it was given back, and is offered to you again",
     "left.lapsed": "the offer has ended: {now}",
     "cannot.list": "The list has changed: choose with ↑ ↓.",
     "cannot.nothing": "No conversation is chosen: ↑ ↓ and Enter.",

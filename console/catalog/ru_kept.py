@@ -16,6 +16,7 @@ TEXTS: dict[str, str] = {
     "left.bot": "теперь ведёт бот {name}",
     "left.waiting": "снова в очереди",
     "left.gone": "он больше не ваш",
+    "left.again": "он был возвращён и снова предложен вам",
     "left.lapsed": "предложение закончилось: {now}",
     "cannot.list": "Список изменился: выберите ↑ ↓.",
     "cannot.nothing": "Разговор не выбран: ↑ ↓ и Enter.",

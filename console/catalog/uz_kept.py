@@ -16,6 +16,7 @@ TEXTS: dict[str, str] = {
     "left.bot": "endi uni {name} boti olib boradi",
     "left.waiting": "yana navbatda",
     "left.gone": "u endi sizniki emas",
+    "left.again": "u qaytarildi va yana sizga taklif qilindi",
     "left.lapsed": "taklif tugadi: {now}",
     "cannot.list": "Ro‘yxat o‘zgardi: ↑ ↓ bilan tanlang.",
     "cannot.nothing": "Suhbat tanlanmagan: ↑ ↓ va Enter.",

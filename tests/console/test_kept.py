@@ -25,6 +25,10 @@ async def lapse_to_queue(gateway: FakeGateway, id: str) -> None:
     await gateway.change(id, status="waiting", holder="", offer_until=0)
 
 
+async def returned_and_offered_again(gateway: FakeGateway, id: str) -> None:
+    await gateway.change(id, status="offered", holder="anna", offer_until=NOW + 60_000)
+
+
 async def taken_over(gateway: FakeGateway, id: str) -> None:
     await gateway.change(id, status="taken", holder="bek")
 
@@ -66,7 +70,7 @@ async def disabled(gateway: FakeGateway, id: str) -> None:
 
 
 LEAVINGS: list[Leave] = [
-    lapse_to_colleague, lapse_to_queue, taken_over, to_bot, closed, closing, spam, vanished,
+    lapse_to_colleague, lapse_to_queue, returned_and_offered_again, taken_over, to_bot, closed, closing, spam, vanished,
     gone_in_a_snapshot, disabled,
 ]  # fmt: skip
 EVERY_KEY = ["t", "s", "c", "n", "x", "b", "i", "w", "z", "S", "P", "a", "space", "tab", "shift+tab", "up",
@@ -162,6 +166,14 @@ async def test_a_stranger_s_note_outlives_a_change_of_hands_and_a_reconnect(gate
             lambda: gateway.count(wire.Hello) == 2 and not seat.app.picture.sessions["10"].status
         )
         assert seat.desk.area() == "note"
+
+
+async def test_an_offer_that_is_renewed_goes_on(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await compose(seat, "12", "reply", "half")
+        await gateway.change("12", offered_at=NOW + 1, offer_until=NOW + 60_000)
+        await seat.until(lambda: seat.app.picture.sessions["12"].offered_at)
+        assert seat.desk.area() == "reply"
 
 
 async def test_what_comes_back_stays_locked_until_it_is_read(gateway: FakeGateway) -> None:
