@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ FREE_TRIES = 5
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 300.0
 REMEMBERED = 10_000
+QUEUE = 200
+"""Passwords that wait to be checked; beyond it a client is sent away for ``QUEUE_WAIT`` seconds."""
+QUEUE_WAIT = 3.0
 
 
 class Throttle:
@@ -105,6 +109,19 @@ def ends(told: LoginsRevoked, name: str, token_id: str) -> bool:
     return name == told.operator and ("*" in told.tokens or token_id in told.tokens)
 
 
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6 the network that one customer of a provider gets."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
+
+
 class Logins:
     """Checks a ``Hello``. At most two passwords are hashed at a time: it is made to be slow. Only
     passwords are throttled."""
@@ -113,6 +130,7 @@ class Logins:
         self._store = store
         self._throttle = Throttle()
         self._hashing = asyncio.Semaphore(2)
+        self._queued = 0
 
     async def check(self, hello: Hello, address: str, now: float) -> tuple[Account, str] | None:
         """The account and the id of the token used, or nothing. Raises ``Throttled``,
@@ -121,14 +139,21 @@ class Logins:
             # Nobody guesses 256 random bits, and after a restart a whole office comes back at once.
             return await accounts.login_token(self._store, hello.token)
         # No account's name is as long: what is remembered of a failure stays small.
+        address = network_of(address)
         keys = ((f"{address} {hello.name[:64]}", FREE_TRIES), (address, 10 * FREE_TRIES))
         self._refuse_early(keys, now)
-        async with self._hashing:
-            # Counted before it is checked: many tries at once must not slip through together.
-            self._refuse_early(keys, now)
-            for key, _ in keys:
-                self._throttle.failed(key, now)
-            account = await accounts.login_password(self._store, hello.name, hello.password)
+        if self._queued >= QUEUE:
+            raise Throttled(QUEUE_WAIT)
+        self._queued += 1
+        try:
+            async with self._hashing:
+                # Counted before it is checked: many tries at once must not slip through together.
+                self._refuse_early(keys, now)
+                for key, _ in keys:
+                    self._throttle.failed(key, now)
+                account = await accounts.login_password(self._store, hello.name, hello.password)
+        finally:
+            self._queued -= 1
         if account is None:
             return None
         for key, _ in keys:

@@ -16,8 +16,9 @@ import msgspec
 from crm import accounts, history
 from crm.errors import Refused, Unavailable
 from crm.ports import Store
-from crm.records import MAX_TAGS, Customer, Message, MessageChange, apply_change
+from crm.records import MAX_TAGS, Customer, Media, Message, MessageChange, apply_change
 from crm.spelling import fold
+from crm.text import file_name
 from router import events, protocol
 from router.access import needed
 from router.admin_requests import Administration
@@ -120,6 +121,8 @@ class Requests:
         fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name not in ("rid", "id")}
         if isinstance(frame, protocol.Say) and frame.reply_to:
             fields["reply_to"] = (await self._message(session, frame.reply_to)).external_id
+        if isinstance(frame, protocol.Say):
+            fields["media"] = [_well_named(media) for media in frame.media]
         kind: type[events.Command] = getattr(events, type(frame).__name__)
         return kind(**fields, **common)
 
@@ -441,6 +444,11 @@ def _change(by_seq: dict[int, Message], change: MessageChange) -> None:
             not change.id and change.external_id and change.external_id in message.external_id.split()
         ):
             apply_change(message, change)
+
+
+def _well_named(media: Media) -> Media:
+    """What a client calls a file is a stranger's word until it is cleaned, wherever he has it from."""
+    return msgspec.structs.replace(media, name=file_name(media.name)) if media.key and media.name else media
 
 
 def _check_lengths(frame: protocol.CommandFrame) -> None:

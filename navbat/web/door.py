@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from navbat.config import Network
+from router.logins import network_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -123,7 +124,7 @@ class Visitor(web.RequestHandler):
         super().__init__(manager, loop=loop, **settings)
         self.door = door
         self.peer = peer
-        self.address = "" if door.trusts(peer) else _counted(peer)
+        self.address = "" if door.trusts(peer) else network_of(peer)
         self.since = loop.time()
         self.received = 0
         self.request: web.Request | None = None
@@ -194,7 +195,9 @@ class Visitor(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The bare status: what a stranger sent is neither shown nor logged, nor which program we use."""
-        if status >= 500:
+        if isinstance(exc, web.RequestPayloadError):
+            status = 400
+        elif status >= 500 and not isinstance(exc, ConnectionError):
             logger.error("a request failed", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has been begun")
@@ -310,7 +313,7 @@ class Door:
         try:
             address = self._named(request, visitor)
             if address:
-                if not self._move(visitor, _counted(address)):
+                if not self._move(visitor, network_of(address)):
                     raise web.HTTPTooManyRequests
                 request = request.clone(remote=address)
             return await handler(request)
@@ -344,7 +347,7 @@ class Door:
 
     def _rest(self, visitor: Visitor) -> None:
         visitor.rest()
-        own = "" if self.trusts(visitor.peer) else _counted(visitor.peer)
+        own = "" if self.trusts(visitor.peer) else network_of(visitor.peer)
         if not self._is_here(visitor) or (not visitor.member and visitor.address == own):
             return
         self.left(visitor)
@@ -420,19 +423,6 @@ def _visitor(request: web.Request) -> Visitor | None:
 
 def _is_upgrade(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
-
-
-def _counted(address: str) -> str:
-    """What is one address for the limits: of IPv6 the network that one customer gets."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((int(found), 64), strict=False))
-    return address
 
 
 def is_loopback(address: str) -> bool:

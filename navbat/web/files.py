@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from navbat.web.door import Door
     from router.gateway import Gateway
     from storage.media import MediaStore
+
+logger = logging.getLogger(__name__)
 
 UPLOAD_LIMIT = 50 * 1024 * 1024
 """Bytes of one upload: what Telegram takes from a bot."""
@@ -80,7 +84,13 @@ class Files:
                 yield chunk
 
         async with self._uploads:
-            key = await self._media.put(chunks(), name, mime)
+            try:
+                key = await self._media.put(chunks(), name, mime)
+            except ConnectionError:
+                raise  # the client went
+            except OSError as error:
+                logger.error("a file cannot be kept: %s", errno.errorcode.get(error.errno or 0, "OSError"))
+                raise web.HTTPInsufficientStorage from None
         media = Media(kind=_kind(mime), key=key, name=name, mime=mime, size=size)
         return web.Response(body=msgspec.json.encode(media), content_type="application/json")
 

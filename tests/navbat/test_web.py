@@ -304,6 +304,21 @@ def _until_full() -> list[int]:
     return taken
 
 
+@pytest.mark.parametrize(
+    "words", [POST, POST.replace(b"Content-Length: 500000", b"Transfer-Encoding: chunked") + b"\r\nnonsense\r\n"]
+)  # fmt: skip
+async def test_a_client_that_goes_or_sends_nonsense_is_no_failure_of_ours(
+    words: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with site() as here:
+            _, writer = await here.connect(words)
+            await until(lambda: here.door.strangers == 1)
+            writer.transport.abort()
+            await until(lambda: here.door.strangers == 0)
+        assert caplog.records == []
+
+
 # ---------------------------------------------------------------- who it is
 
 

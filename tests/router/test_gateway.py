@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from crm.ports import Write
+from crm.records import Media
 from router import gateway as gateway_module
 from router import protocol
 from router.connection import QUEUE_BYTES, QUEUE_FRAMES
@@ -61,6 +62,20 @@ async def test_a_command_is_answered_and_the_same_id_again_does_it_once(desk: De
         ("system", "taken|operator=anna"),
         ("out", "salom"),
     ]
+
+
+async def test_a_file_is_called_by_a_clean_name_whatever_the_client_says(desk: DeskInProcess) -> None:
+    await desk.duty("anna")
+    anna = await desk.login("anna")
+    await desk.write("ali", "hi")
+    await anna.until(has_message("hi"))
+    media = [
+        Media(kind="document", key="0" * 64, name="../../.ssh/inv\u202efdp.exe"),
+        Media(kind="contact", name="Ali / Vali: home", phone="+998900000000"),
+    ]
+    assert (await anna.ask(protocol.Say, session="1", text="look", media=media)).code == ""
+    page = await anna.ask(protocol.Open, session="1")
+    assert [m.name for m in page.messages[-1].media] == ["invfdp.exe", "Ali / Vali: home"]
 
 
 async def test_a_refusal_says_why_and_changes_nothing(desk: DeskInProcess) -> None:

@@ -9,9 +9,19 @@ from pathlib import Path
 import pytest
 
 from crm import accounts
-from router.logins import FIRST_WAIT, FREE_TRIES, LONGEST_WAIT, Logins, Throttle, Throttled
+from router.logins import (
+    FIRST_WAIT,
+    FREE_TRIES,
+    LONGEST_WAIT,
+    QUEUE,
+    Logins,
+    Throttle,
+    Throttled,
+    network_of,
+)
 from router.protocol import Hello
 from storage.sqlite import SqliteStore
+from tests.conftest import until
 
 OFFICE = 120
 """Consoles behind one address."""
@@ -70,3 +80,41 @@ def test_the_wait_doubles_up_to_a_limit_and_ends_with_success() -> None:
     assert throttle.wait("anna", FREE_TRIES, FIRST_WAIT) == LONGEST_WAIT
     throttle.succeeded("anna")
     assert throttle.wait("anna", FREE_TRIES, FIRST_WAIT) == 0
+
+
+async def test_a_crowd_with_passwords_is_sent_away_before_it_is_a_queue_for_minutes(
+    monkeypatch: pytest.MonkeyPatch, store: SqliteStore
+) -> None:
+    checking = asyncio.Event()
+
+    async def slow(*given: object) -> None:
+        await checking.wait()
+
+    monkeypatch.setattr(accounts, "login_password", slow)
+    logins = Logins(store)
+    crowd = [
+        asyncio.create_task(
+            logins.check(Hello(name="anna", password="wrong"), f"10.0.{n // 256}.{n % 256}", 0.0)
+        )
+        for n in range(QUEUE + 50)
+    ]
+    await until(lambda: sum(one.done() for one in crowd) == 50)
+    for one in crowd[QUEUE:]:
+        assert isinstance(one.exception(), Throttled)
+    checking.set()
+    assert await asyncio.gather(*crowd[:QUEUE]) == [None] * QUEUE
+    assert await logins.check(Hello(name="anna", password="wrong"), "10.1.0.1", 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_a_customer_of_a_provider_is_one_address(address: str, network: str) -> None:
+    assert network_of(address) == network
