@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bots.base import Rejected, Secret
@@ -177,6 +177,7 @@ async def test_a_topic_of_a_group_that_moved_is_the_same_topic(channel: Telegram
     assert refused.value.moved_to == "-100999/77"
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Place,
