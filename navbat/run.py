@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm.errors import NavbatError
+from crm.text import one_line
 from navbat import logs, parts
 from navbat.announce import announce
 from navbat.backends import Place, make_log, make_store, opened, place_of
@@ -236,7 +237,7 @@ class Desk:
         from router.protocol import Trouble
 
         trouble = self._redis.trouble if self._redis else ""
-        return [Trouble("redis", "redis_away", trouble)] if trouble else []
+        return [Trouble("redis", "redis_away", one_line(trouble, 500))] if trouble else []
 
     async def _open_server(self, routes: list[web.RouteDef], door: Door) -> Server:
         """Its end comes after that of the parts behind it, so that these can still say good-bye."""

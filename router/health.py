@@ -58,7 +58,10 @@ class Health:
         async with self._lock:
             if time.monotonic() - self._looked > FRESH:
                 redis, store = await asyncio.gather(self._redis(), self._ask_store())
-                found = [*self._more(), *redis, *store]
+                known = self._more()
+                # Who runs Redis knows better why it does not answer.
+                heard = () if known and [t.code for t in redis] == ["redis_away"] else redis
+                found = [*known, *heard, *store]
                 self._troubles = sorted(found, key=lambda trouble: not trouble.stops)
                 self._looked = time.monotonic()
             return self._troubles

@@ -75,7 +75,7 @@ def _files(folder: Path) -> list[tuple[Path, bool]]:
     parts = folder / "appendonlydir"
     if not parts.is_dir():
         single = folder / "appendonly.aof"
-        return [(single, False)] if single.exists() else []
+        return [(single, False)] if single.is_file() else []
     return [(parts / name, name.endswith(".rdb")) for name in _listed(parts) or _rebuilt(parts)]
 
 

@@ -118,12 +118,35 @@ async def test_nobody_attaches_where_nothing_runs(folder: Path) -> None:
         await attach(folder)
 
 
-async def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
+async def test_a_damaged_file_is_named_with_what_to_do(folder: Path) -> None:
     (folder / "redis").mkdir()
-    (folder / "redis" / "appendonly.aof").write_bytes(b"this is no append-only file\r\n" * 10)
+    path = folder / "redis" / "appendonly.aof"
+    path.write_bytes(b"this is no append-only file\r\n" * 10)
+    with pytest.raises(NavbatError, match=r"is damaged from byte 0 to 290 of 290") as caught:
+        await EmbeddedRedis(folder).start()
+    assert str(path) in str(caught.value)
+    assert "navbat repair" in caught.value.hint
+
+
+async def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
+    (folder / "redis" / "appendonly.aof").mkdir(parents=True)
     with pytest.raises(NavbatError, match="did not start") as caught:
         await EmbeddedRedis(folder).start()
-    assert "Bad file format" in str(caught.value)
+    assert "append-only file" in str(caught.value) or "append only file" in str(caught.value)
+    assert "just started" not in str(caught.value)
+
+
+async def test_a_full_disk_is_named_as_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(folder) as (server, _):
+        monkeypatch.setattr("navbat.embedded.LEAST_ROOM", 1 << 60)
+        (folder / "redis" / "appendonly.aof").rename(folder / "redis" / "kept.aof")
+        (folder / "redis" / "appendonly.aof").mkdir()
+        os.kill(server.pid, signal.SIGKILL)
+        await until(lambda: "cannot be started" in server.trouble)
+        assert server.trouble.startswith(f"the disk of {folder / 'redis'} is full: ")
+        (folder / "redis" / "appendonly.aof").rmdir()
+        (folder / "redis" / "kept.aof").rename(folder / "redis" / "appendonly.aof")
+        await until(lambda: not server.trouble)
 
 
 async def test_an_older_server_does_not_start_empty_beside_newer_data(folder: Path) -> None:
