@@ -442,5 +442,8 @@ def main(
         from console.plain import run_plain
 
         return run_plain(url, credentials)
+    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        sys.stderr.write(Words(Shelf().load().language)("terminal.none") + "\n")
+        return 2
     _rare_collections()
     return Console(url, credentials).run() or 0

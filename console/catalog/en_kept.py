@@ -48,4 +48,5 @@ TEXTS: dict[str, str] = {
     "long.file": "Attach it as a file",
     "long.parts": "Send it in several messages",
     "long.name": "text",
+    "terminal.none": "The console needs a terminal; navbat console --plain does not.",
 }

@@ -48,4 +48,5 @@ TEXTS: dict[str, str] = {
     "long.file": "Приложить файлом",
     "long.parts": "Отправить несколькими сообщениями",
     "long.name": "текст",
+    "terminal.none": "Консоли нужен терминал; navbat console --plain обходится без него.",
 }

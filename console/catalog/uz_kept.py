@@ -48,4 +48,5 @@ TEXTS: dict[str, str] = {
     "long.file": "Fayl qilib biriktirish",
     "long.parts": "Bir necha xabarda yuborish",
     "long.name": "matn",
+    "terminal.none": "Konsolga terminal kerak; navbat console --plain terminalsiz ham ishlaydi.",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual import events
 from textual.message import Message
 
@@ -203,3 +205,12 @@ def test_which_terminals_mark_pastes() -> None:
         assert not brackets_pastes({"TERM": term})
     assert not brackets_pastes({"TERM": "xterm-256color", "STY": "1.host"})
     assert brackets_pastes({"TERM": "screen-256color", "TMUX": "/tmp/tmux"})
+
+
+@given(
+    st.lists(st.text(st.sampled_from("\x1b[<>?:;0123456789~uMRIOt\r\nабA\x9b\x8d\x00\ud800 "), max_size=12))
+)
+def test_whatever_comes_in_whatever_pieces_is_no_error(reads: list[str]) -> None:
+    """A parser that raises would end the console."""
+    decoded(*reads)
+    decoded(*reads, brackets=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,6 +129,15 @@ async def test_the_console_behind_a_page_ends_with_its_server(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_a_console_that_never_had_a_terminal_says_so(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "navbat", "console", "--url", "http://127.0.0.1:1"]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "needs a terminal" in done.stderr
 
 
 @pytest.mark.slow
