@@ -437,6 +437,7 @@ class Link:
         sent.command.rid = self._rid
         self._by_rid[self._rid] = sent.command.id
         self._write(sent.command)
+        sent.command.again = True  # from now on
 
     def _decided(self, sent: _Sent, answer: wire.Done) -> None:
         """``unavailable`` is no decision: the command may be in the desk's log, and done later."""

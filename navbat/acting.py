@@ -68,14 +68,15 @@ async def command(
 ) -> protocol.Done:
     """Carries a command out. Once it may have left us it is asked about with the same id, over a new
     connection if need be, until the desk has said what became of it."""
-    id = id or uuid.uuid4().hex
+    given, id = bool(id), id or uuid.uuid4().hex
     until = time.monotonic() + ANSWER_WITHIN
     unanswered: Unanswered | None = None
     while True:
         try:
             async with Client(saved_login()) as client:
                 more = await prepare(client) if prepare is not None else {}
-                return await client.command(kind, id, **{**fields, **more})
+                again = given or unanswered is not None
+                return await client.command(kind, id, again=again, **{**fields, **more})
         except Unanswered as error:
             unanswered = error
         except Unavailable:

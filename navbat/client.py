@@ -215,9 +215,10 @@ class Client:
         return frame
 
     async def command(
-        self, kind: type[protocol.CommandFrame], id: str = "", **fields: object
+        self, kind: type[protocol.CommandFrame], id: str = "", *, again: bool = False, **fields: object
     ) -> protocol.Done:
-        """Carries out a command, once however often it comes with this ``id``. Raises ``Refused``, and
+        """Carries out a command, once however often it comes with this ``id``; ``again``: it may have come
+        before. Raises ``Refused``, and
         ``Unanswered`` when it has left us and the desk does not say what became of it."""
         id = id or uuid.uuid4().hex
         if self._closed.is_set():
@@ -226,10 +227,12 @@ class Client:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 while True:
                     try:
-                        return await self.ask(kind(rid=self.next_rid(), id=id, **fields), protocol.Done)
+                        frame = kind(rid=self.next_rid(), id=id, again=again, **fields)
+                        return await self.ask(frame, protocol.Done)
                     except Refused as refused:
                         if refused.code != "unavailable":
                             raise
+                    again = True
                     await asyncio.sleep(ASK_AGAIN)
         except (TimeoutError, Unavailable) as error:
             raise Unanswered(id) from error

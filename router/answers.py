@@ -47,17 +47,28 @@ class Answers:
         self._slow = False
         """Somebody has waited in vain and the desk has answered nothing since."""
 
+    def knows(self, id: str) -> bool:
+        """Whether the command is in the log for certain, or was answered while nobody waited."""
+        attempt = self._open.get(id)
+        return id in self._told or (attempt is not None and attempt.in_log)
+
     async def carry_out(self, command: Command) -> CommandDone:
         """The desk's answer. Raises ``Unavailable`` while nobody knows what becomes of the command."""
-        told = self._told.pop(command.event_id, None)
+        if command.event_id not in self._told:
+            attempt = self._open.get(command.event_id)
+            if attempt is None:
+                attempt = self._open[command.event_id] = _Attempt()
+                _bound(self._open)
+            if not attempt.in_log:
+                await self._append(attempt, command)
+        return await self.answer(command.event_id)
+
+    async def answer(self, id: str) -> CommandDone:
+        """The desk's answer to a command that ``knows`` has. Raises ``Unavailable`` as ``carry_out``."""
+        told = self._told.pop(id, None)
         if told is not None:
             return told
-        attempt = self._open.get(command.event_id)
-        if attempt is None:
-            attempt = self._open[command.event_id] = _Attempt()
-            _bound(self._open)
-        if not attempt.in_log:
-            await self._append(attempt, command)
+        attempt = self._open[id]
         if self._slow and not attempt.done.done():
             raise Unavailable("the desk does not answer now")
         try:
@@ -66,7 +77,7 @@ class Answers:
         except TimeoutError as late:
             self._slow = True
             raise Unavailable("the desk has not answered yet") from late
-        self._told.pop(command.event_id, None)
+        self._told.pop(id, None)
         return answer
 
     async def _append(self, attempt: _Attempt, command: Command) -> None:

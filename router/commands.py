@@ -324,6 +324,11 @@ def set_duty(floor: Floor, command: events.SetDuty) -> None:
         duty.change(floor, operator, command.duty, command.reason)
 
 
+def declined(floor: Floor, command: events.Declined) -> None:
+    """One that was carried out before does not come so far."""
+    raise Refused(command.code, **command.params)
+
+
 COMMANDS: dict[type[events.Command], Callable[[Floor, Any], Session | None]] = {
     events.Say: speech.say,
     events.Note: speech.note,
@@ -346,4 +351,5 @@ COMMANDS: dict[type[events.Command], Callable[[Floor, Any], Session | None]] = {
     events.SetPriority: set_priority,
     events.Tag: tag,
     events.Score: score,
+    events.Declined: declined,
 }

@@ -152,6 +152,14 @@ class Command(Event, kw_only=True):
     that it can tell whose refusal the desk speaks of."""
 
 
+class Declined(Command, kw_only=True):
+    """A command that a gateway would refuse, if it were not one that may be in the log already: carried out
+    then, or refused with this."""
+
+    code: str
+    params: dict[str, str] = {}
+
+
 class SessionCommand(Command, kw_only=True):
     session: str
 
@@ -444,6 +452,7 @@ AnyEvent = Union[
     ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
     Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, Whisper, TakeOver, Join,
     Snooze, Spam, SetPriority, Tag, Score, CustomerChanged, PutAside, TimerAgain, SessionRestored, Writing,
+    Declined,
 ]  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

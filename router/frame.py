@@ -22,6 +22,9 @@ class Request(Frame, kw_only=True):
 class CommandFrame(Request, kw_only=True):
     id: CommandId
     """Chosen by the client, unique: the same command twice is done once."""
+    again: bool = False
+    """It may have been sent before with this ``id``. What cannot be done any more may have been done then:
+    the desk is asked before it is refused."""
 
 
 class SessionCommandFrame(CommandFrame, kw_only=True):

@@ -80,17 +80,41 @@ class Requests:
             connection.send(Done(rid=rid, code="unavailable"))
 
     async def _command(self, connection: Connection, frame: protocol.CommandFrame) -> None:
-        event = await self._event(connection, frame)
-        done = await self.commands.carry_out(event)
-        if done.code == "no_such_session" and isinstance(event, events.SessionCommand):
+        id = f"{connection.name}/{frame.id}"
+        if self.commands.knows(id):
+            # What it was checked against may be different by now, perhaps by what it did itself.
+            done = await self.commands.answer(id)
+        else:
+            done = await self.commands.carry_out(await self._event_or_refusal(connection, frame))
+        if done.code == "no_such_session" and isinstance(frame, protocol.SessionCommandFrame):
             done = msgspec.structs.replace(done, code="closed")  # it was there a moment ago
-        if isinstance(event, events.Join) and event.silent and event.on and not done.code:
-            await self._look_away(connection, event.session)
+        if isinstance(frame, protocol.Join) and frame.silent and frame.on and not done.code:
+            await self._look_away(connection, frame.session)
         connection.send(
             Done(
                 rid=frame.rid, code=done.code, params=done.params, session=done.session, message=done.message
             )
         )
+
+    async def _event_or_refusal(self, connection: Connection, frame: protocol.CommandFrame) -> events.Command:
+        """Raises ``Refused``; for what may have come before only the desk can say so. A history that does
+        not answer is a refusal too: nothing of the command is in the log, and it would hold up what its
+        operator says next."""
+        try:
+            return await self._event(connection, frame)
+        except Refused as refused:
+            if not frame.again:
+                raise
+            return events.Declined(
+                operator=connection.name,
+                event_id=f"{connection.name}/{frame.id}",
+                code=refused.code,
+                params=refused.params,
+            )
+        except (Unavailable, TimeoutError):
+            if frame.again:
+                raise
+            raise Refused("history_away") from None
 
     async def _look_away(self, connection: Connection, id: str) -> None:
         """Who was seen looking before he joined silently is seen leaving; nothing is seen of him then."""
@@ -118,7 +142,11 @@ class Requests:
             session = await self._open_session(connection, frame.session, needed(frame))
         if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
             return await self._about_message(frame, session, common)
-        fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name not in ("rid", "id")}
+        fields = {
+            name: getattr(frame, name)
+            for name in frame.__struct_fields__
+            if name not in ("rid", "id", "again")
+        }
         if isinstance(frame, protocol.Say) and frame.reply_to:
             fields["reply_to"] = (await self._message(session, frame.reply_to)).external_id
         if isinstance(frame, protocol.Say):

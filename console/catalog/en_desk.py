@@ -108,6 +108,7 @@ TEXTS: dict[str, str] = {
     "refused.set_aside": "The desk could not carry this out: an administrator finds it under `navbat quarantine`.",
     "refused.not_set_aside": "Nothing is set aside as {id}.",
     "refused.cannot_retry": "{id} cannot be tried again: the accounts tell it anew at the next start.",
+    "refused.history_away": "The history does not answer, and this needs it: try again later, or do it without.",
     "refused.no_such_chat": "There is no such chat.",
     "refused.too_many_unsent": "Too much is unsent already; wait for the connection.",
     "refused.unknown": "The desk refused it ({code}).",

@@ -108,6 +108,7 @@ TEXTS: dict[str, str] = {
     "refused.set_aside": "Не удалось выполнить: администратор найдёт это в `navbat quarantine`.",
     "refused.not_set_aside": "Под именем {id} ничего не отложено.",
     "refused.cannot_retry": "{id} нельзя повторить: при следующем запуске это сообщат учётные записи.",
+    "refused.history_away": "История не отвечает, а для этого она нужна: повторите позже или обойдитесь без неё.",
     "refused.no_such_chat": "Такого чата нет.",
     "refused.too_many_unsent": "Слишком много неотправленного; дождитесь связи.",
     "refused.unknown": "Стол отказал ({code}).",

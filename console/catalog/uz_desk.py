@@ -108,6 +108,7 @@ TEXTS: dict[str, str] = {
     "refused.set_aside": "Buni bajarib bo‘lmadi: administrator uni `navbat quarantine` orqali topadi.",
     "refused.not_set_aside": "{id} nomi bilan hech narsa chetga olinmagan.",
     "refused.cannot_retry": "{id} ni takrorlab bo‘lmaydi: keyingi ishga tushishda uni hisoblar aytadi.",
+    "refused.history_away": "Tarix javob bermayapti, bunga esa u kerak: keyinroq urinib ko‘ring yoki usiz bajaring.",
     "refused.no_such_chat": "Bunday chat yo‘q.",
     "refused.too_many_unsent": "Yuborilmaganlar juda ko‘p; aloqani kuting.",
     "refused.unknown": "Stol rad etdi ({code}).",

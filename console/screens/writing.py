@@ -79,6 +79,7 @@ class Writing(Attaching):
             if not isinstance(frame, Words) or frame.id in app.picture.echoes:
                 continue
             kind = KIND_OF[type(frame)]
+            frame.again = True
             if app.now() - kept.at < wire.REMEMBERED * 1000:
                 self._send(frame, kind, kept.at)
             else:

@@ -189,6 +189,73 @@ async def _has_logged(desk: DeskInProcess, count: int) -> bool:
     return len(await logged(desk.log, events.Say)) == count
 
 
+# ------------------------------------------------------------------ what it was checked against has changed
+
+
+async def closed_unheard(desk: DeskInProcess) -> Client:
+    """anna's close was carried out, and she has not heard of it."""
+    anna = await talking(desk)
+    await desk.stop("worker")
+    assert (await anna.ask(protocol.Close, session="1", id="close")).code == "unavailable"
+    desk.start("worker", desk.worker)
+    await until(lambda: not desk.gateway.picture.sessions)
+    return anna
+
+
+async def test_what_was_done_is_not_refused_for_what_it_did(desk: DeskInProcess) -> None:
+    anna = await closed_unheard(desk)
+    assert (await anna.ask(protocol.Close, session="1", id="close")).code == ""
+
+
+async def test_nor_by_a_gateway_that_knows_nothing_of_it(desk: DeskInProcess) -> None:
+    anna = await closed_unheard(desk)
+    desk.gateway._requests.commands = answers.Answers(desk.log)
+    assert (await anna.ask(protocol.Close, session="1", id="close", again=True)).code == ""
+    assert (await anna.ask(protocol.Close, session="1", id="another", again=True)).code in (
+        "closed", "no_such_session",
+    )  # fmt: skip
+
+
+async def test_a_command_that_a_gateway_refuses_outright_is_not_in_the_log(desk: DeskInProcess) -> None:
+    anna = await closed_unheard(desk)
+    before = len(await desk.log.read_log("0", 1000, 1))
+    assert (await anna.ask(protocol.Close, session="1", id="new")).code in ("closed", "no_such_session")
+    assert len(await desk.log.read_log("0", 1000, 1)) == before
+
+
+async def test_a_word_that_was_said_is_said_though_the_conversation_is_another_s_by_now(
+    desk: DeskInProcess,
+) -> None:
+    """It would go back to the composer, and to somebody else from there."""
+    anna = await talking(desk)
+    await desk.stop("worker")
+    assert (await anna.ask(protocol.Say, session="1", text="mine", id="one")).code == "unavailable"
+    await desk.log.append(events.Transfer(operator="anna", session="1", to="line:support", event_id="t"))
+    desk.start("worker", desk.worker)
+    await until(lambda: desk.gateway.picture.sessions["1"].line == "support")
+    desk.gateway._requests.commands = answers.Answers(desk.log)
+    done = await anna.ask(protocol.Say, session="1", text="mine", id="one", again=True)
+    assert done.code == ""
+    refused = await anna.ask(protocol.Say, session="1", text="mine", id="two", again=True)
+    assert refused.code == "no_right"
+
+
+async def test_a_history_that_does_not_answer_holds_up_nothing(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await talking(desk)
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(desk.store, "find", away)
+    done = await anna.ask(protocol.Say, session="1", text="with a quote", reply_to="1-1", id="q")
+    assert done.code == "history_away"
+    assert (await anna.ask(protocol.Say, session="1", text="without", id="w")).code == ""
+    done = await anna.ask(protocol.Say, session="1", text="with a quote", reply_to="1-1", id="q", again=True)
+    assert done.code == "unavailable", "it may have been sent before the history went away"
+
+
 # ------------------------------------------------------------------ the rule
 
 
