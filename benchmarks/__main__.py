@@ -21,6 +21,7 @@ NAMES = (
     "console",
     "idle",
     "projector",
+    "remembered",
     "rehearse",
     "scenario",
     "simulate",

@@ -130,7 +130,7 @@ async def test_what_was_not_committed_is_not_known(log: Log) -> None:
 
 
 @pytest.mark.parametrize(("name", "most"), [("shop:{n}", 5), ("{n:032x}", 13), ("out:{n}-1:sent", 13)])
-async def test_a_million_ids_stay_small(own_redis: RedisServer, name: str, most: float) -> None:
+async def test_ids_stay_small(own_redis: RedisServer, name: str, most: float) -> None:
     """Bytes of the real server for each; a set of whole ids takes 48 to 100."""
     count = 60_000
     log = Log(connect(own_redis.url), "small")
