@@ -435,15 +435,20 @@ class Link:
             return
         self._rid += 1
         sent.command.rid = self._rid
-        self._by_rid[self._rid] = sent.command.id
-        self._write(sent.command)
-        sent.command.again = True  # from now on
+        if self._write(sent.command):
+            self._by_rid[self._rid] = sent.command.id
+            sent.command.again = True  # from now on
+        else:
+            self._ask_later(sent)
 
     def _decided(self, sent: _Sent, answer: wire.Done) -> None:
         """``unavailable`` is no decision: the command may be in the desk's log, and done later."""
         if answer.code != "unavailable":
             self._finish(sent, answer)
             return
+        self._ask_later(sent)
+
+    def _ask_later(self, sent: _Sent) -> None:
         pause = min(ASK_AGAIN_LONGEST, ASK_AGAIN * 2.0 ** min(sent.asked, 8)) * (0.5 + random.random())
         sent.asked += 1
         sent.later = asyncio.get_running_loop().call_later(pause, self._ask, sent)
@@ -459,11 +464,14 @@ class Link:
 
     # -------------------------------------------------------------- writing
 
-    def _write(self, frame: wire.Frame) -> None:
-        """Queues one frame for the socket. What cannot leave is repeated after the reconnect
-        (commands) or times out (reads), so nothing is lost when the queue is full."""
-        with suppress(asyncio.QueueFull):
+    def _write(self, frame: wire.Frame) -> bool:
+        """Queues one frame for the socket, if there is room. What cannot leave is tried again (commands) or
+        times out (reads)."""
+        try:
             self._outgoing.put_nowait(wire.encode_frame(frame))
+        except asyncio.QueueFull:
+            return False
+        return True
 
     async def _writer(self, socket: ClientWebSocketResponse, outgoing: asyncio.Queue[bytes]) -> None:
         """The one place that writes; a broken pipe closes the socket, and the reader notices."""

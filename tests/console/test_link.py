@@ -161,6 +161,21 @@ async def test_what_the_desk_may_have_forgotten_is_never_sent_again(
         assert [frame.id for frame in frames(gateway, wire.Say)] == ["old", "young"]
 
 
+async def test_a_command_for_which_the_socket_had_no_room_leaves_when_there_is(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "ASK_AGAIN", 0.01)
+    async with linked(gateway) as (link, _owner):
+        full: asyncio.Queue[bytes] = asyncio.Queue(1)
+        full.put_nowait(b"")
+        outgoing, link._outgoing = link._outgoing, full
+        done = link.send(wire.Say(rid=0, id="once", session="10", text="hi"))
+        link._outgoing = outgoing
+        async with asyncio.timeout(5):
+            assert (await done).code == ""
+        assert [frame.again for frame in frames(gateway, wire.Say)] == [False]
+
+
 async def test_too_many_unsent_commands_are_refused_at_once(gateway: FakeGateway) -> None:
     async with linked(gateway) as (link, _owner):
         gateway.silent.add(wire.Note)
