@@ -348,6 +348,8 @@ class Console(Shell):
     def do_hide_list(self) -> None:
         self.settings.show_list = not self.settings.show_list
         self._changed()
+        if self.desk is not None and self.settings.show_list and self.desk.view is None:
+            self.desk.sessions.focus()  # hiding it has put the focus where nothing is
 
     def do_hide_card(self) -> None:
         self.settings.show_card = not self.settings.show_card

@@ -170,3 +170,12 @@ async def test_kittys_ctrl_in_a_cyrillic_layout(seat: Seat) -> None:
         await desk.hides("type to find")
         desk.send(b"\x1b[1079;5u")  # a terminal that tells no place
         await desk.shows("type to find")
+
+
+async def test_a_list_that_was_hidden_and_is_back_takes_keys(seat: Seat) -> None:
+    async with seat() as desk:
+        desk.send(b"[")
+        await desk.hides("MINE")
+        desk.send(b"[")
+        await desk.shows("MINE")
+        await desk.write_to("Qaysi model?")
