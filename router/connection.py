@@ -17,8 +17,9 @@ from aiohttp import WSMsgType, web
 from crm.errors import Unavailable
 from crm.records import Account
 from router.access import Access
+from router.clock import steady_ms
 from router.follow import follow, plain
-from router.log import Log, id_key, now_ms
+from router.log import Log, id_key
 from router.picture import Picture
 from router.protocol import AlertView, Bye, Changes, ClientFrame, Frame, decode_client, encode_frame
 from router.state import Alert, Audit, Entry, MessageAdded, MessageChanged, Session
@@ -48,7 +49,7 @@ class Connection:
         self.id = uuid.uuid4().hex[:12]
         self.ticket = uuid.uuid4().hex
         self.presence = False
-        self.heard_at = now_ms()
+        self.heard_at = steady_ms()
         self.watching: set[str] = set()
         self.sent = "0"
         """The newest journal entry whose frames have all left."""

@@ -18,6 +18,7 @@ from crm.ports import Store
 from crm.records import Account, Message, MessageChange, Right, Role
 from router.access import Access
 from router.broadcast import Broadcast
+from router.clock import steady_ms
 from router.connection import Connection, alert_view, concerns, goodbye, receive
 from router.events import Present
 from router.follow import plain
@@ -170,7 +171,7 @@ class Gateway:
             return
         _, fields, sessions, operators = await self._log.load()
         self.picture.load(configured(fields), *readable(sessions, operators))
-        self.picture.position = newest
+        self.picture.position, self.picture.ahead = newest, await self._log.ahead()
         self._requests.commands.missed()
         self._arrivals.missed()
         self._ready.set()
@@ -280,7 +281,7 @@ class Gateway:
             await asyncio.sleep(PRESENT_EVERY)
 
     def _alive(self) -> list[str]:
-        heard = now_ms() - PRESENCE * 1000
+        heard = steady_ms() - PRESENCE * 1000
         return sorted({c.name for c in self._sockets if c.presence and c.heard_at > heard})
 
     async def _present(self, names: list[str]) -> None:
@@ -411,7 +412,7 @@ class Gateway:
                 role=connection.account.role,
                 desk=self._log.desk,
                 server=self._server,
-                now=now_ms(),
+                now=self.picture.now(),
                 rights=connection.access.by_line(),
                 duty=state.duty if state else "offline",
                 token=token,
@@ -473,7 +474,7 @@ class Gateway:
                 return
             if frame is None or connection.closing is not None:
                 return
-            connection.heard_at = now_ms()
+            connection.heard_at = steady_ms()
             if isinstance(frame, Ping):
                 connection.send(self.status.pong(frame.at))
             elif isinstance(frame, Typing):

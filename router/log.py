@@ -23,6 +23,9 @@ from router.lease import Lease as Lease
 from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 from router.state import Delivery, Entry, decode_delivery, read_entry
 
+SAME_MS = 2_000
+"""Clocks that differ by no more are taken for the same."""
+
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 """A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
 
@@ -333,6 +336,16 @@ class Log:
             found = await self._run("GET", self.keys.written)
         ours, _, server = (found or b"").decode().partition(" ")
         return (int(ours), int(server)) if ours.isdecimal() and server.isdecimal() else None
+
+    async def ahead(self) -> int:
+        """By how many ms the clock of whoever writes the desk is ahead of ours, as far as Redis' clock
+        tells; 0 where it is about the same."""
+        written = await self.written()
+        if written is None:
+            return 0
+        theirs, server = written
+        ahead = theirs + max(0, await self.server_ms() - server) - self.now()
+        return ahead if abs(ahead) > SAME_MS else 0
 
     # ---------------------------------------------------------------- health and hints
 

@@ -39,6 +39,7 @@ class Status:
             reports = await self._log.reports()
             self._lags = await self._log.lags(sorted(self._picture.configured.channels))
             self._lag = await self._log.behind()
+            self._picture.ahead = await self._log.ahead()
             self._aside = await Quarantine(self._log).amount()
         except Unavailable as error:
             self.lost(error)
@@ -67,7 +68,7 @@ class Status:
             if colon:
                 waits[kind] += count
         return Pong(
-            at=at, now=now_ms(), lag=self._lag, down=self.down,
+            at=at, now=self._picture.now(), lag=self._lag, down=self.down,
             troubles={trouble.part: trouble.code for trouble in reversed(self._troubles)},
             waits={kind: count for kind, count in waits.items() if count},
         )  # fmt: skip

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from crm.errors import Unavailable
-from router import events
+from router import events, protocol
 from router.clock import Clock, ClockWarnings, steady_ms
 from router.events import LineRules, LinesConfigured, OperatorChanged, Present
 from router.health import Health
@@ -21,6 +22,7 @@ from router.state import Entry, MessageAdded, Session, decode_session
 from router.worker import PIECE, Worker, in_pieces
 from router.writer import Writer
 from tests.conftest import until
+from tests.router.desk_in_process import running_desk
 from tests.router.test_worker import journal, message, working
 
 HOUR = 3_600_000
@@ -368,3 +370,21 @@ async def test_everything_that_only_waits_goes_by_the_steady_clock(log: Log) -> 
             await until(lambda n=number: worker.applied == 4 + n)
         assert await worker.lease.renew()
         assert any(name.startswith("router:") for name in await log.reports())
+
+
+async def test_consoles_are_told_the_desks_time_whatever_their_gateways_clock_is(
+    log: Log, tmp_path: Path
+) -> None:
+    async with running_desk(log, tmp_path) as desk:
+        anna = await desk.login("anna")
+        assert abs(anna.frames[0].now - now_ms()) < 5_000
+        # The router's machine is an hour ahead of the gateway's: so are the times that it writes.
+        await desk.stop("worker")
+        desk.start("worker", Worker(on(log, Hand(HOUR)), desk.store))
+        await desk.write("ali", "hello")
+        await until(lambda: desk.gateway.picture.sessions)
+        await desk.gateway.status.refresh()
+        anna = await desk.login("anna")
+        assert abs(anna.frames[0].now - now_ms() - HOUR) < 5_000
+        await anna.send(protocol.Ping(at=1))
+        assert abs((await anna.until(protocol.Pong)).now - now_ms() - HOUR) < 5_000
