@@ -85,6 +85,22 @@ def http_url(url: str) -> str:
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
+async def reasons(url: str) -> list[str]:
+    """Why a desk does not serve, as it says to whoever asks; nothing when it does not answer at all."""
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT)
+    try:
+        async with (
+            aiohttp.ClientSession(trust_env=True, timeout=timeout) as session,
+            session.get(f"{http_url(url)}/health/ready") as response,
+        ):
+            told = msgspec.json.decode(await response.content.read(1 << 16))
+            return [str(reason["text"]) for reason in told["reasons"]]
+    except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError, KeyError, TypeError):
+        return []
+
+
 class Client:
     """One connection. ``presence`` makes it count as the operator's console. All methods raise
     ``Unavailable`` when the gateway does not answer, and ``NotLoggedIn`` when it sends us away."""

@@ -24,7 +24,7 @@ from crm.records import Message
 from crm.text import clean, one_line
 from navbat import shapes
 from navbat.acting import command, known_line, told
-from navbat.client import Client, Login, NotLoggedIn, http_url, saved_login, saved_token
+from navbat.client import Client, Login, NotLoggedIn, http_url, reasons, saved_login, saved_token
 from navbat.printing import print_json
 from router import protocol
 
@@ -34,8 +34,13 @@ DONE, FAILED, UNREACHABLE = 0, 1, 3
 
 async def status(args: argparse.Namespace) -> int:
     """``navbat status``."""
-    async with _client() as client:
-        report = await client.ask(protocol.GetStatus(rid=client.next_rid()), protocol.StatusReport)
+    try:
+        async with _client() as client:
+            report = await client.ask(protocol.GetStatus(rid=client.next_rid()), protocol.StatusReport)
+    except Unavailable:
+        for text in await reasons(saved_login().url):
+            print(f"the desk is there, but: {one_line(text, 400)}", file=sys.stderr)
+        raise
     shown = shapes.status(report)
     if args.json:
         print_json(shown)

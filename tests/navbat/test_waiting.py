@@ -44,10 +44,14 @@ def heard(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"never said {text!r}")
 
 
+def listens(desk: Desk) -> str:
+    address = desk.file.read_text().split('listen: "')[1].split('"')[0]
+    return f"http://{address}"
+
+
 def ready(desk: Desk) -> tuple[int, list[str]]:
-    listen = desk.file.read_text().split('listen: "')[1].split('"')[0]
     try:
-        with urllib.request.urlopen(f"http://{listen}/health/ready", timeout=5) as response:
+        with urllib.request.urlopen(f"{listens(desk)}/health/ready", timeout=5) as response:
             return response.status, []
     except urllib.error.HTTPError as error:
         with error:
@@ -63,6 +67,8 @@ def test_every_part_waits_for_redis_and_says_so(role: str, away: RedisServer, ma
     assert "Redis does not answer" in heard(process, "waiting for redis")
     if role in ("", "gateway", "receiver"):
         wait_for(lambda: ready(desk) == (503, ["redis_away"]))
+        status = desk.command("status", status=3, env={"NAVBAT_URL": listens(desk), "NAVBAT_TOKEN": "t"})
+        assert "the desk is there, but: Redis does not answer" in status.stderr
     away.start()
     assert process.stdout is not None
     assert process.stdout.readline().startswith("ready")

@@ -1,0 +1,116 @@
+"""What is told of a store that refuses, of a router that is gone, and of settings that cannot be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from crm.errors import Unavailable
+from crm.ports import Store
+from navbat.health import HealthPages
+from router import health
+from router.events import Present
+from router.health import Health
+from router.log import Log
+from router.projector import Projector
+from router.protocol import Trouble
+from storage.sqlite import SqliteStore
+from tests.conftest import until
+
+
+class Refusing:
+    """A store that answers reads and takes no writes, or nothing at all."""
+
+    def __init__(self, store: Store, *, reads: bool) -> None:
+        self._store = store
+        self._reads = reads
+
+    async def get(self, collection: str, id: str) -> Any:
+        if not self._reads:
+            raise Unavailable("the store is gone", code="store_away")
+        return await self._store.get(collection, id)
+
+    async def find(self, *args: Any, **kwargs: Any) -> Any:
+        return await self._store.find(*args, **kwargs)
+
+    async def write(self, *args: Any, **kwargs: Any) -> int:
+        raise Unavailable("the store has no room left on its disk", code="store_full")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Any:
+    made = SqliteStore(tmp_path / "navbat.sqlite")
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_a_store_that_is_gone_is_told_and_stops_nobody(log: Log, store: SqliteStore) -> None:
+    asked = Health(log, cast("Store", Refusing(store, reads=False)))
+    assert await asked.look() == [Trouble("store", "store_away", "the store is gone", stops=False)]
+    app = web.Application()
+    app.add_routes(HealthPages(asked).routes())
+    async with TestClient(TestServer(app)) as client, client.get("/health/ready") as answer:
+        assert answer.status == 200
+        assert json.loads(await answer.read())["reasons"][0]["code"] == "store_away"
+
+
+async def test_a_store_that_takes_no_writes_is_told_by_who_writes(log: Log, store: SqliteStore) -> None:
+    """Its reads work, so only the projector can know."""
+    projecting = asyncio.create_task(
+        Projector(log, cast("Store", Refusing(store, reads=True)), block=0.05).run()
+    )
+
+    async def told() -> bool:
+        asked = Health(log, store)
+        return [(t.part, t.code, t.stops) for t in await asked.look()] == [("store", "store_full", False)]
+
+    await until(told)
+    projecting.cancel()
+    await asyncio.wait([projecting])
+
+
+async def test_a_router_has_a_while_to_come_back(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Health(log)
+    assert await asked.look() == []
+    monkeypatch.setattr(health, "ROUTER_GRACE", 0.3)
+    monkeypatch.setattr(health, "FRESH", -1.0)
+
+    async def away() -> bool:
+        return [t.code for t in await asked.look()] == ["router_away"]
+
+    await until(away)
+    await log.report("router:1", b'{"active": true}')
+    assert await asked.look() == []
+
+
+async def test_many_who_ask_at_once_cost_one_answer(log: Log) -> None:
+    asked = Health(log)
+    await asked.look()
+    before = (await log.redis.info("stats"))["total_commands_processed"]
+    answers = await asyncio.gather(*(asked.look() for _ in range(100)))
+    after = (await log.redis.info("stats"))["total_commands_processed"]
+    assert answers == [[]] * 100
+    assert after - before < 50
+
+
+async def test_settings_that_may_not_be_asked_are_known_from_elsewhere(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider may forbid CONFIG: then how the file is synced cannot be known, and that is said."""
+    from redis.exceptions import NoPermissionError
+
+    async def forbidden(name: str) -> dict[str, str]:
+        raise NoPermissionError("this user has no permissions to run the 'config' command")
+
+    monkeypatch.setattr(log.redis, "config_get", forbidden)
+    await log.append(Present(gateway="g", operators=["anna"]))
+    (risk,) = await health.risks(log)
+    assert not risk.fatal
+    assert "does not tell how it syncs" in risk.text
