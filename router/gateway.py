@@ -23,7 +23,7 @@ from router.connection import Connection, alert_view, concerns, goodbye, receive
 from router.events import Present
 from router.follow import plain
 from router.health import Health
-from router.line_changes import Rulebook, configured
+from router.line_changes import Rulebook, understood
 from router.log import Log, id_key, now_ms, read_hint
 from router.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.picture import Picture
@@ -170,7 +170,7 @@ class Gateway:
         if self._ready.is_set() and id_key(oldest) <= position <= id_key(newest):
             return
         _, fields, sessions, operators = await self._log.load()
-        self.picture.load(configured(fields), *readable(sessions, operators))
+        self.picture.load(understood(fields), *readable(sessions, operators))
         self.picture.position, self.picture.ahead = newest, await self._log.ahead()
         self._requests.commands.missed()
         self._arrivals.missed()
@@ -181,7 +181,7 @@ class Gateway:
 
     async def _take_up(self, id: str, entry: Entry) -> None:
         if entry.lines_changed:
-            self.picture.configured = configured(await self._log.load_fields())
+            self.picture.configured = understood(await self._log.load_fields())
         news = self.picture.apply(entry)
         self.picture.position = id
         messages: dict[str, list[Message]] = {}

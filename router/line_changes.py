@@ -6,6 +6,7 @@ is in force. Knows no configuration file: a ``Rulebook`` reads and writes settin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
@@ -21,6 +22,8 @@ from router.admin_frames import SettingView
 from router.events import LineRules, LinesConfigured, OperatorChanged
 from router.flow import Flow
 from router.log import Log
+
+logger = logging.getLogger(__name__)
 
 
 class Rulebook(Protocol):
@@ -106,3 +109,21 @@ def configured(fields: Mapping[str, bytes]) -> LinesConfigured:
     if "configured" not in fields:
         return LinesConfigured(lines={}, channels={})
     return msgspec.msgpack.decode(fields["configured"], type=LinesConfigured)
+
+
+def understood(fields: Mapping[str, bytes]) -> LinesConfigured:
+    """The same as far as this version knows the words: lines that a newer one has set up otherwise are left
+    out. Never raises."""
+    try:
+        return configured(fields)
+    except Exception as error:  # noqa: BLE001 - of a newer version, or broken
+        logger.warning("the lines cannot be read as they are: %s", type(error).__name__)
+    lines: dict[str, LineRules] = {}
+    channels: dict[str, str] = {}
+    with suppress(Exception):
+        found = msgspec.msgpack.decode(fields["configured"])
+        channels = msgspec.convert(found.get("channels", {}), dict[str, str])
+        for name, rules in found.get("lines", {}).items():
+            with suppress(msgspec.ValidationError):
+                lines[name] = msgspec.convert(rules, LineRules)
+    return LinesConfigured(lines=lines, channels=channels)

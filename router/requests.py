@@ -78,6 +78,9 @@ class Requests:
             connection.send(Done(rid=rid, code=refused.code, params=refused.params))
         except (Unavailable, TimeoutError):
             connection.send(Done(rid=rid, code="unavailable"))
+        except Exception:  # one request that cannot be answered costs nobody his connection
+            logger.exception("a %s cannot be answered", type(frame).__name__)
+            connection.send(Done(rid=rid, code="failed"))
 
     async def _command(self, connection: Connection, frame: protocol.CommandFrame) -> None:
         id = f"{connection.name}/{frame.id}"

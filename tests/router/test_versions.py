@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from crm.errors import UnsupportedQuery
 from router import protocol
 from router.log import Log, now_ms
 from tests.conftest import until
@@ -93,3 +94,35 @@ async def test_who_leads_is_told_that_something_was_set_aside(log: Log, tmp_path
         anna = people[2]
         await anna.until(lambda f: isinstance(f, protocol.Changes) and f.operators)
         assert not any(f.alerts for f in anna.frames if isinstance(f, protocol.Changes))
+
+
+async def test_lines_of_a_newer_version_are_shown_as_far_as_they_are_understood(
+    log: Log, tmp_path: Path
+) -> None:
+    async with running_desk(log, tmp_path) as desk:
+        await desk.write("ali", "hello")
+        await until(lambda: desk.gateway.picture.sessions)
+        fields = await log.load_fields()
+        newer = msgspec.msgpack.decode(fields["configured"])
+        newer["lines"]["support"]["mode"] = "by telepathy"
+        newer["flows"] = {"greeter": {"steps": "of another kind"}}
+        await desk.stop("worker")
+        await log.redis.hset(log.keys.desk, "configured", msgspec.msgpack.encode(newer))
+        entry = msgspec.msgpack.encode({"at": now_ms(), "lines_changed": True})
+        await log.redis.xadd(log.keys.journal, {"e": entry})
+        await until(lambda: list(desk.gateway.picture.configured.lines) == ["sales"])
+        boss = await desk.login("boss")
+        assert [s.chat for s in (await boss.until(protocol.Snapshot)).sessions] == ["bot:ali"]
+
+
+async def test_a_request_that_cannot_be_answered_costs_nobody_his_connection(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: Any, **__: Any) -> Any:
+        raise UnsupportedQuery("odd")
+
+    async with running_desk(log, tmp_path) as desk:
+        boss = await desk.login("boss")
+        monkeypatch.setattr(desk.store, "find", failing)
+        assert (await boss.ask(protocol.GetHistory, customer="c")).code == "failed"
+        assert isinstance(await boss.ask(protocol.GetStatus), protocol.StatusReport)
