@@ -307,11 +307,12 @@ class Gateway:
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False, timeout=2.0)
         try:
             await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()  # nobody is there to read it
+        try:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 await self._ready.wait()
                 hello = await receive(socket)
-        except ConnectionError:
-            return socket
         except TimeoutError:
             await goodbye(socket, Bye(code="login"))
             return socket

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import enum
 import ipaddress
+import itertools
 import logging
 import resource
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,8 +53,11 @@ MOST_FILES = 65_536
 LOCAL = 16
 """Places beyond the strangers' room for the programs of this machine (``navbat status``)."""
 MEMBERS = 5000
-STRANGERS = 1024
-FROM_ONE_ADDRESS = 256
+STRANGERS = 4096
+LOOKED_AT = 64
+"""Of those who came first, how many are compared when one of them must go."""
+CROWDED_FOR = 1.0
+"""Seconds after somebody had to make place for which connections are taken more slowly."""
 
 
 class Rooms(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ class Rooms(msgspec.Struct, frozen=True):
         strangers = min(STRANGERS, free // 4)
         return cls(
             strangers=strangers,
-            of_address=min(FROM_ONE_ADDRESS, max(8, strangers // 2)),
+            of_address=max(8, strangers // 4),
             members=min(MEMBERS, free - strangers),
         )
 
@@ -89,7 +93,7 @@ def raise_file_limit() -> int:
 
 
 class Stage(enum.IntEnum):
-    """How far a connection has come. The lower, the sooner it makes place for others."""
+    """How far a connection has come."""
 
     HEAD = 0
     IDLE = 1
@@ -216,6 +220,7 @@ class Door:
         self._trusted = tuple(trusted)
         self._of_address: dict[str, dict[Visitor, None]] = {}
         self._strangers = 0
+        self._crowded_at = float("-inf")
         self._members: set[Visitor] = set()
 
     @property
@@ -255,13 +260,20 @@ class Door:
         return True
 
     def _make_room(self, visitors: dict[Visitor, None], reason: str) -> bool:
-        """Puts out the one who has shown least for longest."""
-        victim = min(visitors, key=lambda v: (v.stage, v.since))
-        if victim.stage is Stage.WORK:
+        """Puts somebody out. Whoever goes on through the stages is not in the way of those who fill one."""
+        self._crowded_at = asyncio.get_running_loop().time()
+        victim = _longest(itertools.islice(visitors, LOOKED_AT)) or _longest(visitors)
+        if victim is None:
             return False
         self._refuse(reason)
         victim.cut()
         return True
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether somebody had to make place a moment ago. Who is cut comes again at once: the slower all
+        are let in, the more time each has to say who he is."""
+        return asyncio.get_running_loop().time() - self._crowded_at < CROWDED_FOR
 
     def _refuse(self, reason: str) -> None:
         self.refused[reason] += 1
@@ -396,6 +408,18 @@ _REASONS = {
     "unread": "an answer was not read",
     "login": "a WebSocket did not log in in time, or sent too much before it",
 }
+
+
+def _longest(visitors: Iterable[Visitor]) -> Visitor | None:
+    """Who has waited longest in the stage that most are in; None when all are being worked for."""
+    stages: dict[Stage, list[Visitor]] = {}
+    for visitor in visitors:
+        stages.setdefault(visitor.stage, []).append(visitor)
+    stages.pop(Stage.WORK, None)
+    if not stages:
+        return None
+    most = max(stages, key=lambda stage: len(stages[stage]))
+    return min(stages[most], key=lambda visitor: visitor.since)
 
 
 def _overdue(visitor: Visitor, now: float) -> str:

@@ -24,6 +24,8 @@ BACKLOG = 1024
 AT_ONCE = 16
 """Connections accepted before everybody else has a turn."""
 ACCEPT_PAUSE = 0.1
+CROWDED_PAUSE = 0.04
+"""Seconds between these while people have to make place for others: 400 connections a second."""
 
 
 def make_door(settings: GatewaySettings) -> Door:
@@ -98,7 +100,7 @@ class Server:
                 continue
             self._let_stand(connection, address[0], tasks)
             if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(CROWDED_PAUSE if self._door.is_crowded else 0)
 
     def _let_stand(self, connection: socket.socket, address: str, tasks: asyncio.TaskGroup) -> None:
         assert self._runner.server is not None

@@ -39,6 +39,22 @@ class Flood:
             self._writers.append(writer)
             self._readers.append(reader)
 
+    async def again_and_again(self, count: int) -> None:
+        """So many clients that come again as soon as they are cut, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                group.create_task(self._insist((HALF_HEAD, HALF_BODY, UPGRADE)[number % 3]))
+
+    async def _insist(self, words: bytes) -> None:
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                writer.write(words)
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+            finally:
+                writer.transport.abort()
+
     async def all_cut(self) -> None:
         """Returns when the other side has ended every connection."""
         for reader in self._readers:
@@ -112,6 +128,21 @@ async def test_a_flood_without_a_login_shuts_nobody_out(narrow: Desk) -> None:
     log = (narrow.folder / "log").read_text(encoding="utf-8")
     assert len(log) < 20_000
     assert "one address has too many" in log
+
+
+@pytest.mark.slow
+async def test_who_comes_again_as_soon_as_he_is_cut_shuts_nobody_out_either(desk: Desk) -> None:
+    desk.start(files=1024, log=desk.folder / "log")
+    watch = desk.add("watch", "--role", "supervisor")
+    async with flood(desk.url) as attack:
+        coming = asyncio.create_task(attack.again_and_again(400), name="flood")
+        try:
+            for _ in range(3):
+                assert (await _status(desk, watch.env))["desk"] == "shop"
+        finally:
+            coming.cancel()
+            await asyncio.wait([coming])
+    assert len((desk.folder / "log").read_text(encoding="utf-8")) < 20_000
 
 
 async def test_who_is_late_is_cut(narrow: Desk) -> None:
