@@ -4,13 +4,17 @@ forgets the store knows by then."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from crm.ports import Document
+from crm.records import person_chat
 from router.state import Known
+
+logger = logging.getLogger(__name__)
 
 KEPT = 10_000
 FRESH = 60_000
@@ -21,6 +25,19 @@ def known_of(document: Document) -> Known:
     """A customer as the store has him. Raises ``msgspec.ValidationError`` for a card that is none."""
     facts = {name: document[name] for name in Known.__struct_fields__ if document.get(name) is not None}
     return msgspec.convert({**facts, "customer": document["_id"]}, Known)
+
+
+def by_chat(found: Sequence[Document], chats: Iterable[str]) -> dict[str, Known]:
+    """Who of those that the store found writes in each of the chats. A card that is none costs nobody else
+    anything."""
+    cards: dict[str, Known] = {}
+    for document in found:
+        try:
+            cards |= dict.fromkeys(document.get("chats", ()), known_of(document))
+        except (msgspec.ValidationError, TypeError):
+            logger.error("the card of a customer cannot be read")
+    known = {chat: cards.get(chat) or cards.get(person_chat(chat)) for chat in chats}
+    return {chat: who for chat, who in known.items() if who is not None}
 
 
 class Recent:

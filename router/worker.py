@@ -24,7 +24,7 @@ from router.figures import Figures
 from router.log import Lease, Log, id_key, now_ms
 from router.outcome import Outcome
 from router.quarantine import kind_of, reason_of
-from router.recent import Recent, known_of
+from router.recent import Recent, by_chat
 from router.state import Aside, Entry, Stray
 from router.suspects import Suspects
 from router.taking_up import take_up
@@ -294,9 +294,7 @@ class Worker:
             async with asyncio.timeout(WHO_TIMEOUT):
                 asked = sorted(chats | set(map(person_chat, chats)))
                 found = await self._store.find("customers", {"chats": {"$in": asked}})
-            cards = {chat: doc for doc in found for chat in doc.get("chats", ())}
-            doc_of = {chat: cards.get(chat) or cards.get(person_chat(chat)) for chat in chats}
-            return {chat: known_of(doc) for chat, doc in doc_of.items() if doc is not None}
+            return by_chat(found, chats)
         except (Unavailable, TimeoutError):
             logger.warning("the store did not say in time who writes in %d chats", len(chats))
             self._ask_again = self._steady() + WHO_PAUSE_MS

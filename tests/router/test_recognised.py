@@ -72,6 +72,20 @@ async def test_a_card_that_is_none_keeps_nobody_from_writing_to_him(desk: DeskIn
     assert (await opened(desk, "ali")).customer == "c-ali"
 
 
+async def test_a_card_that_is_none_makes_a_stranger_of_nobody_else(desk: DeskInProcess) -> None:
+    await desk.store.write(
+        [
+            Write.insert("customers", dict(CARD)),
+            Write.insert("customers", {"_id": "c-bad", "chats": ["bot:bad"], "vip": [1]}),
+        ]
+    )
+    await desk.stop("worker")
+    await desk.write("bad", "hi")
+    await desk.write("ali", "hi")
+    desk.start("worker", desk.worker)
+    is_ali(await opened(desk, "ali"))
+
+
 async def test_who_unblocks_us_is_no_new_customer(desk: DeskInProcess) -> None:
     await desk.store.write([Write.insert("customers", dict(CARD))])
     await desk.log.append(
