@@ -77,14 +77,15 @@ class Finder:
         for node in list(self.nodes):
             client = Redis(
                 host=node[0], port=node[1], socket_connect_timeout=ASK_TIMEOUT, socket_timeout=ASK_TIMEOUT,
-                retry=Retry(NoBackoff(), 0), **self._options,
+                retry=Retry(NoBackoff(), 0), protocol=2, **self._options,
             )  # fmt: skip
             try:
                 async with asyncio.timeout(2 * ASK_TIMEOUT):
                     found = await self.ask(client, node)
-            except AuthenticationError:
-                raise
             except (RedisError, OSError, TimeoutError) as error:
+                for reason in (error, error.__cause__):
+                    if isinstance(reason, AuthenticationError):
+                        raise reason from None
                 troubles.append(f"{node[0]}:{node[1]} {type(error).__name__}")
             else:
                 self.nodes.sort(key=lambda known: known != node)

@@ -80,6 +80,25 @@ async def test_a_node_of_a_cluster_says_how_its_address_is_written(cluster: Clus
     await log.close()
 
 
+async def test_a_cluster_behind_a_password(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        await asyncio.to_thread(node.client.config_set, "requirepass", "open sesame")
+    outside, inside = (
+        log_of(cluster.url, "shop"),
+        log_of(cluster.url.replace("://", "://:open%20sesame@"), "shop"),
+    )
+    try:
+        with pytest.raises(Unavailable) as caught:
+            await outside.probe(1000)
+        assert caught.value.code == "redis_access"
+        await inside.probe(1000)
+    finally:
+        for node in cluster.nodes:
+            await asyncio.to_thread(node.client.config_set, "requirepass", "")
+        await outside.close()
+        await inside.close()
+
+
 async def test_without_replicas_nothing_is_waited_for(cluster: Cluster) -> None:
     log = log_of(cluster.url, "shop")
     await log.append(Present(gateway="g", operators=["anna"]))
