@@ -415,6 +415,18 @@ def _rare_collections() -> None:
     gc.set_threshold(50_000, 20, 1_000)
 
 
+def unfit(words: Words) -> str:
+    """Why the screen cannot be shown here: no terminal, or one whose encoding has no letters for it."""
+    if "TEXTUAL_DRIVER" in os.environ:
+        return ""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return words("terminal.none")
+    encoding = sys.stderr.encoding or "ascii"
+    if encoding.lower().replace("-", "") != "utf8":
+        return words("terminal.encoding", encoding=encoding)
+    return ""
+
+
 def main(
     url: str | None = None,
     plain: bool = False,
@@ -444,8 +456,8 @@ def main(
         from console.plain import run_plain
 
         return run_plain(url, credentials)
-    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        sys.stderr.write(Words(Shelf().load().language)("terminal.none") + "\n")
+    if trouble := unfit(Words(Shelf().load().language)):
+        sys.stderr.write(trouble + "\n")
         return 2
     _rare_collections()
     return Console(url, credentials).run() or 0

@@ -335,11 +335,11 @@ class Plain:
     async def _take(self, id: str) -> None:
         session = id or self._view().id
         self._shut()
-        await self._do(wire.Take(rid=0, id=new_id(), session=self._view(session).id))
+        await self._do(wire.Take(rid=0, id=new_id(), session=session))
         await self._show(session)
 
     async def _skip(self, id: str) -> None:
-        await self._do(wire.Skip(rid=0, id=new_id(), session=self._view(id).id))
+        await self._do(wire.Skip(rid=0, id=new_id(), session=id or self._view().id))
 
     async def _back(self, reason: str) -> None:
         await self._do(wire.Return(rid=0, id=new_id(), session=self._view().id, reason=reason))

@@ -188,6 +188,7 @@ class Picture:
 
     def view_for(self, session: Session, *, silent: bool) -> SessionView:
         """The same for all who are told of silent readers, or for all who are not."""
+        ours = session.last_direction == "out"
         return SessionView(
             id=session.id, chat=session.chat, channel=session.channel, kind=session.kind, line=session.line,
             status=session.status, customer=session.customer, holder=session.holder, name=session.name,
@@ -201,12 +202,9 @@ class Picture:
             pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
             vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
             bot=session.bot, offer_kind=session.offer_kind, rating=session.rating, language=session.language,
-            tags=session.tags, **(_asked(session) if session.last_direction == "out" else {}),
+            tags=session.tags, asked_text=session.asked_text if ours else "",
+            asked_kind=session.asked_kind if ours else "",
         )  # fmt: skip
-
-
-def _asked(session: Session) -> dict[str, str]:
-    return {"asked_text": session.asked_text, "asked_kind": session.asked_kind}
 
 
 def is_waiting(session: Session) -> bool:

@@ -49,4 +49,5 @@ TEXTS: dict[str, str] = {
     "long.parts": "Send it in several messages",
     "long.name": "text",
     "terminal.none": "The console needs a terminal; navbat console --plain does not.",
+    "terminal.encoding": "The terminal’s encoding is {encoding}, and the screen needs UTF-8: set LANG=C.UTF-8 (and no PYTHONIOENCODING), or use navbat console --plain.",
 }

@@ -49,4 +49,5 @@ TEXTS: dict[str, str] = {
     "long.parts": "Отправить несколькими сообщениями",
     "long.name": "текст",
     "terminal.none": "Консоли нужен терминал; navbat console --plain обходится без него.",
+    "terminal.encoding": "Кодировка терминала – {encoding}, а экрану нужна UTF-8: задайте LANG=C.UTF-8 (без PYTHONIOENCODING) или запустите navbat console --plain.",
 }

@@ -49,4 +49,5 @@ TEXTS: dict[str, str] = {
     "long.parts": "Bir necha xabarda yuborish",
     "long.name": "matn",
     "terminal.none": "Konsolga terminal kerak; navbat console --plain terminalsiz ham ishlaydi.",
+    "terminal.encoding": "Terminal kodirovkasi – {encoding}, ekranga esa UTF-8 kerak: LANG=C.UTF-8 qo‘ying (PYTHONIOENCODINGsiz) yoki navbat console --plain ishlating.",
 }

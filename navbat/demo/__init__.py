@@ -35,6 +35,11 @@ def main(*, headless: bool = False, seconds: int = 20) -> int:
             raise NavbatError("a headless demo lasts a second at least", "--seconds N, with N >= 1")
         with _world("--seconds", str(seconds)) as (world, _):
             return world.wait()
+    from console.app import unfit
+    from console.words import Words
+
+    if trouble := unfit(Words()):
+        raise NavbatError(trouble)
     return _show()
 
 

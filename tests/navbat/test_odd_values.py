@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -217,3 +218,22 @@ def test_an_interrupt_ends_quietly(desk: Desk) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
         assert (process.returncode, "Traceback" in err) == (0, False)
+
+
+@pytest.mark.parametrize("command", ["console", "demo"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1251"])
+def test_a_screen_in_another_encoding_says_what_to_do(command: str, encoding: str, tmp_path: Path) -> None:
+    """On a real terminal: nothing is painted that nobody could read."""
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "navbat", command], stdin=there, stdout=there, stderr=there, cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "HOME": str(tmp_path), "LANG": "en_US.UTF-8"},
+    )  # fmt: skip
+    os.close(there)
+    told = b""
+    while b"--plain" not in told:
+        told += os.read(here, 4096)
+    assert process.wait(timeout=20) in (1, 2)
+    os.close(here)
+    assert f"encoding is {encoding}".encode() in told
+    assert b"\\u250c" not in told
