@@ -25,7 +25,7 @@ from crm import records
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
 from router.events import Author, ChatMoved, ChatReachable, Delivered, Event
-from router.log import Lease, Log, now_ms
+from router.log import Lease, Log, id_key, now_ms
 from router.quarantine import reason_of
 from router.state import Delivery, decode_delivery
 
@@ -48,6 +48,8 @@ DRAIN = 5.0
 
 GIVE_UP_AFTER_MS = 24 * 3600 * 1000
 """A delivery that could not be tried successfully for so long has failed."""
+
+CLOCKS_AGREE_MS = 60_000
 
 
 class _Item:
@@ -284,7 +286,7 @@ class Lane:
             raise Rejected("the attachment is not in the media store") from error
 
     async def _try_later(self, item: _Item, error: TryLater) -> float | None:
-        if now_ms() - item.delivery.at > GIVE_UP_AFTER_MS:
+        if now_ms() - item.delivery.at > GIVE_UP_AFTER_MS and await self._is_old(item):
             self._end(item.id, [_outcome(item.delivery, "failed", error=str(error))])
             return None
         item.backoff = item.backoff or Backoff(first=0.5, most=60.0)
@@ -294,6 +296,17 @@ class Lane:
         logger.info("channel %s: delivery %s waits %.1f s", self._channel.name, item.delivery.id, wait)
         await self._release(item)
         return wait
+
+    async def _is_old(self, item: _Item) -> bool:
+        """Whether Redis thinks so too, where its clock and ours are far apart: one that is a day fast must
+        not fail everything."""
+        try:
+            server = await self._log.server_ms()
+        except Unavailable:
+            return False
+        if abs(now_ms() - server) < CLOCKS_AGREE_MS:
+            return True
+        return server - id_key(item.id)[0] > GIVE_UP_AFTER_MS
 
     async def _release(self, item: _Item) -> None:
         """Takes the mark back. Where Redis does not answer it stays: the next attempt needs it

@@ -11,6 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from bots import lane
+from bots.base import TryLater
+from bots.outbox import Sender
 from crm.errors import Unavailable
 from router import events, protocol
 from router.clock import Clock, ClockWarnings, steady_ms
@@ -21,6 +24,7 @@ from router.shifting import shift_session
 from router.state import Entry, MessageAdded, Session, decode_session
 from router.worker import PIECE, Worker, in_pieces
 from router.writer import Writer
+from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
 from tests.conftest import until
 from tests.router.desk_in_process import running_desk
 from tests.router.test_worker import journal, message, working
@@ -388,3 +392,23 @@ async def test_consoles_are_told_the_desks_time_whatever_their_gateways_clock_is
         assert abs(anna.frames[0].now - now_ms() - HOUR) < 5_000
         await anna.send(protocol.Ping(at=1))
         assert abs((await anna.until(protocol.Pong)).now - now_ms() - HOUR) < 5_000
+
+
+async def test_a_sender_whose_clock_is_days_fast_fails_nothing(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "now_ms", Hand(48 * HOUR))
+    channel = ScriptedChannel("out")
+    tries = 0
+
+    async def later(_: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise TryLater(0.01, "busy")
+
+    channel.behave = later
+    await enqueue(log, delivery("d1"))
+    async with running(Sender(log, [channel], MemoryMedia())):
+        (outcome,) = await logged(log, 1)
+    assert (outcome.state, tries) == ("sent", 2)
