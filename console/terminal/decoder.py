@@ -8,8 +8,8 @@
 - Ctrl and Alt with a letter of another layout: the Latin letter of that key.
 - a paste in a terminal that does not bracket it: text and line ends in one read are no typing.
 
-Textual has no hook for any of these, so the parser is subclassed at its two lowest methods; they are
-held by the tests against every version that we admit.
+Textual has no hook for any of these, so its parser (of version 8, as ``pyproject.toml`` says) is subclassed
+at its two lowest methods.
 """
 
 from __future__ import annotations
