@@ -94,12 +94,13 @@ def _session_for(floor: Floor, event: events.FromChat, author: Author, known: Kn
 
 
 def recognise(session: Session, known: Known) -> None:
-    """A session that has just been opened is that of somebody who is known."""
+    """Whose session it turned out to be."""
     session.customer = known.customer
     session.name = known.name or session.name
     session.language = known.language or session.language
+    if not session.priority_set:
+        session.priority += VIP * (known.vip - session.vip)
     session.vip = known.vip
-    session.priority += VIP * known.vip
     session.responsible = known.responsible
     session.last_operator = known.last_operator
 

@@ -259,3 +259,19 @@ def test_what_is_recent_is_bounded() -> None:
         recent.note({f"bot:{number}-{n}": Known("c") for n in range(KEPT // 2)}, number)
     assert recent.known("bot:0-0", None, {}, 0) is None
     assert recent.known("bot:2-0", None, {}, 0) is not None
+
+
+def test_whoever_he_turns_out_to_be_he_is_a_vip_once() -> None:
+    world = World("anna")
+    world.writes("b", known=Known("c2", vip=True))
+    moved = ChatMoved(channel=CHANNEL, chat="a", new_chat="b", at=world.time)
+    world.desk.apply(moved, Known("c1", vip=True, responsible="anna"))
+    found = world.session("b")
+    assert (found.customer, found.priority, found.responsible) == ("c1", 100, "anna")
+    world.do("anna", "SetPriority", session="1", priority=7)
+    world.desk.apply(ChatMoved(channel=CHANNEL, chat="x", new_chat="b", at=world.time), Known("c3"))
+    assert (world.session("b").customer, world.session("b").vip, world.session("b").priority) == (
+        "c3",
+        False,
+        7,
+    )
