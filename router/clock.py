@@ -33,12 +33,15 @@ def steady_ms() -> int:
 
 
 class Clock:
-    """``wall`` and ``steady`` give ms. Without ``steady`` only a clock that goes back is seen to be set:
-    nobody can tell a jump ahead from time that has passed."""
+    """``wall`` and ``steady`` give ms. ``go_together``: the two are of one machine. Where they are not, only
+    a clock that goes back is seen to be set: nobody can tell a jump ahead from time that has passed."""
 
-    def __init__(self, wall: Callable[[], int], steady: Callable[[], int] | None) -> None:
+    def __init__(
+        self, wall: Callable[[], int], steady: Callable[[], int], go_together: Callable[[], bool]
+    ) -> None:
         self._wall = wall
         self._steady = steady
+        self._go_together = go_together
         self._last: tuple[int, int] | None = None
         self._step = 0
 
@@ -46,13 +49,16 @@ class Clock:
         """The wall clock; what it was set by since the last look is kept for ``step``."""
         wall, steady = self._look()
         if self._last is not None:
-            parted = (wall - self._last[0]) - (steady - self._last[1])
-            if self._steady is None:
-                parted = min(0, wall - self._last[0])
+            passed = steady - self._last[1] if self._go_together() else max(0, wall - self._last[0])
+            parted = (wall - self._last[0]) - passed
             if abs(parted) > STEP_MS:
                 self._step += parted
         self._last = wall, steady
         return wall
+
+    def real(self, parted: int) -> int:
+        """Of a difference to another machine's clock: as much as is no time that has passed."""
+        return parted if self._go_together() else min(0, parted)
 
     @property
     def has_stepped(self) -> bool:
@@ -64,8 +70,6 @@ class Clock:
         return step
 
     def _look(self) -> tuple[int, int]:
-        if self._steady is None:
-            return self._wall(), 0
         for _ in range(10):
             before, wall, after = self._steady(), self._wall(), self._steady()
             if after - before <= CLOSE_MS:

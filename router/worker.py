@@ -70,10 +70,9 @@ class Worker:
         self.applied = 0
         self.duplicates = 0
         self.figures = Figures()
-        ours = log.now is now_ms
         self._steady = steady or steady_ms
         """For everything that is only waited for: no clock that is set stops it."""
-        self._clock = Clock(log.now, steady or (steady_ms if ours else None))
+        self._clock = Clock(self._wall, self._steady, lambda: steady is not None or log.now is now_ms)
         self._warnings = ClockWarnings(self._steady)
         self._written: tuple[int, int] | None = None
         self._moved = 0
@@ -88,6 +87,9 @@ class Worker:
         self._applying = ""
         """Log id of the event that the rules work on."""
         self._fired: list[tuple[str, str]] = []
+
+    def _wall(self) -> int:
+        return self._log.now()
 
     async def run(self) -> None:
         backoff = Backoff(0.1, 2.0)
@@ -168,7 +170,7 @@ class Worker:
         ours, server = written
         # Redis' clock may have been set back itself: then nobody knows how much time has passed.
         passed = max(0, await self._log.server_ms() - server)
-        parted = (self._clock.now() - ours) - passed
+        parted = self._clock.real((self._clock.now() - ours) - passed)
         return parted if abs(parted) > APART_MS else 0
 
     async def step(self, writer: Writer) -> None:
