@@ -67,7 +67,7 @@ class Verbs(Writing):
         lost = situation.focus == "list" and self.sessions.lost
         unseen = situation.focus == "list" and bool(self.sessions.cursor) and not self.sessions.pointed()
         if unseen:
-            self.sessions.put_cursor(self.sessions.cursor)  # it is seen from now on
+            self.sessions.bring()
         code, name = ("list", "") if lost or unseen else why_not(id, situation)
         if not code:
             return
@@ -116,6 +116,7 @@ class Verbs(Writing):
             self.lay_out()
             self.set_focus(self.sessions)
             self._keep_focus_seen()
+            self.sessions.land()
         self.save_drafts()
 
     def do_send(self) -> None:

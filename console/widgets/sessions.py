@@ -151,12 +151,30 @@ class SessionList(ScrollView, can_focus=True):
             self.cursor = self._order[0]
             self.post_message(self.Moved(self.cursor))
 
+    def land(self) -> None:
+        """The operator comes to the list: where the cursor was lost it is on the next one, and acts as soon
+        as that can have been seen."""
+        if self.lost and self._order:
+            self.lost, self._landed = False, time.monotonic()
+            self.cursor = self._order[min(self._gap, len(self._order) - 1)]
+            self._refresh_rows(self.cursor)
+            self.post_message(self.Moved(self.cursor))
+
+    def bring(self) -> None:
+        """The cursor has been scrolled out of sight: it comes back, and acts when that can have been seen."""
+        if self.cursor and not self._in_sight():
+            self.put_cursor(self.cursor)
+            self._landed = time.monotonic()
+
+    def _in_sight(self) -> bool:
+        rows = self._rows_of(self.cursor)
+        top, bottom = int(self.scroll_y), int(self.scroll_y) + self.size.height
+        return bool(rows) and rows.stop > top and rows.start < bottom
+
     def pointed(self) -> str:
         """The session that is seen under the cursor: what a key is meant for. Empty when there is none, it
         is out of sight, or it came there this moment."""
-        rows = self._rows_of(self.cursor)
-        top, bottom = int(self.scroll_y), int(self.scroll_y) + self.size.height
-        if not rows or rows.stop <= top or rows.start >= bottom:
+        if not self._in_sight():
             return ""
         return "" if self._landed and time.monotonic() - self._landed < SETTLED else self.cursor
 

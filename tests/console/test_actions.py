@@ -13,7 +13,7 @@ from console.screens.search import SearchScreen
 from console.words import LANGUAGES
 from crm.records import Media, MessageChange, Version, apply_change
 from router import protocol as wire
-from tests.console import test_leading
+from tests.console import test_deskday, test_leading
 from tests.console.acts import TESTED, acts
 from tests.console.conftest import Clock, Seat, frames, seated
 from tests.fakes.gateway import NOW, FakeGateway, message, session
@@ -500,7 +500,9 @@ async def test_a_refusal_gives_the_text_back_and_says_why(gateway: FakeGateway) 
 
 
 def test_every_action_is_tested() -> None:
-    assert "take_over" in TESTED, f"{test_leading.__name__} notes its own when it is loaded"
+    assert {"take_over", "state"} <= TESTED, (
+        f"{test_leading.__name__}, {test_deskday.__name__} note their own"
+    )
     assert {action.id for action in ACTIONS} == TESTED
 
 

@@ -242,6 +242,24 @@ async def test_a_verb_is_for_the_session_that_was_under_the_cursor(gateway: Fake
         assert (await gateway.expect(wire.Take)).session == "13"
 
 
+async def test_who_comes_to_the_list_finds_a_cursor_that_acts_when_it_was_seen(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.widgets.sessions.SETTLED", 60.0)
+    async with seated(gateway) as seat:
+        await compose(seat, "12", "reply", "half")
+        await lapse_to_colleague(gateway, "12")
+        await seat.until(lambda: seat.desk.area() == "locked")
+        await seat.press("escape", "escape", "t")
+        assert seat.desk.sessions.cursor == "13"
+        assert changing(gateway) == []
+        while seat.app.screen is not seat.desk:
+            await seat.press("escape")
+        monkeypatch.setattr("console.widgets.sessions.SETTLED", 0.0)
+        await seat.press("t")
+        assert (await gateway.expect(wire.Take)).session == "13"
+
+
 async def test_the_cursor_goes_with_its_session(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
         seat.desk.sessions.put_cursor("12")
@@ -264,20 +282,25 @@ async def test_what_appears_under_the_cursor_must_be_seen_first(
         seat.desk.sessions.started = True
         await gateway.push(sessions=[held])
         await seat.until(lambda: seat.desk.sessions.cursor == "12")
-        await seat.press("t")
+        await seat.press("t", "t")
         assert gateway.count(wire.Take) == 0
+        monkeypatch.setattr("console.widgets.sessions.SETTLED", 0.0)
         await seat.press("t")
         assert (await gateway.expect(wire.Take)).session == "12"
 
 
-async def test_no_verb_for_what_is_scrolled_out_of_sight(gateway: FakeGateway) -> None:
+async def test_no_verb_for_what_is_scrolled_out_of_sight(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.widgets.sessions.SETTLED", 60.0)
     for n in range(100, 160):
         gateway.sessions[str(n)] = session(str(n), arrival=NOW - n * 1_000)
     async with seated(gateway) as seat:
         seat.desk.sessions.put_cursor("12")
         seat.desk.sessions.scroll_to(y=60, animate=False, immediate=True, force=True)
-        await seat.press("t")
+        await seat.press("t", "t")
         assert gateway.count(wire.Take) == 0
+        monkeypatch.setattr("console.widgets.sessions.SETTLED", 0.0)
         await seat.press("t")
         assert (await gateway.expect(wire.Take)).session == "12"
 
