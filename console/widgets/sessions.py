@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message as Posted
 from textual.scroll_view import ScrollView
@@ -59,6 +60,11 @@ class SessionList(ScrollView, can_focus=True):
     """Sessions in order. The cursor stays with its session when the order changes; when the session leaves
     the list, the cursor is nowhere until the operator moves it, for the next key was meant for that one."""
 
+    # letters are looked up last, when it is known what the keys before them have done
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "step(1)", show=False),
+        Binding("k", "step(-1)", show=False),
+    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"sessions--{name}" for name in STYLES}
     DEFAULT_CSS = """
     SessionList {
@@ -238,10 +244,13 @@ class SessionList(ScrollView, can_focus=True):
 
     # -------------------------------------------------------------- input
 
+    def action_step(self, step: int) -> None:
+        self.move(step)
+
     def on_key(self, event: events.Key) -> None:
         page = max(1, self.size.height // 2)
         steps = {
-            "up": -1, "k": -1, "down": 1, "j": 1, "pageup": -page, "pagedown": page,
+            "up": -1, "down": 1, "pageup": -page, "pagedown": page,
             "home": -len(self._order), "end": len(self._order),
         }  # fmt: skip
         if event.key in steps:

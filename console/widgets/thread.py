@@ -11,6 +11,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message as Posted
 from textual.scroll_view import ScrollView
@@ -36,6 +37,11 @@ FILELESS = ("location", "contact")
 class ThreadView(ScrollView, can_focus=True):
     """Shows one session's thread. Up and down move over messages once one is selected."""
 
+    # letters are looked up last, when it is known what the keys before them have done
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "step(1)", show=False),
+        Binding("k", "step(-1)", show=False),
+    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"thread--{name}" for name in STYLES}
     DEFAULT_CSS = """
     ThreadView {
@@ -259,8 +265,11 @@ class ThreadView(ScrollView, can_focus=True):
             self.select("")
             self.scroll_end(animate=False, immediate=True, force=True)
 
+    def action_step(self, step: int) -> None:
+        self.move(step)
+
     def on_key(self, event: events.Key) -> None:
-        steps = {"up": -1, "down": 1, "k": -1, "j": 1}
+        steps = {"up": -1, "down": 1}
         if event.key in steps:
             self.move(steps[event.key])
         elif event.key in ("pageup", "pagedown", "home", "end"):

@@ -171,9 +171,12 @@ def judge(texts: list[tuple[str, str]], ended: dict[int, str]) -> None:
 
 
 def test_the_judge_sees_what_is_wrong() -> None:
-    judge([("Ali", "[to:Ali#1] a\nb"), ("Ali", "[to:Ali#2] a[to:A[to:Ali#3] b")], {1: "Ali", 3: "Ali"})
+    judge(
+        [("Ali", "k[to:Ali#1] a\nb"), ("Ali", "[to:Ali#2] a[to:A[tojk[to:Ali#[to:Ali#3] b")],
+        {1: "Ali", 3: "Ali"},
+    )
     for texts in (
-        [("Ali", "[to:Olga#1] a")], [("Ali", "rest")], [("Ali", "rest[to:Ali#1] a")], [("Ali", "[to:Ol[to:Ali#1] a")],
+        [("Ali", "[to:Olga#1] a")], [("Ali", "rest")], [("Ali", "the rest[to:Ali#1] a")], [("Ali", "[to:Olga#[to:Ali#1] a")],
         [("Ali", "[to:Ali#2] a")], [("Ali", "[to:Ali#1] a"), ("Ali", "[to:Ali#1] a")], [("Ali", "[to:Al")],
     ):  # fmt: skip
         with pytest.raises(AssertionError):

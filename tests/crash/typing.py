@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crm.errors import Unavailable
@@ -20,21 +21,24 @@ KEYS = (
 )  # fmt: skip
 """What is pressed where nothing is written; not what ends the shift or changes the language."""
 REPLY = re.compile(r"├[ ▸]reply ")
+STRAY = re.compile(r"\d*[a-zA-Z?\]]{0,4}")
 TAG = re.compile(r"\[to:(\w+)#(\d+)\]")
 
 
 def numbers_for(name: str, text: str) -> list[int] | None:
     """The numbers of the texts that a message is made of, if all of it was written for ``name``; of a text
-    at which the lock fell early there may be only the beginning. None when anything else is in it."""
-    numbers = []
+    at which the lock fell early there may be only the beginning. None when anything else is in it; but for
+    single keys, pressed when a busy machine had not yet shown what the key before them had opened."""
+    numbers, own = [], f"to:{name}#"
     first, *parts = text.split("[")
     for part in parts:
         tag = TAG.match("[" + part)
+        begun = next(own[:n] for n in range(len(own), -1, -1) if part.startswith(own[:n]))
         if tag is not None and tag[1] == name:
             numbers.append(int(tag[2]))
-        elif not re.fullmatch(rf"to:{name}#\d*", part) and not f"to:{name}#".startswith(part):
+        elif not STRAY.fullmatch(part[len(begun) :]):
             return None
-    return None if first else numbers
+    return numbers if STRAY.fullmatch(first) else None
 
 
 @dataclass
@@ -57,7 +61,7 @@ class Typist:
             screen = await self.look()
             if "▸✗ " in screen:
                 self.locked += 1
-                await self.press(b"\x1b")
+                await self.leave()
             elif "Esc: back" in screen:
                 await self.answer()
             elif "⏎ send" in screen and REPLY.search(screen) and (title := TITLE.search(screen)):
@@ -76,8 +80,23 @@ class Typist:
         return now
 
     async def press(self, key: bytes) -> None:
+        before = len(self.terminal.sent)
         self.terminal.send(key)
+        await self.sees(lambda: len(self.terminal.sent) > before)  # the console lives: it paints every second
         await asyncio.sleep(0.05)
+
+    async def leave(self) -> None:
+        """Escape, until it is seen: a terminal waits whether more follows it."""
+        self.terminal.send(b"\x1b")
+        await self.sees(lambda: "⏎ send" not in self.terminal.text())
+
+    async def sees(self, true: Callable[[], bool]) -> bool:
+        """Whether it comes to be so within two seconds."""
+        for _ in range(100):
+            if true():
+                return True
+            await asyncio.sleep(0.02)
+        return False
 
     async def answer(self) -> None:
         """Something into whatever small window is open; more often than not he leaves it."""
@@ -88,10 +107,14 @@ class Typist:
 
     async def write(self, name: str) -> None:
         """A text for who is in the title now."""
+        before = self.terminal.text().count("[")
+        self.terminal.send(b"[")
+        if not await self.sees(lambda: self.terminal.text().count("[") > before):
+            return  # he looks whether his first letter is there, and no more
         self.numbers[0] += 1
         number, chance = self.numbers[0], self.chance
         words = " ".join(chance.choice(WORDS) for _ in range(chance.randint(2, 6)))
-        text = f"[to:{name}#{number}] {words}"
+        text = f"to:{name}#{number}] {words}"
         self.writes_to = name
         ends = chance.random() < 0.85
         if ends:
@@ -108,7 +131,7 @@ class Typist:
         await asyncio.sleep(0.1)
         self.writes_to = ""
         if not ends or chance.random() < 0.3:
-            await self.press(b"\x1b")
+            await self.leave()
 
 
 async def meddle(boss: Console, typists: list[Typist], chance: random.Random) -> None:
