@@ -177,6 +177,10 @@ def test_the_alerts_ask_only_for_what_there_is() -> None:
     for rule in group["rules"]:
         assert _named(rule["expr"])
         assert _named(rule["expr"]) <= _on_the_page()
+        for function, name in re.findall(r"\b(rate|increase|delta)\((navbat_[a-z_]+)", rule["expr"]):
+            family = FAMILIES.get(name.removesuffix("_bucket"), FAMILIES.get(name))
+            assert family is not None
+            assert (family.kind == "gauge") == (function == "delta")
         assert rule["annotations"]["summary"]
         assert rule["labels"]["severity"] in ("page", "ticket")
         # A label that the text uses is one that the query keeps.
