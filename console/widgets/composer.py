@@ -27,6 +27,7 @@ ONE_MESSAGE = 4_096
 parts."""
 GROWTH = 8
 """Characters that one may become when it is cleaned, at most: a tab."""
+INDENT = "    "
 HEARD = 256
 """Keys remembered; a terminal delivers fewer between two turns of the loop."""
 BREAK_KEYS = ("alt+enter", "ctrl+j", "shift+enter")
@@ -151,6 +152,11 @@ class Composer(TextArea):
             event.stop()
             event.prevent_default()
             self.submit()
+        elif event.key in ("tab", "shift+tab"):  # nothing that is typed leaves the composer, but by Escape
+            event.stop()
+            event.prevent_default()
+            if event.key == "tab":
+                self.insert(INDENT)
         elif event.key in (*BREAK_KEYS, "enter"):
             event.stop()
             event.prevent_default()

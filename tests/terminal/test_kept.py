@@ -54,6 +54,18 @@ async def test_what_is_typed_ahead_of_a_take_is_a_reply(seat: Seat) -> None:
         assert changing(desk) == ["Take", "Say"]
 
 
+async def test_a_tab_in_a_text_leads_nowhere_else(seat: Seat) -> None:
+    async with seat() as desk:
+        await desk.write_to("Qaysi model?")
+        for part in (b"100\t", b"next ", b"\x1b[Z", b"c n t\t"):
+            desk.send(part)
+        await desk.shows("next c n t")
+        assert changing(desk) == []
+        desk.send(b"\r")
+        await desk.gateway.expect(wire.Say)
+        assert [session for session, _ in desk.said()] == ["10"]
+
+
 async def test_a_text_in_another_alphabet_typed_ahead_stays_what_it_is(seat: Seat) -> None:
     async with seat() as desk:
         desk.send(DOWN + DOWN)
