@@ -24,7 +24,7 @@ from typing import Self
 
 from bots.supervision import Backoff
 from crm.errors import NavbatError
-from navbat.mending.journal import examine, mend
+from navbat.mending.journal import Damage, examine, mend
 from navbat.serving import end, near_socket, ping, survivor, url_of
 
 logger = logging.getLogger(__name__)
@@ -233,11 +233,10 @@ class EmbeddedRedis:
         try:
             await self._launch()
             return
-        except NavbatError:
-            server, _ = await asyncio.to_thread(find_server)
-            damages = await asyncio.to_thread(examine, self._folder, server)
+        except NavbatError as error:
+            damages = await self._damages()
             if not damages:
-                raise
+                raise error from None
         bad = [damage for damage in damages if not damage.harmless]
         if bad:
             raise NavbatError(
@@ -247,6 +246,15 @@ class EmbeddedRedis:
         for damage, kept in zip(damages, await asyncio.to_thread(mend, damages), strict=True):
             logger.warning("%s; it was cut off and is kept in %s", damage.text, kept)
         await self._launch()
+
+    async def _damages(self) -> list[Damage]:
+        """Nothing also when it cannot be judged: then the server's own words must do."""
+        server, _ = await asyncio.to_thread(find_server)
+        try:
+            return await asyncio.to_thread(examine, self._folder, server)
+        except NavbatError as error:
+            logger.warning("%s", error)
+            return []
 
     def _refuse_newer_data(self, version: str) -> None:
         """Redis 7 keeps its files elsewhere: an older server would start empty beside them."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from crm.errors import NavbatError
 from navbat.mending.commands import Bytes, read_from, resumes_at
 
 CHECK_TIMEOUT = 600.0
@@ -51,7 +52,7 @@ class Damage(msgspec.Struct):
 
 def examine(folder: Path, server: Path) -> list[Damage]:
     """Everything that is damaged in ``<data>/redis``. ``server``: the redis-server, which knows the form of
-    what it writes when it rewrites its file."""
+    what it writes when it rewrites its file. Raises ``NavbatError`` when something cannot be judged."""
     found: list[Damage] = []
     files = _files(folder)
     parts = folder / "appendonlydir"
@@ -155,14 +156,18 @@ def _time(ms: int) -> str:
 
 def _snapshot_end(file: Path, server: Path) -> int:
     """Where the snapshot at the beginning of a file ends, 0 when it is damaged. The server checks it when
-    it is called by the name of its own tool, which is one program with it."""
+    it is called by the name of its own tool, which is one program with it. Raises ``NavbatError`` when it
+    does not."""
     try:
         done = subprocess.run(
             ["redis-check-rdb", file], executable=server, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=CHECK_TIMEOUT, check=False,
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return 0
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NavbatError(f"{server} cannot check {file}: {error}") from error
+    if b"Checking RDB file" not in done.stdout:
+        # Not knowing is no reason to call it damaged, and to offer to throw it away.
+        raise NavbatError(f"{server} does not check snapshots, so {file} cannot be judged")
     found = _OK_AT.search(done.stdout)
     return int(found[1]) if found and not done.returncode else 0
 

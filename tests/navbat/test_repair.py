@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from crm.errors import NavbatError
 from navbat.embedded import find_server
 from navbat.mending.commands import command_at, read_from, resumes_at
 from navbat.mending.journal import Damage, examine, mend
@@ -203,6 +204,16 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     assert "appendonly.aof.2.base.aof: is missing" in damage.text
     mend([damage])
     assert found_in(folder) == []
+
+
+def test_a_server_that_cannot_judge_condemns_nothing(folder: Path) -> None:
+    """Some other program by that name: a snapshot that was not checked is not called damaged."""
+    path = file_of([b"REDIS0009 and so on"], folder)
+    with pytest.raises(NavbatError, match="cannot be judged"):
+        examine(folder / "redis", Path("/bin/echo"))
+    with pytest.raises(NavbatError, match="cannot check"):
+        examine(folder / "redis", folder / "no-such-program")
+    assert path.read_bytes() == b"REDIS0009 and so on"
 
 
 # ------------------------------------------------------------------ a desk
