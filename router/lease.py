@@ -13,9 +13,9 @@ _RENEW = (
     "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
 )
 _RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
-_CUT = (
-    "if redis.call('pttl',KEYS[1])>2*ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[1]) end return 0"
-)
+_CUT = "if redis.call('pttl',KEYS[1])>tonumber(ARGV[2]) then return redis.call('pexpire',KEYS[1],ARGV[1]) end return 0"
+LONGEST_MS = 60_000
+"""No lease is given for longer."""
 
 
 class Lease:
@@ -36,7 +36,8 @@ class Lease:
             if await self.renew():
                 return True
             # Redis' clock was set back: a lease of nobody alive would last until it has come there again.
-            await self._redis.eval(_CUT, 1, self.key, str(self.ttl_ms))
+            longest = max(LONGEST_MS, self.ttl_ms)
+            await self._redis.eval(_CUT, 1, self.key, str(self.ttl_ms), str(longest))
             return False
 
     async def renew(self) -> bool:
