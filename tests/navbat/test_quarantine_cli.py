@@ -36,7 +36,7 @@ def test_what_was_set_aside_is_shown_tried_again_and_dropped(
     poison(own_redis, "journal", b"\xc1")
     desk.write("c1", "m1", "still here")
     items = wait_for(lambda: _two(root.json("quarantine", "list")))
-    event, entry = items
+    event, entry = sorted(items, key=lambda item: item["origin"], reverse=True)
     assert list(event) == ["id", "origin", "place", "kind", "at", "reason", "size", "operator"]
     assert (event["origin"], event["kind"], event["size"]) == ("log", "Hologram", len(UNKNOWN))
     assert event["reason"].startswith("ValidationError at ")
