@@ -132,7 +132,8 @@ async def _appended(house: House) -> bool:
         rows = await log.read_log("0", 1000, 1)
     finally:
         await log.close()
-    return any(isinstance(decode_event(data), events.Note) for _, data in rows)
+    said = [e.text for e in (decode_event(data) for _, data in rows) if isinstance(e, events.Say)]
+    return "answer 0" in said
 
 
 async def test_the_command_line_waits_says_it_does_not_know_and_may_be_given_again(
