@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -108,9 +109,18 @@ class Nodes:
 
     url = ""
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: int = 1) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="nb-nodes-"))
         self.nodes: list[Node] = []
+        try:
+            self._build(replicas)
+        except BaseException:
+            self.end()
+            raise
+
+    def _build(self, replicas: int) -> None:
+        """Starts everything and returns when it knows of each other."""
+        raise NotImplementedError
 
     def _add(self, port: int, *arguments: str) -> Node:
         node = Node(self.folder, port, *arguments)
@@ -125,13 +135,13 @@ class Nodes:
     def end(self) -> None:
         for node in self.nodes:
             node.end()
+        shutil.rmtree(self.folder)
 
 
 class Sentinels(Nodes):
     """A master ``desk-master``, ``replicas`` of it, and three Sentinels."""
 
-    def __init__(self, replicas: int = 1) -> None:
-        super().__init__()
+    def _build(self, replicas: int) -> None:
         first, *others = free_ports(1 + replicas + 3)
         self._add(first, *DURABLE)
         for port in others[:replicas]:
@@ -170,8 +180,7 @@ class Sentinels(Nodes):
 class Cluster(Nodes):
     """Three shards, each with ``replicas``."""
 
-    def __init__(self, replicas: int = 1) -> None:
-        super().__init__()
+    def _build(self, replicas: int) -> None:
         ports = free_ports(SHARDS * (1 + replicas))
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1500")
         for port in ports:
