@@ -10,8 +10,8 @@ from __future__ import annotations
 from router.state import Refusal, Session
 
 TIMES = (
-    "opened_at", "arrival", "first_answer_at", "closed_at", "waiting_since", "last_at", "offer_until",
-    "pause_until", "entered_at", "pinned_at",
+    "opened_at", "arrival", "first_answer_at", "closed_at", "waiting_since", "last_at", "offered_at",
+    "offer_until", "offer_most", "pause_until", "entered_at", "pinned_at",
 )  # fmt: skip
 CHOSEN = frozenset({"snooze"})
 """Timers of moments that somebody chose."""

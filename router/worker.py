@@ -327,7 +327,7 @@ class Worker:
             more=more,
             deliveries=outcome.deliveries,
         )
-        self._renewed = now
+        self._renewed = self._steady()
         self._recent.note(outcome.acquainted, now)
         self.figures.committed(time.perf_counter() - since)
         self.figures.told(outcome.told)

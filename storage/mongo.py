@@ -25,6 +25,7 @@ from motor.motor_asyncio import (
     AsyncIOMotorCollection,
     AsyncIOMotorDatabase,
 )
+from pymongo import WriteConcern
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from crm.errors import ConfigError, LeaseLost, NotStored, Unavailable, UnsupportedQuery
@@ -128,14 +129,17 @@ class MongoStore:
         if done is not None and done["version"] >= SPELLING:
             return
         last = ""
+        # The mark comes after them in the server's journal: what it promises is there with it.
+        unhurried = self._of(SEARCHED).with_options(write_concern=WriteConcern(w=1, j=False))
         while True:
             async with self._reaching():
                 page = self._of(SEARCHED).find({"_id": {"$gt": last}}, {"text": 1}, limit=RESPELL_PAGE)
                 found = await page.sort([("_id", 1)]).to_list(None)
-                for document in found:
-                    if folds_anew(text := document.get("text") or ""):
+            for document in found:
+                if folds_anew(text := document.get("text") or ""):
+                    async with self._reaching():
                         change = {"$set": {"words": words(text)}}
-                        await self._of(SEARCHED).update_one({"_id": document["_id"]}, change)
+                        await unhurried.update_one({"_id": document["_id"]}, change)
             if len(found) < RESPELL_PAGE:
                 break
             last = found[-1]["_id"]

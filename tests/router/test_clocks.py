@@ -20,12 +20,13 @@ from router.clock import Clock, ClockWarnings, steady_ms
 from router.events import LineRules, LinesConfigured, OperatorChanged, Present
 from router.health import Health
 from router.log import Lease, Log, now_ms
-from router.shifting import shift_session
+from router.shifting import TIMES, shift_session
 from router.state import Entry, MessageAdded, Session, decode_session
 from router.worker import PIECE, Worker, in_pieces
 from router.writer import Writer
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
 from tests.conftest import until
+from tests.desk.world import World
 from tests.router.desk_in_process import running_desk
 from tests.router.test_worker import journal, message, working
 
@@ -345,6 +346,26 @@ def test_moments_that_somebody_chose_stay_where_they_are() -> None:
     assert (session.opened_at, session.arrival, session.closed_at) == (9 * HOUR, 9 * HOUR, 0)
     assert (session.snoozed, session.timers["snooze"]) == (20 * HOUR, (20 * HOUR, 1))
     assert (session.timers["auto_close"], session.sla["resolution"]) == ((11 * HOUR, 2), 12 * HOUR)
+
+
+def test_every_moment_of_a_session_moves_along() -> None:
+    """A number that is added to a session is said here to be a moment or none."""
+    no_moments = {"priority", "seq", "rev", "read_seq", "unread", "snoozed", "asked", "ring", "rating"}
+    numbers = {field.name for field in msgspec.structs.fields(Session) if field.type is int}
+    assert numbers - no_moments == set(TIMES)
+
+
+@pytest.mark.parametrize("by", [HOUR, -600_000])
+def test_an_offer_that_is_written_into_is_held_as_long_as_before_when_the_clock_is_set(by: int) -> None:
+    world = World("anna", answer_within=20_000, hold_at_most=30_000)
+    world.online("anna")
+    session = world.writes("ali")
+    begun = session.offered_at
+    world.at(15)
+    world.desk.apply(events.Writing(session=session.id, operator="anna", at=world.time))
+    assert (session.offer_until, session.offer_most) == (begun + 25_000, begun + 50_000)
+    shift_session(session, by)
+    assert (session.offered_at, session.offer_most) == (begun + by, begun + by + 50_000)
 
 
 def test_a_whole_desk_that_moves_is_told_in_pieces() -> None:

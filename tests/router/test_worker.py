@@ -206,6 +206,23 @@ async def test_the_lease_is_not_renewed_within_a_commit(log: Log, caplog: pytest
     assert "lost the lease" not in caplog.text
 
 
+async def test_a_quiet_router_keeps_its_lease(log: Log) -> None:
+    """After a commit, too, somebody must renew it while nothing happens."""
+    await configure(log)
+    worker = Worker(log, lease_ttl=1.5)
+    async with working(worker):
+        await until(lambda: worker.applied == 2)
+        left = [await log.redis.pttl(worker.lease.key)]
+
+        async def renewed() -> bool:
+            left.append(await log.redis.pttl(worker.lease.key))
+            return left[-1] > left[-2]
+
+        await until(renewed, within=5.0)
+        assert min(left) > 0
+        assert await log.redis.get(worker.lease.key) == worker.lease.token.encode()
+
+
 async def _texts_are(log: Log, count: int) -> bool:
     return len(await texts(log)) == count
 

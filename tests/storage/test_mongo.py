@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorCollection
 
 from crm import accounts, history
 from crm.errors import ConfigError, Unavailable
@@ -126,3 +128,21 @@ async def test_words_of_another_spelling_are_brought_up_to_date(
     await mongo.close()
     await mongo.open()
     assert await mongo.search("gisht", filter={}) == []  # once is enough
+
+
+async def test_words_of_another_spelling_may_take_longer_than_one_call(
+    mongo: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [Write.insert("messages", {"_id": str(n), "text": "oʽzbek"}) for n in range(50)]
+    await mongo.write(texts)
+    await mongo._of("cursors").delete_one({"_id": "spelling"})
+    at_once = AsyncIOMotorCollection.update_one
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0.03)
+        return await at_once(*args, **kwargs)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "update_one", slow)
+    monkeypatch.setattr(mongo, "_timeout", 1.0)
+    await mongo._respell()
+    assert await mongo.count("cursors", {"_id": "spelling"}) == 1
