@@ -35,7 +35,7 @@ from console.link import (
 )
 from console.model import Picture, Touched
 from console.notify import desktop
-from console.screens.dialogs import Choice, PickScreen, ShowScreen
+from console.screens.dialogs import Choice, Modal, PickScreen, ShowScreen
 from console.screens.login import LoginScreen
 from console.screens.main import MainScreen
 from console.settings import Shelf
@@ -112,17 +112,31 @@ class Console(Shell):
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             if isinstance(self.screen, LoginScreen) and self.screen.take(event):
                 return
-            if isinstance(event, events.Key) and not isinstance(self.focused, Input | TextArea):
-                acts = acting(event, lambda key: key in self.screen.active_bindings)
-                if acts is not event:
-                    acts.typed = event  # type: ignore[attr-defined]  # should it turn out to be text after all
-                event = acts
+            if isinstance(self.screen, Modal) and self.screen.keep(event):
+                return
+            if isinstance(event, events.Key):
+                event = self._aimed(event)
         await super().on_event(event)
+
+    def _aimed(self, event: events.Key) -> events.Key:
+        """The key as it acts now; it remembers what was typed, should it turn out to be text after all, and
+        at what screen."""
+        acts = event
+        if not isinstance(self.focused, Input | TextArea):
+            acts = acting(event, lambda key: key in self.screen.active_bindings)
+        acts.typed, acts.aim = event, self.screen  # type: ignore[attr-defined]
+        return acts
 
     async def on_key(self, event: events.Key) -> None:
         """A key that nothing has used is looked up among the bindings, unless it was typed ahead: see
-        ``typed_ahead``."""
-        if self.desk is not None and self.screen is self.desk and await self.desk.typed_ahead(event):
+        ``typed_ahead`` and ``Modal``."""
+        screen, aim = self.screen, getattr(event, "aim", self.screen)
+        if isinstance(screen, Modal) and aim is not screen:
+            event.prevent_default()
+            typed = getattr(event, "typed", event)
+            if not screen.keep(typed):
+                await screen.take_late(typed)
+        elif self.desk is not None and screen is self.desk and await self.desk.typed_ahead(event):
             event.prevent_default()
 
     # -------------------------------------------------------------- coming and going

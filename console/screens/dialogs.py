@@ -10,6 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.fuzzy import Matcher
@@ -24,7 +25,49 @@ from crm.spelling import fold
 T = TypeVar("T")
 
 
-class Dialog(ModalScreen[T | None], Generic[T]):
+class Modal(ModalScreen[T | None], Generic[T]):
+    """Something in front of the desk. It gives its answer once; and what is typed right after the key that
+    opened it is typed into it, however late it comes up."""
+
+    patient: ClassVar[bool] = True
+    """Keys that were read before it could take them are kept for it; else they are dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._can_take = False
+        self._ahead: list[events.Key | events.Paste] = []
+
+    def on_mount(self) -> None:
+        self.app.call_later(self._catch_up)
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Only in front: Textual takes away whatever screen is, also for a key pressed twice."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+    def keep(self, event: events.Key | events.Paste) -> bool:
+        """Keeps what is typed before this is there; False when it is."""
+        if self._can_take or not self.patient:
+            return False
+        self._ahead.append(event)
+        return True
+
+    async def _catch_up(self) -> None:
+        """On the app's own turn, so that no other key is looked at meanwhile."""
+        self._can_take = True
+        ahead, self._ahead = sorted(self._ahead, key=lambda event: event.time), []
+        for event in ahead:
+            await self.take_late(event)
+
+    async def take_late(self, event: events.Key | events.Paste) -> None:
+        """A key that was read before this was in front; nothing, when something else is by now."""
+        if self.app.screen is not self or not self.patient:
+            return
+        if isinstance(event, events.Key):
+            event = events.Key(event.key, event.character)
+        await self.app.on_event(event)
+
+
+class Dialog(Modal[T]):
     """A box in the middle; Escape gives None."""
 
     DEFAULT_CSS = """
@@ -194,6 +237,8 @@ class ShowScreen(Dialog[str]):
 
 class StopScreen(Dialog[str]):
     """Says what has happened and takes every key but Escape: somebody may be typing on."""
+
+    patient = False
 
     DEFAULT_CSS = """
     StopScreen .box { border: round $error; }

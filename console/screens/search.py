@@ -11,10 +11,10 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from console.screens.dialogs import Modal
 from console.shell import shell
 from console.words import local
 from crm.records import Message
@@ -32,7 +32,7 @@ class Found:
     message: str
 
 
-class SearchScreen(ModalScreen[Found | None]):
+class SearchScreen(Modal[Found]):
     """Type, Enter searches; Enter on a result goes there. ^T widens from a session to everything."""
 
     DEFAULT_CSS = """

@@ -1,0 +1,64 @@
+"""Raw bytes around a dialog: what is typed right behind the key that opens it, and keys pressed twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import until
+from tests.terminal.conftest import Desk, Seat
+
+ESCAPE = b"\x1b[27u"
+ENTER = b"\x1b[13u"
+
+
+async def still_works(desk: Desk) -> None:
+    """The desk is on the screen, and the list takes keys."""
+    desk.send(b"\x1bOP")  # F1
+    await desk.shows(" Help ")
+    desk.send(ESCAPE)
+    await desk.hides(" Help ")
+    await desk.shows("▸MINE")
+    await desk.shows("Ali Karimov")
+
+
+@pytest.mark.parametrize("twice", [b"222", ENTER * 3, ESCAPE * 3])
+async def test_an_answer_given_twice_is_given_once(seat: Seat, twice: bytes) -> None:
+    async with seat() as desk:
+        desk.send(b"\x1bOQ")  # F2
+        await desk.shows("2 ◐ break")
+        desk.send(twice)
+        await desk.hides("2 ◐ break")
+        await still_works(desk)
+        assert desk.commands().count("SetDuty") == (0 if twice == ESCAPE * 3 else 1)
+
+
+@pytest.mark.parametrize("twice", [ENTER * 3, ESCAPE * 3])
+async def test_a_line_of_text_given_twice_is_given_once(seat: Seat, twice: bytes) -> None:
+    async with seat() as desk:
+        desk.send(b"P")
+        await desk.shows("Priority")
+        desk.send(twice)
+        await desk.hides("Priority")
+        await still_works(desk)
+
+
+async def test_what_is_typed_ahead_of_a_dialog_is_in_it(seat: Seat) -> None:
+    """All in one read, as over a slow line: who types a name means no one else on the list."""
+    async with seat() as desk:
+        desk.send(b"xsales")
+        await desk.shows("Transfer")
+        await desk.shows(" sales ")
+        desk.send(ESCAPE)
+        await desk.hides("Transfer")
+        desk.send(b"gwholesale,\xd0\xbe\xd0\xbf\xd1\x82")
+        await desk.shows("wholesale,опт")
+        desk.send(ENTER)
+        await until(lambda: "Tag" in desk.commands())
+        assert [name for name in desk.commands() if name != "MarkRead"] == ["Tag"]
+
+
+async def test_what_is_typed_ahead_of_a_search_is_searched(seat: Seat) -> None:
+    async with seat() as desk:
+        desk.send(b"/narxi" + ENTER)
+        await desk.shows("narxi")
+        await until(lambda: any(getattr(f, "text", "") == "narxi" for f in desk.gateway.received))
