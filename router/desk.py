@@ -204,7 +204,7 @@ class Desk(Floor):
         self.outcome.refused.discard(event.event_id)
         done.session = session.id if session else ""
         if isinstance(event, events.SetDuty) and event.duty == "online":
-            self._saw(event.operator, event.at)
+            self._saw(event.operator, self.now)
         if len(self.outcome.deliveries) > messages:
             done.message = self.outcome.deliveries[-1].message
         elif session is not None and isinstance(event, (events.Note, events.Whisper)):

@@ -75,10 +75,6 @@ def _generation(own: bool, at: int) -> _Generation:
     return _Generation(own, at // (OWN_PERIOD_MS if own else PERIOD_MS))
 
 
-def _before(generation: _Generation) -> _Generation:
-    return generation._replace(number=generation.number - 1)
-
-
 class Seen:
     """The memory of one writer, which is the only one while its lease lasts. ``root`` begins every key."""
 
@@ -128,9 +124,10 @@ class Seen:
         if hashed:
             keys: list[str] = []
             values: list[int] = []
+            where = {own: self._where(_generation(own, at)) for own in (False, True)}
             for id in hashed:
                 digest = _digest(id)
-                places = self._places(id, digest, at)
+                places = [self._set(*place, digest) for place in where[_is_own(id)]]
                 keys += places
                 values += (digest, len(places))
             commands.append(("EVAL", _ASK, len(keys), *keys, *values))
@@ -168,12 +165,14 @@ class Seen:
         self._sorted_ids, self._sorted_as = list(ids), (counted, hashed)
         return self._sorted_as
 
-    def _places(self, id: str, digest: int, at: int) -> list[str]:
-        newest = _generation(_is_own(id), at)
+    def _where(self, newest: _Generation) -> list[tuple[_Generation, int]]:
+        """Generations and levels that may know an id: also what was noted by a clock that was ahead and
+        was set back since."""
         return [
-            self._set(generation, level, digest)
-            for generation in (newest, _before(newest))
-            for level in self._levels.get(generation, ())
+            (generation, level)
+            for generation, levels in self._levels.items()
+            if generation.own is newest.own and generation.number >= newest.number - 1
+            for level in levels
         ]
 
     # ---------------------------------------------------------------- noting
@@ -214,8 +213,9 @@ class Seen:
 
 
 def _relevant(at: int) -> list[_Generation]:
+    """The present ones, those before, and those of a clock that was ahead."""
     newest = [_generation(own, at) for own in (False, True)]
-    return [*newest, *map(_before, newest)]
+    return [one._replace(number=one.number + step) for step in (0, -1, 1) for one in newest]
 
 
 def _is_count(counter: str, number: str) -> bool:

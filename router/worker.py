@@ -259,7 +259,10 @@ class Worker:
             if event is not None and not now - LATE_MS <= event.at <= now:
                 came = now - max(0, server - id_key(id)[0])
                 self._warnings.edge(event.at - came)
-                event.at = min(now, max(event.at, came - LATE_MS))
+                # When a command was given tells an attempt that was held up from one that came after its
+                # refusal, and nothing else hangs on it.
+                since = event.at if isinstance(event, Command) else came - LATE_MS
+                event.at = min(now, max(event.at, since))
 
     def _decode(self, id: str, data: bytes, now: int) -> Event | None:
         try:

@@ -21,7 +21,7 @@ from router.events import LineRules, LinesConfigured, OperatorChanged, Present
 from router.health import Health
 from router.log import Lease, Log, now_ms
 from router.shifting import TIMES, shift_session
-from router.state import Entry, MessageAdded, Session, decode_session
+from router.state import Entry, MessageAdded, Refusal, Session, decode_session
 from router.worker import PIECE, Worker, in_pieces
 from router.writer import Writer
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
@@ -112,6 +112,32 @@ async def test_an_edge_an_hour_fast_ends_no_offer(log: Log) -> None:
         troubles = await Health(log).look()
         assert [(t.code, t.stops) for t in troubles] == [("router_edge", False)]
     await edge._appender.close()
+
+
+async def test_an_attempt_that_was_held_up_for_long_still_gets_the_refusal_that_was_told(log: Log) -> None:
+    """Its gateway was stopped for half a minute; meanwhile its operator gave the words back to be sent again."""
+
+    def attempt(token: str, at: int) -> events.Take:
+        return events.Take(operator="anna", session="1", event_id="anna/t", attempt=token, at=at)
+
+    await configure(log, answer_within=60_000)
+    worker = Worker(log)
+    async with working(worker):
+        await log.append(attempt("second", now_ms()))
+        await until(lambda: worker.applied == 4)
+    _, fields, _, _ = await log.load()
+    refusals = msgspec.msgpack.decode(fields["refusals"], type=dict[str, Refusal])
+    refusals["anna/t"].at -= 20_000  # as if that had been twenty seconds ago
+    await log.redis.hset(log.keys.desk, "refusals", msgspec.msgpack.encode(refusals))
+    worker = Worker(log)
+    async with working(worker):
+        await log.append(message(1))
+        await log.append(attempt("first", now_ms() - 30_000))
+        await until(lambda: worker.applied == 2)
+        assert worker.desk.sessions["1"].status == "offered"
+        await log.append(attempt("third", now_ms()))
+        await until(lambda: worker.applied == 3)
+        assert worker.desk.sessions["1"].status == "taken"
 
 
 async def test_a_gateway_an_hour_slow_loses_nobodys_presence(log: Log) -> None:

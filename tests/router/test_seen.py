@@ -98,6 +98,21 @@ async def test_ids_are_known_for_their_period_over_its_end(log: Log) -> None:
         assert await another.guard(["command", "later"], NOW + PERIOD_MS + 1) == {"command", "later"}
 
 
+async def test_what_was_applied_by_a_clock_that_is_set_back_is_known(log: Log) -> None:
+    """Over the end of a period: a command that is repeated after that must not be carried out twice."""
+    ahead = NOW + PERIOD_MS
+    async with a_writer(log) as writer:
+        await applied(writer, ["before", "out:1:sent"])
+        await applied(writer, ["command", "out:2:sent"], ahead)
+        assert await writer.guard(["before", "command"], NOW) == {"before", "command"}
+        assert await applied(writer, ["command", "out:1:sent", "out:2:sent"], ahead - 3000) == {
+            "command",
+            "out:2:sent",
+        }
+    async with a_writer(log) as another:
+        assert await another.guard(["before", "command"], NOW) == {"before", "command"}
+
+
 async def test_everything_expires(log: Log) -> None:
     async with a_writer(log) as writer:
         await applied(writer, ["shop:5", "command", "out:1:sent"])
