@@ -9,8 +9,9 @@ import logging
 from collections import OrderedDict
 
 from crm.errors import Unavailable
+from router.clock import steady_ms
 from router.events import Writing
-from router.log import Log, now_ms
+from router.log import Log
 from router.picture import Picture
 from router.state import Session
 from router.writing import LEASE
@@ -39,10 +40,11 @@ class Holds:
         rules = self._picture.configured.lines.get(session.line)
         if rules is None or rules.while_writing == "off":
             return
-        now = now_ms()
+        now = steady_ms()
         takes = rules.while_writing == "take" and not draft
-        lasts = session.offer_until - now > LEASE + MARGIN
-        if now - self._told.get((operator, session.id), 0) < EVERY or (lasts and not takes):
+        lasts = session.offer_until - self._picture.now() > LEASE + MARGIN
+        told = self._told.get((operator, session.id))
+        if (told is not None and now - told < EVERY) or (lasts and not takes):
             return
         try:
             await self._log.append(Writing(session=session.id, operator=operator, draft=draft))

@@ -134,10 +134,10 @@ async def test_an_attempt_that_was_held_up_for_long_still_gets_the_refusal_that_
         await log.append(message(1))
         await log.append(attempt("first", now_ms() - 30_000))
         await until(lambda: worker.applied == 2)
-        assert worker.desk.sessions["1"].status == "offered"
+        assert (await saved(log))["1"].status == "offered"
         await log.append(attempt("third", now_ms()))
         await until(lambda: worker.applied == 3)
-        assert worker.desk.sessions["1"].status == "taken"
+        assert (await saved(log))["1"].status == "taken"
 
 
 async def test_a_gateway_an_hour_slow_loses_nobodys_presence(log: Log) -> None:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from crm.errors import Unavailable
-from router import holds, protocol
+from router import holds, picture, protocol
 from router.events import Writing, decode_event
 from router.log import Log, now_ms
 from router.protocol import Changes
@@ -70,6 +70,29 @@ async def test_another_event_comes_when_the_lease_runs_on(
     anna = await offered(desk)
     await typed(anna)
     monkeypatch.setattr(holds, "EVERY", 0)
+    await typed(anna)
+    assert len(await written(desk.log)) == 2
+
+
+async def test_a_gateway_whose_clock_is_wrong_holds_all_the_same(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await offered(desk)
+    hour = 3_600_000
+    for module in (holds, picture):
+        monkeypatch.setattr(module, "now_ms", lambda: now_ms() - hour, raising=False)
+    monkeypatch.setattr(desk.gateway.picture, "ahead", hour)
+    await typed(anna)
+    assert len(await written(desk.log)) == 1, "slow by an hour"
+
+
+async def test_a_gateway_whose_clock_is_set_back_holds_on(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await offered(desk)
+    await typed(anna)
+    monkeypatch.setattr(holds, "EVERY", 0)
+    monkeypatch.setattr(holds, "now_ms", lambda: now_ms() - 60_000, raising=False)
     await typed(anna)
     assert len(await written(desk.log)) == 2
 
