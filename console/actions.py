@@ -7,7 +7,7 @@ Key bindings, the footer, ``F1``, the palette and ``docs/reference/keys.md`` are
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from router.protocol import SessionView
 
@@ -30,6 +30,8 @@ class Situation:
     message: bool = False
     """A message is selected."""
     own_message: bool = False
+    earlier: bool = False
+    """The selected message is of an earlier conversation with this customer."""
     file: bool = False
     """There is a file to open: the selected message's, or the newest."""
     off_duty: bool = False
@@ -73,6 +75,11 @@ def _spam(s: Situation) -> bool:
 
 def _failed(s: Situation) -> bool:
     return s.failed
+
+
+def _here(s: Situation) -> bool:
+    """What is selected belongs to a conversation in which one can write."""
+    return s.can_write and not s.earlier
 
 
 def _never(_: Situation) -> bool:
@@ -180,8 +187,8 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("open_file", ("o",), lambda s: s.file, 56, group="message", where=("thread",)),
     Action("versions", ("e",), lambda s: s.message, 30, group="message", where=("thread",)),
-    Action("edit", ("m",), lambda s: s.own_message and s.can_write, 29, group="message", where=("thread",)),
-    Action("quote", ("q",), lambda s: s.message and s.can_write, 28, group="message", where=("thread",)),
+    Action("edit", ("m",), lambda s: s.own_message and _here(s), 29, group="message", where=("thread",)),
+    Action("quote", ("q",), lambda s: s.message and _here(s), 28, group="message", where=("thread",)),
     Action("copy", ("y",), lambda s: s.message, 10, group="message", where=("thread",)),
     Action("search", ("slash",), _session, 45, group="moving", where=LISTS),
     Action("search_all", ("ctrl+f",), _always, 12, anywhere=True, group="moving", where=LISTS),
@@ -223,6 +230,12 @@ def applies(action: Action, situation: Situation) -> bool:
     if situation.focus == "locked":
         return action.id in ("leave", "quit")
     return action.applies(situation)
+
+
+def is_about_one(action: Action, situation: Situation) -> bool:
+    """Whether an action that applies is about the conversation one has before him."""
+    bare = replace(situation, session=None, mine=False, offered=False, can_write=False)
+    return not applies(action, bare)
 
 
 def shown_key(key: str) -> str:

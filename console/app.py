@@ -20,7 +20,7 @@ from textual.driver import Driver
 from textual.message import Message as Posted
 from textual.widgets import Input, TextArea
 
-from console.actions import ACTIONS, applies, shown_key
+from console.actions import ACTIONS, BY_ID, applies, is_about_one, shown_key
 from console.link import (
     Arrived,
     Beat,
@@ -187,7 +187,11 @@ class Console(Shell):
         self._connect(url, Credentials(name=event.name, password=event.password))
 
     def do_sign_out(self) -> None:
+        work(self, self._sign_out, group="quit", exclusive=True)
+
+    async def _sign_out(self) -> None:
         """Forgets the saved token and asks again who sits here."""
+        await self._wind_up()
         self.workers.cancel_group(self, "link")
         self.shelf.save_token(self.url, "")
         self.link, self.latency = None, -1.0
@@ -201,11 +205,14 @@ class Console(Shell):
         await self._leave(0)
 
     async def _leave(self, status: int) -> None:
+        await self._wind_up()
+        self.exit(status)
+
+    async def _wind_up(self) -> None:
         if self.desk is not None:
             self.desk.flush()
         self.drafts.save()
         await self._last_words()
-        self.exit(status)
 
     @on(TerminalGone)
     def _terminal_gone(self) -> None:
@@ -416,8 +423,15 @@ class Console(Shell):
             if applies(action, situation) and action.id != "palette"
         ]
 
+        before = situation.session.id if situation.session is not None else ""
+
         def chosen(id: str | None) -> None:
-            if id is not None:
+            now = desk.target()
+            if id is None:
+                return
+            if (now.id if now is not None else "") != before and is_about_one(BY_ID[id], situation):
+                desk.stop(self.words("cannot.list"))
+            else:
                 desk.run_verb(id)
 
         self.push_screen(PickScreen(self.words("action.palette"), choices), chosen)

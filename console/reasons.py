@@ -45,9 +45,12 @@ def _message(s: Situation) -> Reason:
     return ("message", "") if not s.message else _session(s)
 
 
+def _here(s: Situation) -> Reason:
+    return ("earlier", "") if s.message and s.earlier else _message(s)
+
+
 def _edit(s: Situation) -> Reason:
-    found = _message(s)
-    return ("own", "") if s.message and not s.own_message else found
+    return ("own", "") if s.message and not s.own_message else _here(s)
 
 
 def _skip(s: Situation) -> Reason:
@@ -65,7 +68,7 @@ REASONS: dict[str, Callable[[Situation], Reason]] = {
     "open_file": lambda s: ("in_thread" if s.focus != "thread" else "file", ""),
     "send": _fixed("writing"), "newline": _fixed("writing"), "switch_note": _fixed("writing"),
     "cancel_files": _fixed("writing"), "leave": _fixed(""),
-    "versions": _message, "copy": _message, "quote": _message, "edit": _edit,
+    "versions": _message, "copy": _message, "quote": _here, "edit": _edit,
     "take_over": _right, "join": _right, "listen": _right, "whisper": _right, "score": _right,
     "skip": _skip,
 }  # fmt: skip

@@ -102,17 +102,22 @@ class Unconfirmed(msgspec.Struct):
 class Drafts:
     """Unsent texts by session and kind (``reply``, ``note`` or ``whisper``), kept across restarts. What was sent
     and not confirmed is kept too, as a whole and under its command's id: a console that ended before the
-    desk answered asks with the same id what became of it, and says nothing twice."""
+    desk answered asks with the same id what became of it, and says nothing twice. Another console of the
+    same login may keep its own in the same file: each writes only what it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._texts: dict[str, str] = {}
-        self._dirty = False
-        try:
-            self._texts = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.MsgspecError):
-            self._texts = {}
+        self._texts = self._stored() or {}
+        self._changed: set[str] = set()
+        """Keys whose text is not on the disk yet."""
         self._recover()
+
+    def _stored(self) -> dict[str, str] | None:
+        """What is on the disk; None when nothing that can be read is."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.MsgspecError):
+            return None
 
     def _recover(self) -> None:
         """Earlier versions kept the text alone: it stands before the draft of its composer again."""
@@ -123,7 +128,7 @@ class Drafts:
                 session, kind, _ = key.split("/")
                 text, later = self._texts.pop(key), self.get(session, kind)
                 self.set(session, kind, text + ("\n" + later if later else ""))
-                self._dirty = True
+                self._changed.add(key)
 
     def sent(self, session: str, kind: str, command: str, what: Unconfirmed) -> None:
         """Keeps it until ``confirmed``."""
@@ -149,17 +154,23 @@ class Drafts:
             self._texts[key] = text
         else:
             self._texts.pop(key, None)
-        self._dirty = True
+        self._changed.add(key)
 
     def save(self) -> bool:
         """Writes what changed; False when the folder cannot be written to."""
-        if self._dirty:
-            try:
-                write_private(self._path, msgspec.json.encode(self._texts))
-            except OSError as error:
-                log.warning("drafts are not saved: %s", error.strerror)
-                return False
-            self._dirty = False
+        if not self._changed:
+            return True
+        stored = self._stored()
+        if stored is None:
+            stored = self._texts
+        mine = {key: self._texts[key] for key in self._changed & self._texts.keys()}
+        kept = {key: text for key, text in stored.items() if key not in self._changed} | mine
+        try:
+            write_private(self._path, msgspec.json.encode(kept))
+        except OSError as error:
+            log.warning("drafts are not saved: %s", error.strerror)
+            return False
+        self._changed.clear()
         return True
 
 

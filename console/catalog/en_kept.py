@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "cannot.in_thread": "First go to the messages: Enter, Esc.",
     "cannot.message": "First choose a message: ↑ ↓.",
     "cannot.own": "Only your own messages can be corrected.",
+    "cannot.earlier": "It belongs to an earlier conversation.",
     "cannot.not_offered": "It is not offered to you.",
     "cannot.undo": "There is nothing to take back.",
     "cannot.next": "Nobody waits for you.",

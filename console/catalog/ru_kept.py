@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "cannot.in_thread": "Сначала перейдите к сообщениям: Enter, Esc.",
     "cannot.message": "Сначала выберите сообщение: ↑ ↓.",
     "cannot.own": "Исправлять можно только свои сообщения.",
+    "cannot.earlier": "Оно из прежнего разговора.",
     "cannot.not_offered": "Это не предложено вам.",
     "cannot.undo": "Отменять нечего.",
     "cannot.next": "Вас никто не ждёт.",

@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "cannot.in_thread": "Avval xabarlarga o‘ting: Enter, Esc.",
     "cannot.message": "Avval xabarni tanlang: ↑ ↓.",
     "cannot.own": "Faqat o‘z xabaringizni tuzatish mumkin.",
+    "cannot.earlier": "U avvalgi suhbatdan.",
     "cannot.not_offered": "U sizga taklif qilinmagan.",
     "cannot.undo": "Qaytaradigan narsa yo‘q.",
     "cannot.next": "Sizni hech kim kutmayapti.",

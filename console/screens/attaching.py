@@ -33,7 +33,13 @@ class Attaching(Reading):
     # -------------------------------------------------------------- attaching
 
     def do_attach(self) -> None:
-        session = self.session
+        """For the conversation that is pointed at, which opens: one sees where the file waits."""
+        view = self.target()
+        if view is None:
+            return
+        session = view.id
+        if session != self.session:
+            self.open_session(session, focus=False)
 
         def chosen(path: str | None) -> None:
             if path is not None:

@@ -272,6 +272,7 @@ class Layout(DeskScreen):
             own_message=message is not None
             and message.direction == "out"
             and message.author == app.picture.operator,
+            earlier=message is not None and message.session != self.session,
             off_duty=bool(app.picture.operator) and app.picture.me.duty == "offline",
             may=app.picture.may(view.line) if view is not None else frozenset(),
             leader="lead" in app.picture.rights,

@@ -171,7 +171,7 @@ class Verbs(Writing):
                 frame = wire.Transfer(rid=0, id=new_id(), session=view.id, to=to)
                 text = words("undo.transfer", name=one_line(view.name or view.chat, 30), to=one_line(to, 30))
                 self.delay(frame, text)
-            then()
+                then()
 
         self.about(PickScreen(words("action.transfer"), self.receivers(view)), view.id, picked)
 
@@ -219,7 +219,7 @@ class Verbs(Writing):
             if number is not None:
                 frame = wire.Close(rid=0, id=new_id(), session=view.id, result=results[int(number)])
                 self.delay(frame, text)
-            then()
+                then()
 
         choices = [Choice(str(n), one_line(result, 60)) for n, result in enumerate(results)]
         self.about(PickScreen(app.words("ask.result"), choices, typing=False), view.id, picked)

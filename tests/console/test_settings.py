@@ -188,3 +188,31 @@ async def test_signing_in_by_password_keeps_a_token_and_never_the_password(gatew
         assert seat.app.shelf.token(seat.app.url) == "token-1"
         for path in seat.app.shelf.folder.iterdir():
             assert b"secret" not in path.read_bytes()
+
+
+def test_two_consoles_of_one_login_keep_each_other_s_drafts(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    one, other = shelf.drafts("s", "anna"), shelf.drafts("s", "anna")
+    one.set("10", "reply", "half a sentence")
+    assert one.save()
+    other.set("11", "reply", "another")
+    assert other.save()
+    one.set("10", "note", "and a note")
+    assert one.save()
+    other.set("11", "reply", "")
+    assert other.save()
+    last = shelf.drafts("s", "anna")
+    assert [last.get("10", "reply"), last.get("10", "note"), last.get("11", "reply")] == [
+        "half a sentence", "and a note", "",
+    ]  # fmt: skip
+
+
+def test_drafts_outlive_a_damaged_file(tmp_path: Path) -> None:
+    drafts = Shelf(tmp_path).drafts("s", "anna")
+    drafts.set("10", "reply", "half a sentence")
+    assert drafts.save()
+    for path in tmp_path.glob("drafts-*.json"):
+        path.write_bytes(b"{")
+    drafts.set("11", "reply", "another")
+    assert drafts.save()
+    assert Shelf(tmp_path).drafts("s", "anna").get("10", "reply") == "half a sentence"
