@@ -54,9 +54,9 @@ def reasons() -> set[str]:
         {"status": "offered", "holder": "bek"},
     )]  # fmt: skip
     situations = [
-        Situation(focus=focus, session=view, mine=mine, message=message)
+        Situation(focus=focus, session=view, mine=mine, message=message, earlier=earlier)
         for view in (None, *chosen) for focus in ("list", "thread") for mine in (True, False)
-        for message in (True, False)
+        for message in (True, False) for earlier in (True, False)
     ]  # fmt: skip
     return {"list"} | {code for a in ACTIONS for s in situations if (code := why_not(a.id, s)[0])}
 
