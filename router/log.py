@@ -8,6 +8,7 @@ Commands of Redis 6.2 and nothing newer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -15,13 +16,13 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from crm.errors import LeaseLost
+from crm.errors import LeaseLost, Unavailable
 from router.append import Appender
 from router.events import Event, encode_event
 from router.home import connect as connect
 from router.lease import Lease as Lease
 from router.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
-from router.state import Delivery, Entry, decode_delivery, read_entry
+from router.state import Entry, read_entry
 
 SAME_MS = 2_000
 """Clocks that differ by no more are taken for the same."""
@@ -52,6 +53,13 @@ if ARGV[2] ~= '' then redis.call('set', KEYS[5], ARGV[2], 'px', ARGV[3]) end
 return 1
 """
 
+# Only what has not reported since.
+_FORGET = """
+for i = 2, #KEYS do
+  if redis.call('exists', KEYS[i]) == 0 then redis.call('srem', KEYS[1], ARGV[i - 1]) end
+end
+"""
+
 
 class Keys:
     """Names of one desk's keys."""
@@ -66,6 +74,7 @@ class Keys:
         self.operators = self.root + "operators"
         self.desk = self.root + "desk"
         self.health = self.root + "health"
+        self.parts = self.root + "parts"
         self.hints = self.root + "hints"
         self.quarantine = self.root + "quarantine"
         self.quarantine_order = self.root + "quarantine:order"
@@ -187,13 +196,6 @@ class Log:
         await self._keep("job", [("MULTI",), *commands, ("EXEC",)])
 
     # ---------------------------------------------------------------- the way out
-
-    async def read_deliveries(
-        self, channel: str, after: str = "0", count: int = 256, block_ms: int = 2000
-    ) -> list[tuple[str, Delivery]]:
-        """The same as ``read_outbox``, decoded. Raises ``msgspec.MsgspecError``."""
-        rows = await self.read_outbox(channel, after, count, block_ms)
-        return [(id, decode_delivery(data)) for id, data in rows]
 
     async def read_outbox(
         self, channel: str, after: str = "0", count: int = 256, block_ms: int = 2000
@@ -353,6 +355,7 @@ class Log:
         """Tells how a part does; forgotten after ``ttl`` seconds without a new report."""
         async with reaching("health"):
             await self.redis.set(f"{self.keys.health}:{part}", fields, px=int(ttl * 1000))
+            await self._run("SADD", self.keys.parts, part)
 
     async def probe(self, ttl_ms: int) -> None:
         """Writes something that nobody reads. Raises ``Unavailable`` when Redis takes no writes."""
@@ -360,16 +363,27 @@ class Log:
             await self.redis.set(self.keys.root + "probe", b"", px=ttl_ms)
 
     async def reports(self) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        prefix = self.keys.health + ":"
+        """What the parts said last, as far as it is not forgotten."""
         async with reaching("health"):
-            names = [k async for k in self.redis.scan_iter(match=_literal(prefix) + "*", count=1000)]
-            if names:
-                values = await self._run("MGET", *names)
-                found = {
-                    k.decode()[len(prefix) :]: v for k, v in zip(names, values, strict=True) if v is not None
-                }
+            names = sorted(name.decode() for name in await self._run("SMEMBERS", self.keys.parts))
+            found = await self._reports_of(names)
+            if not any(name.startswith("router:") for name in found):
+                # One of an earlier version is in no list. To look through all keys takes long where they
+                # are many.
+                prefix = self.keys.health + ":"
+                pattern = "".join(f"[{c}]" if c in "*?[" else c for c in prefix) + "*"
+                keys = [k async for k in self.redis.scan_iter(match=pattern, count=1000)]
+                found |= await self._reports_of([key.decode()[len(prefix) :] for key in keys])
+        if gone := [name for name in names if name not in found]:
+            places = [f"{self.keys.health}:{name}" for name in gone]
+            with contextlib.suppress(Unavailable):
+                async with reaching("health"):
+                    await self._run("EVAL", _FORGET, 1 + len(gone), self.keys.parts, *places, *gone)
         return found
+
+    async def _reports_of(self, names: Sequence[str]) -> dict[str, bytes]:
+        values = await self._run("MGET", *(f"{self.keys.health}:{name}" for name in names)) if names else ()
+        return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
     async def behind(self) -> int:
         """The age in ms of the oldest log entry that no commit has passed; 0 when there is none."""
@@ -484,7 +498,3 @@ def _payload(fields: dict[bytes, bytes]) -> bytes:
     """What an entry of a stream holds; of one that we have not written, all of it."""
     found = fields.get(b"e")
     return found if found is not None else msgspec.msgpack.encode(fields)
-
-
-def _literal(text: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)

@@ -49,7 +49,7 @@ async def test_a_delivery_is_sent_and_its_outcome_told(log: Log, sender: Sender)
     assert (event.state, event.chat, event.session, event.message) == ("sent", "out:c1", "1", "1-d1")
     assert event.external_id == "xd1"
     assert event.event_id == "out:d1:sent"
-    assert await log.read_deliveries("out", block_ms=1) == []
+    assert await log.read_outbox("out", block_ms=1) == []
     assert await log.sending("out") == set()
 
 
@@ -181,7 +181,7 @@ async def interrupted(log: Log, *ids: str) -> None:
     await enqueue(log, *(delivery(one) for one in ids))
     lease = Lease(log, "out:out", "the one that was killed")
     assert await lease.acquire()
-    rows = await log.read_deliveries("out")
+    rows = await log.read_outbox("out")
     await log.begin_sending("out", [entry for entry, _ in rows[:2]], lease)
     await lease.release()
 
@@ -276,7 +276,7 @@ async def test_a_lost_lease_stops_the_sending(log: Log, sender: Sender, channel:
         await enqueue(log, delivery("d2"))
         await until(lambda: not sender._lanes)
     assert [one.id for one in channel.attempts] == ["d1"]
-    assert len(await log.read_deliveries("out", block_ms=1)) == 1
+    assert len(await log.read_outbox("out", block_ms=1)) == 1
 
 
 async def test_redis_comes_back_and_nothing_is_lost_or_sent_twice(

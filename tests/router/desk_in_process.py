@@ -20,9 +20,15 @@ from router.gateway import Gateway
 from router.line_changes import Rulebook
 from router.log import Log
 from router.projector import Projector
+from router.state import Delivery, decode_delivery
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import until
+
+
+async def deliveries(log: Log, channel: str) -> list[Delivery]:
+    """What waits to be sent."""
+    return [decode_delivery(data) for _, data in await log.read_outbox(channel)]
 
 
 class Client:

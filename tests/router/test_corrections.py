@@ -17,7 +17,7 @@ from router.log import Log
 from router.projector import Projector
 from router.protocol import Changes
 from tests.conftest import until
-from tests.router.desk_in_process import Client, DeskInProcess, running_desk
+from tests.router.desk_in_process import Client, DeskInProcess, deliveries, running_desk
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def corrected(desk: DeskInProcess, state: Any) -> tuple[Client, str, str]:
     await outcome(desk, said.message, "sent", external_id="x1")
     await anna.until(lambda f: isinstance(f, Changes) and any(c.delivery == "sent" for c in f.changes))
     assert (await anna.ask(protocol.EditMessage, session="1", message=said.message, text="99")).code == ""
-    edit = [d for _, d in await desk.log.read_deliveries("bot") if d.action == "edit"][-1]
+    edit = [d for d in await deliveries(desk.log, "bot") if d.action == "edit"][-1]
     await outcome(desk, said.message, state, edit=edit.id, error="message can't be edited")
     await anna.until(lambda f: isinstance(f, Changes) and any(c.edit_delivery for c in f.changes))
     return anna, said.message, edit.id

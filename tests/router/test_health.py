@@ -114,3 +114,37 @@ async def test_settings_that_may_not_be_asked_are_known_from_elsewhere(
     (risk,) = await health.risks(log)
     assert not risk.fatal
     assert "does not tell how it syncs" in risk.text
+
+
+# ------------------------------------------------------------------ what the parts report
+
+
+async def test_reports_are_read_without_looking_through_all_keys(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy desk has some hundred thousand keys of applied ids."""
+    await log.report("router:a", b"{}")
+    await log.report("channel:shop", b"[1]")
+
+    def scan(*_: object, **__: object) -> None:
+        raise AssertionError("looks through all keys")
+
+    monkeypatch.setattr(log.redis, "scan_iter", scan)
+    assert await log.reports() == {"router:a": b"{}", "channel:shop": b"[1]"}
+
+
+async def test_what_is_not_reported_any_more_is_forgotten(log: Log) -> None:
+    for part in ("router:a", "router:b"):
+        await log.report(part, b"{}")
+    await log.redis.delete(f"{log.keys.health}:router:a")
+    assert await log.reports() == {"router:b": b"{}"}
+    assert await log.redis.smembers(log.keys.parts) == {b"router:b"}
+    await log.report("router:a", b"{}")
+    assert sorted(await log.reports()) == ["router:a", "router:b"]
+
+
+async def test_parts_of_an_earlier_version_are_found(log: Log) -> None:
+    await log.redis.set(f"{log.keys.health}:router:old", b"{}")
+    await log.redis.set(f"{log.keys.health}:channel:old", b"{}")
+    await log.report("gateway:new", b"{}")
+    assert sorted(await log.reports()) == ["channel:old", "gateway:new", "router:old"]

@@ -17,7 +17,7 @@ from router.log import Log
 from router.projector import Projector
 from router.protocol import Bye, Changes, Page, SessionList, Snapshot, Welcome
 from tests.conftest import until
-from tests.router.desk_in_process import DeskInProcess, running_desk
+from tests.router.desk_in_process import DeskInProcess, deliveries, running_desk
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def test_a_message_sent_again_still_quotes(desk: DeskInProcess) -> None:
     )
     await anna.until(lambda f: isinstance(f, Changes) and any(c.delivery == "failed" for c in f.changes))
     assert (await anna.ask(protocol.Resend, session="1", message=said.message)).code == ""
-    first, again = [delivery for _, delivery in await desk.log.read_deliveries("bot")]
+    first, again = await deliveries(desk.log, "bot")
     assert first.reply_to
     assert again.reply_to == first.reply_to
 

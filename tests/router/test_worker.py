@@ -300,7 +300,7 @@ async def test_trimming_stays_behind_every_reader(log: Log) -> None:
 
 
 async def test_a_hundred_channels_that_wait_hold_nobody_up(log: Log) -> None:
-    waiting = [asyncio.create_task(log.read_deliveries(f"c{n}", block_ms=4000)) for n in range(100)]
+    waiting = [asyncio.create_task(log.read_outbox(f"c{n}", block_ms=4000)) for n in range(100)]
     await until(lambda: _waiting(log, 100))
     async with asyncio.timeout(1):
         assert await Lease(log, "router", "mine").acquire()
