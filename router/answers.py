@@ -101,8 +101,8 @@ class Answers:
         attempt.done.set_result(told)
 
     def missed(self) -> None:
-        """Part of the journal was not read: the answers may have been in it. Who asks again has his
-        command appended once more, and the desk answers what it knows."""
+        """Part of the journal was not read, or Redis was away: the answers may have been in it, and commands
+        may be lost. Who asks again has his appended once more, and the desk answers what it knows."""
         self._slow = False
         for attempt in self._open.values():
             attempt.in_log = False

@@ -168,6 +168,7 @@ class Gateway:
         oldest, newest = await self._log.journal_bounds()
         position = id_key(self.picture.position)
         if self._ready.is_set() and id_key(oldest) <= position <= id_key(newest):
+            self._requests.commands.missed()
             return
         _, fields, sessions, operators = await self._log.load()
         self.picture.load(understood(fields), *readable(sessions, operators))

@@ -16,11 +16,11 @@ from crm.errors import Unavailable
 from router import answers, events, protocol
 from router.events import decode_event
 from router.gateway import Gateway
-from router.log import Log
+from router.log import Log, connect
 from router.protocol import Changes, Pong
 from router.seen import PERIOD_MS
 from router.state import MessageAdded
-from tests.conftest import until
+from tests.conftest import RedisServer, until
 from tests.desk.world import START, World, saved
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 
@@ -140,6 +140,37 @@ async def test_the_answer_was_in_a_part_of_the_journal_that_is_gone(desk: DeskIn
     again = await desk.login("anna")
     assert (await again.ask(protocol.Say, session="1", text="once", id="one")).code == ""
     assert desk.worker.desk.sessions["1"].seq == 3
+
+
+async def test_a_command_that_redis_lost_in_a_crash_is_carried_out_when_it_is_asked_about(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with ``appendfsync everysec``: the desk will never answer what it cannot read any more."""
+    monkeypatch.setattr(answers, "COMMAND_TIMEOUT", 0.3)
+    log = Log(connect(own_redis.url), "lost")
+    async with running_desk(log, tmp_path) as desk:
+        anna = await talking(desk)
+        await desk.stop("worker")
+        assert (await anna.ask(protocol.Say, session="1", text="once", id="one")).code == "unavailable"
+        (lost, _), *_ = reversed(await log.read_log("0", 1000, 1))
+        await log.redis.xdel(log.keys.log, lost)
+        assert not await logged(log, events.Say)
+        own_redis.kill()
+        await until(lambda: desk.gateway.status.down)
+        own_redis.start()
+        await until(lambda: not desk.gateway.status.down, within=20)
+        desk.start("worker", desk.worker)
+        done: list[protocol.Done] = []
+
+        async def answered() -> bool:
+            client = await desk.login("anna")
+            done.append(await client.ask(protocol.Say, session="1", text="once", id="one", again=True))
+            await client.socket.close()
+            return done[-1].code != "unavailable"
+
+        await until(answered)
+        assert (done[-1].code, done[-1].message) == ("", "1-3")
+    await log.close()
 
 
 async def test_another_gateway_is_asked_and_a_refusal_of_the_first_attempt_is_not_the_answer(
