@@ -114,30 +114,35 @@ class Console(Shell):
                 return
             if isinstance(self.screen, Modal) and self.screen.keep(event):
                 return
-            if isinstance(event, events.Key):
-                event = self._aimed(event)
+            event = self._aimed(event)
         await super().on_event(event)
 
-    def _aimed(self, event: events.Key) -> events.Key:
-        """The key as it acts now; it remembers what was typed, should it turn out to be text after all, and
-        at what screen."""
+    def _aimed(self, event: events.Key | events.Paste) -> events.Key | events.Paste:
+        """A key as it acts now. It remembers what was typed, should it turn out to be text after all, and at
+        what screen."""
         acts = event
-        if not isinstance(self.focused, Input | TextArea):
+        if isinstance(event, events.Key) and not isinstance(self.focused, Input | TextArea):
             acts = acting(event, lambda key: key in self.screen.active_bindings)
-        acts.typed, acts.aim = event, self.screen  # type: ignore[attr-defined]
+        acts.typed, acts.aim = event, self.screen  # type: ignore[union-attr]
         return acts
 
+    async def _late(self, event: events.Key | events.Paste) -> bool:
+        return isinstance(self.screen, Modal) and await self.screen.claims(event)
+
     async def on_key(self, event: events.Key) -> None:
-        """A key that nothing has used is looked up among the bindings, unless it was typed ahead: see
-        ``typed_ahead`` and ``Modal``."""
-        screen, aim = self.screen, getattr(event, "aim", self.screen)
-        if isinstance(screen, Modal) and aim is not screen:
+        """A key that nothing has used is looked up among the bindings, unless it was typed ahead."""
+        if await self._late(event) or (self._at_desk and await self._at_desk.typed_ahead(event)):
             event.prevent_default()
-            typed = getattr(event, "typed", event)
-            if not screen.keep(typed):
-                await screen.take_late(typed)
-        elif self.desk is not None and screen is self.desk and await self.desk.typed_ahead(event):
-            event.prevent_default()
+
+    async def on_paste(self, event: events.Paste) -> None:
+        """A paste that nothing has used."""
+        if not await self._late(event) and self._at_desk:
+            await self._at_desk.pasted_elsewhere(event)
+
+    @property
+    def _at_desk(self) -> MainScreen | None:
+        """The desk, when nothing is in front of it."""
+        return self.desk if self.desk is not None and self.screen is self.desk else None
 
     # -------------------------------------------------------------- coming and going
 

@@ -56,14 +56,26 @@ class Modal(ModalScreen[T | None], Generic[T]):
         self._can_take = True
         ahead, self._ahead = sorted(self._ahead, key=lambda event: event.time), []
         for event in ahead:
-            await self.take_late(event)
+            await self._take_late(event)
 
-    async def take_late(self, event: events.Key | events.Paste) -> None:
-        """A key that was read before this was in front; nothing, when something else is by now."""
+    async def claims(self, event: events.Key | events.Paste) -> bool:
+        """Takes what comes up from what was in front before this: it was typed ahead. False when it comes
+        from here."""
+        if getattr(event, "aim", self) is self:
+            return False
+        typed = getattr(event, "typed", event)
+        if not self.keep(typed):
+            await self._take_late(typed)
+        return True
+
+    async def _take_late(self, event: events.Key | events.Paste) -> None:
+        """Nothing, when something else is in front by now."""
         if self.app.screen is not self or not self.patient:
             return
         if isinstance(event, events.Key):
             event = events.Key(event.key, event.character)
+        else:
+            event = events.Paste(event.text)
         await self.app.on_event(event)
 
 

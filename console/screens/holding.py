@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from textual.widget import Widget
 
 from console.model import Touched
+from console.screens.base import Delayed
 from console.screens.dialogs import Dialog, StopScreen, T
 from console.screens.layout import Layout
 from console.shell import shell
@@ -104,6 +105,8 @@ class Holding(Layout):
         self._watch_composer()
         self._watch_dialog()
         self._watch_delayed()
+        if what is not None:
+            self._watch_closing(what)
 
     def _note_losses(self, what: Touched) -> None:
         for id in what.sessions:
@@ -147,8 +150,20 @@ class Holding(Layout):
         delayed = self.delayed
         if delayed is None or not has_left(delayed.before, self.stand(delayed.command.session), "command"):
             return
+        self._drop(
+            delayed, self.told(delayed.before, shell(self).picture.sessions.get(delayed.command.session))
+        )
+
+    def _watch_closing(self, what: Touched) -> None:
+        """Who writes while his conversation is being closed wants an answer."""
+        delayed = self.delayed
+        if delayed is None or not isinstance(delayed.command, wire.Close):
+            return
+        if any(message.session == delayed.command.session for message in what.wrote):
+            self._drop(delayed, shell(self).words("left.wrote"))
+
+    def _drop(self, delayed: Delayed, why: str) -> None:
         self.delayed = None
-        why = self.told(delayed.before, shell(self).picture.sessions.get(delayed.command.session))
         self.toast(shell(self).words("undo.dropped", what=delayed.text, why=why), "warning")
 
     def told(self, before: Standing, view: SessionView | None) -> str:

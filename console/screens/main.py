@@ -239,6 +239,14 @@ class MainScreen(Leading):
             return False
         return await composer.take_late(getattr(event, "typed", event))
 
+    async def pasted_elsewhere(self, event: events.Paste) -> None:
+        """What the pane that had the focus has no use for: pasted ahead of the composer that has it now, or
+        for nobody."""
+        if isinstance(self.focused, Composer):
+            await self.focused._on_paste(event)
+        else:
+            self.toast(shell(self).words("cannot.paste"), "warning")
+
     def on_unmount(self) -> None:
         """What waited to be undone leaves; nobody is here any more to hear the answer."""
         link, delayed = shell(self).link, self.delayed

@@ -87,7 +87,7 @@ def wanted() -> set[str]:
     keys |= {f"signs.{place}" for place in SIGNS} | {f"colour.{means}" for means in COLOURS.values()}
     keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
     keys |= {f"left.{code}" for code in ("closed", "closing", "spam", "blocked", "held", "offered", "bot")}
-    keys |= {f"left.{code}" for code in ("waiting", "gone", "again")} | {
+    keys |= {f"left.{code}" for code in ("waiting", "gone", "again", "wrote")} | {
         f"cannot.{code}" for code in reasons()
     }
     return keys | {f"{family}.unknown" for family in ("refused", "bye", "system", "alert")}

@@ -96,3 +96,23 @@ async def test_a_close_that_counts_down_leaves_before_the_next_one_signs_in(gate
         await seat.until(lambda: seat.app.screen.__class__.__name__ == "LoginScreen")
         drafts = seat.app.shelf.drafts(seat.app.url, "anna")
         assert drafts.get("10", "reply") == "half a sentence"
+
+
+async def test_who_writes_while_his_conversation_is_closed_is_not_left(gateway: FakeGateway) -> None:
+    clock = Clock()
+    async with seated(gateway, clock=clock) as seat:
+        await seat.press("c")
+        await gateway.push(messages=[message("11", 9, "elsewhere")])
+        await seat.until(lambda: seat.app.picture.sessions["11"])
+        assert seat.desk.delayed is not None
+        await gateway.push(messages=[message("10", 9, "wait, one more thing")])
+        await seat.until(lambda: "Not done (Closing Ali Karimov)" in seat.text())
+        clock.time += 6_000
+        seat.desk.tick()
+        assert frames(gateway, wire.Close) == []
+
+
+async def test_a_paste_that_goes_nowhere_says_so(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.write("narx 100\nt")
+        assert "Pasted text goes nowhere here" in seat.text()

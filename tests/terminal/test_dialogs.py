@@ -1,4 +1,5 @@
-"""Raw bytes around a dialog: what is typed right behind the key that opens it, and keys pressed twice."""
+"""Raw bytes of somebody in a hurry: what is typed right behind the key that opens a dialog or a composer, and
+keys pressed twice."""
 
 from __future__ import annotations
 
@@ -60,5 +61,17 @@ async def test_what_is_typed_ahead_of_a_dialog_is_in_it(seat: Seat) -> None:
 async def test_what_is_typed_ahead_of_a_search_is_searched(seat: Seat) -> None:
     async with seat() as desk:
         desk.send(b"/narxi" + ENTER)
-        await desk.shows("narxi")
+        await desk.shows("^T")
         await until(lambda: any(getattr(f, "text", "") == "narxi" for f in desk.gateway.received))
+        desk.send(ESCAPE)
+        await desk.hides("^T")
+        desk.send(b"/\x1b[200~pasted\x1b[201~ text" + ENTER)
+        await until(lambda: any(getattr(f, "text", "") == "pasted text" for f in desk.gateway.received))
+
+
+async def test_what_is_pasted_ahead_of_a_composer_is_in_it(seat: Seat) -> None:
+    async with seat() as desk:
+        desk.send(ENTER + b"\x1b[200~pasted text\x1b[201~ and more")
+        await desk.shows("> pasted text and more")
+        desk.send(ENTER)
+        await until(lambda: desk.said() == [("10", "pasted text and more")])
