@@ -22,7 +22,7 @@ from crm.records import MessageChange
 from router.log import Lease, Log, now_ms
 from router.projection import Batch, Early, Memory
 from router.quarantine import journal_part, kind_of, reason_of, set_aside
-from router.state import Aside, Entry, Strange, encode
+from router.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 
 logger = logging.getLogger(__name__)
 
@@ -163,12 +163,14 @@ class Projector:
         parts: list[int | str] = [*range(len(entry.told)), *(session.id for session in entry.sessions)]
         for part, reason in await self._refused(id, entry, parts):
             if isinstance(part, int):
-                kind = type(entry.told[part]).__name__
-                data = journal_part(entry.at, told=[encode(entry.told[part])])
+                told = entry.told[part]
+                data = journal_part(entry.at, told=[encode(told)])
+                await self._set_aside(
+                    id, part, data, reason, type(told).__name__, quietly=_tells_of_aside(told)
+                )
             else:
-                kind = "Session"
                 data = journal_part(entry.at, sessions=[encode(s) for s in entry.sessions if s.id == part])
-            await self._set_aside(id, part, data, reason, kind)
+                await self._set_aside(id, part, data, reason, "Session")
         await self._commit([], id)
 
     async def _refused(self, id: str, entry: Entry, parts: list[int | str]) -> list[tuple[int | str, str]]:
@@ -200,14 +202,16 @@ class Projector:
             data = journal_part(entry.at, sessions=[state.data])
             await self._set_aside(id, f"x{number}", data, state.reason, "Session")
 
-    async def _set_aside(self, id: str, part: int | str, data: bytes, reason: str, kind: str) -> None:
+    async def _set_aside(
+        self, id: str, part: int | str, data: bytes, reason: str, kind: str, *, quietly: bool = False
+    ) -> None:
         """``data``: a journal entry of its own, for us alone."""
         item = Aside(
             id=f"journal-{id}-{part}", origin="journal", place=id, at=self._log.now(), reason=reason,
             data=data, kind=kind,
         )  # fmt: skip
         logger.error("a part of journal entry %s (%s) is set aside: %s", id, kind, reason)
-        await set_aside(self._log, item)
+        await set_aside(self._log, item, quietly=quietly)
 
     async def _remember(self) -> Memory:
         memory = Memory()
@@ -218,6 +222,13 @@ class Projector:
             change = msgspec.msgpack.decode(document["change"], type=MessageChange)
             memory.keep(document["key"], Early(document["_id"], change))
         return memory
+
+
+def _tells_of_aside(told: AnyTold) -> bool:
+    """Whether it is itself told because something was set aside: to tell of that again would never end."""
+    return (isinstance(told, Audit) and told.action == "set_aside") or (
+        isinstance(told, Alert) and told.name == "set_aside"
+    )
 
 
 def _parts(entries: Sequence[tuple[str, Entry]]) -> Iterator[list[tuple[str, Entry]]]:

@@ -91,11 +91,12 @@ def noted(item: Aside) -> events.PutAside:
     )
 
 
-async def set_aside(log: Log, item: Aside, *leaving: Args) -> None:
-    """Puts an item aside, carries out the commands by which it leaves its place, and tells the desk: in
-    one step, which may be repeated. Raises ``Unavailable``."""
-    note = ("XADD", log.keys.log, "*", "e", events.encode_event(noted(item)))
-    commands: list[Args] = [("MULTI",), put_command(log.keys, item), *leaving, note, ("EXEC",)]
+async def set_aside(log: Log, item: Aside, *leaving: Args, quietly: bool = False) -> None:
+    """Puts an item aside, carries out the commands by which it leaves its place, and tells the desk unless
+    ``quietly``: in one step, which may be repeated. Raises ``Unavailable``."""
+    note: Args = ("XADD", log.keys.log, "*", "e", events.encode_event(noted(item)))
+    notes = () if quietly else (note,)
+    commands: list[Args] = [("MULTI",), put_command(log.keys, item), *leaving, *notes, ("EXEC",)]
     pipe = Pipe(log.redis)
     try:
         async with reaching("quarantine"):
@@ -171,10 +172,8 @@ class Quarantine:
 
     def _target(self, item: Aside) -> tuple[str, bytes]:
         keys, channel = self._keys, item.place.rpartition(" ")[0]
-        if item.origin in ("out", "fetch", "inbox"):
-            return {"out": keys.out, "fetch": keys.fetch, "inbox": keys.inbox}[item.origin](
-                channel
-            ), item.data
+        if item.origin in ("out", "fetch"):
+            return (keys.out if item.origin == "out" else keys.fetch)(channel), item.data
         if item.origin == "journal":
             return keys.journal, item.data
         if item.origin == "timer":

@@ -17,14 +17,19 @@ from crm import history
 from crm.errors import NotStored, Unavailable
 from crm.ports import Filter, Store, Write
 from crm.records import MessageChange
-from router import projection
+from router import events, projection
 from router.log import Log, id_key
+from router.projector import Projector
 from router.quarantine import Quarantine
 from router.state import Aside, Audit, MessageAdded, encode
+from router.worker import Worker
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
 from storage.sqlite_thread import SqliteThread
+from tests.conftest import until
 from tests.router.test_projector import change, message, project, session, tell
+from tests.router.test_worker import configure, working
+from tests.router.test_worker import message as incoming
 
 BEYOND = 2**64 - 1
 """A number that a journal entry can hold and no document can."""
@@ -103,6 +108,36 @@ async def test_one_document_that_is_refused_is_set_aside_and_all_others_arrive(
     assert await texts(store) == ["text 1", "text 2", "bad", "changed", "bad", "text 6"]
     assert await store.count("messages", {"line": "sales"}) == 6
     assert await aside(log) == []
+
+
+async def test_a_store_that_takes_no_audit_is_told_of_once(log: Log, sqlite: SqliteStore) -> None:
+    """What is told of something set aside may be refused itself: to tell of that again would never end."""
+
+    class NoAudit(Refusing):
+        async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
+            if any(write.collection in ("audit", "alerts") for write in writes):
+                raise NotStored("a rule of the server")
+            return await self._store.write(writes, expect=expect)
+
+    store: Any = NoAudit(sqlite, NotStored(""))
+    await configure(log)
+    await log.append(events.SetDuty(operator="anna", duty="online", event_id="d"))
+    worker = Worker(log)
+    async with working(worker), working(Projector(log, store)):  # type: ignore[arg-type]
+        for number in range(1, 5):
+            await log.append(incoming(number))
+            await until(lambda n=number: _arrived(sqlite, n))
+        await until(lambda: _all_is_done(log))
+    kinds = [item.kind for item in await aside(log)]
+    assert kinds == ["Audit", "Audit", "Alert"]
+
+
+async def _arrived(store: Store, number: int) -> bool:
+    return await store.count("messages", {"text": f"text {number}"}) == 1
+
+
+async def _all_is_done(log: Log) -> bool:
+    return set((await log.lags([])).values()) == {0}
 
 
 async def test_sqlite_itself_refuses(log: Log, sqlite: SqliteStore) -> None:
@@ -246,8 +281,8 @@ def failing(self, at, message):
         raise KeyError
     real_added(self, at, message)
 
-async def dying(log, item):
-    await real_aside(log, item)
+async def dying(log, item, **how):
+    await real_aside(log, item, **how)
     os.kill(os.getpid(), signal.SIGKILL)
 
 Batch._added, module.set_aside = failing, dying
