@@ -120,15 +120,19 @@ class ClusterFinder(Finder):
 
     def __init__(self, nodes: Sequence[Address], slot: int, options: dict[str, Any]) -> None:
         super().__init__(nodes, options)
+        self._given = list(nodes)
         self._slot = slot
 
     async def ask(self, client: Redis, node: Address) -> Master:
         found: Master | None = None
+        known = [node]
         for first, last, *hosts in await _run(client, "CLUSTER", "SLOTS"):
             addresses = [(_text(host[0]) or node[0], int(host[1])) for host in hosts]
-            self.nodes += [address for address in addresses if address not in self.nodes]
+            known += addresses
             if first <= self._slot <= last:
                 found = Master(addresses[0], len(addresses) - 1)
+        # Nodes that are gone are forgotten: each of them would cost the time of a connection.
+        self.nodes = list(dict.fromkeys([*known, *self._given]))
         if found is None:
             raise Disconnected(f"no node of the cluster serves slot {self._slot}")
         return found

@@ -7,12 +7,14 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from redis.asyncio import Redis
 
 from crm.errors import Unavailable
+from router import home
 from router.address import apart, problem
 from router.events import Present
 from router.health import risks
-from router.home import ALONE_AFTER, home_of
+from router.home import ALONE_AFTER, ClusterFinder, home_of
 from router.log import Log, connect
 from tests.conftest import RedisServer, until
 from tests.servers.redis_nodes import Cluster, Sentinels
@@ -78,6 +80,23 @@ async def test_a_node_of_a_cluster_says_how_its_address_is_written(cluster: Clus
         await log.probe(1000)
     assert caught.value.code == "redis_refuses"
     await log.close()
+
+
+async def test_nodes_that_left_a_cluster_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nodes get another address at each start, as in Kubernetes."""
+    given = ("redis", 6379)
+    finder = ClusterFinder([given], 5, {})
+    for start in range(100):
+        addresses = [(f"10.0.{start}.{n}", 6379) for n in range(3)]
+        slots = [[10 * n, 10 * n + 9, [host.encode(), port]] for n, (host, port) in enumerate(addresses)]
+
+        async def answered(*_: object, slots: object = slots) -> object:
+            return slots
+
+        monkeypatch.setattr(home, "_run", answered)
+        found = await finder.ask(Redis(), given)
+        assert found.address == addresses[0]
+        assert set(finder.nodes) == {given, *addresses}
 
 
 async def test_a_cluster_behind_a_password(cluster: Cluster) -> None:
