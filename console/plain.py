@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TextIO, get_args
 
 from console.asking import Reader, ask_login
@@ -473,7 +474,7 @@ async def _run(url: str, credentials: Credentials, shelf: Shelf, words: Words) -
 
     lines: asyncio.Queue[str | None] = asyncio.Queue()
     plain = Plain(url, credentials, words, sys.stdout, keep)
-    reader = Reader(lines, plain.end)
+    reader = Reader(lines, plain.end, partial(plain.say, words("plain.cut")))
     try:
         await plain.run(lines)
     finally:

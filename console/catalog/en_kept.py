@@ -46,6 +46,7 @@ TEXTS: dict[str, str] = {
     "cannot.paste": "Pasted text goes nowhere here: open a conversation first.",
     "plain.left": "Conversation {id}: {why}. What you write is not sent until you open one again.",
     "plain.unsent": "Not sent, conversation {id}: {why}.",
+    "plain.cut": "The line is longer than the terminal passes on: nothing of it was done.",
     "main.over": "{n} of {limit} characters: ⏎ asks",
     "long.title": "{n} characters; one message takes {limit}",
     "long.file": "Attach it as a file",

@@ -46,6 +46,7 @@ TEXTS: dict[str, str] = {
     "cannot.paste": "Qo‘yilgan matn hech qayerga bormadi: avval suhbatni oching.",
     "plain.left": "Suhbat {id}: {why}. Suhbatni yana ochmaguningizcha yozganingiz yuborilmaydi.",
     "plain.unsent": "Yuborilmadi, suhbat {id}: {why}.",
+    "plain.cut": "Satr terminal o‘tkazadiganidan uzun: undan hech narsa bajarilmadi.",
     "main.over": "{n} ta belgi, chegara {limit}; ⏎ so‘raydi",
     "long.title": "{n} ta belgi; bitta xabarga {limit} ta sig‘adi",
     "long.file": "Fayl qilib biriktirish",
