@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from textual.widget import Widget
 
 from console.actions import Action, Situation, footer, shown_key
 from console.shell import shell
+from console.widgets.sessions import SETTLED
 from console.wrap import fit
 from crm.text import one_line
 
@@ -295,11 +297,16 @@ class KeyBar(Painted):
         self.situation = Situation()
         self.undo = self._language = ""
         self._places: list[tuple[int, int, str]] = []
+        self._places_before = self._places
+        self._moved = -SETTLED
+        """When what can be clicked has changed (monotonic seconds)."""
 
     def put(self, situation: Situation, undo: str) -> None:
         language = shell(self).words.language
         changed = (undo, language) != (self.undo, self._language)
         changed = changed or footer(situation) != footer(self.situation)
+        if footer(situation) != footer(self.situation) or bool(undo) != bool(self.undo):
+            self._places_before, self._moved = self._places, time.monotonic()
         self.situation, self.undo, self._language = situation, undo, language
         if changed:
             self.refresh()
@@ -327,9 +334,16 @@ class KeyBar(Painted):
         return spans
 
     def on_click(self, event: events.Click) -> None:
-        for start, end, action in self._places:
-            if start <= event.x < end:
-                self.post_message(self.Pressed(action))
+        action = _action_at(self._places, event.x)
+        fresh = time.monotonic() - self._moved < SETTLED
+        if fresh and action != _action_at(self._places_before, event.x):
+            return  # it was aimed at what stood there: a double click on "take" does not send
+        if action:
+            self.post_message(self.Pressed(action))
+
+
+def _action_at(places: list[tuple[int, int, str]], x: int) -> str:
+    return next((action for start, end, action in places if start <= x < end), "")
 
 
 def names_of(actions: tuple[Action, ...]) -> list[str]:

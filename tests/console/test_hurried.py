@@ -116,3 +116,26 @@ async def test_a_paste_that_goes_nowhere_says_so(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
         await seat.write("narx 100\nt")
         assert "Pasted text goes nowhere here" in seat.text()
+
+
+async def test_a_double_click_in_the_footer_is_no_second_command(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where "take" stood, "send" stands as soon as it is done; the first half of a sentence is there."""
+    async with seated(gateway) as seat:
+        await seat.open("12")
+        await seat.write("half a sen")
+        await seat.press("escape", "escape")
+        keys = "#keys"
+        assert seat.text().splitlines()[-1].startswith(" t take")
+        monkeypatch.setattr("console.widgets.chrome.SETTLED", 60.0)
+        seat.desk.keys._moved = -1_000.0
+        await seat.pilot.click(keys, offset=(3, 0))
+        await seat.until(lambda: seat.text().splitlines()[-1].startswith(" ⏎ send"))
+        await seat.pilot.click(keys, offset=(3, 0))
+        assert (await gateway.expect(wire.Take)).session == "12"
+        assert seat.desk.reply.text == "half a sen"
+        monkeypatch.setattr("console.widgets.chrome.SETTLED", 0.0)
+        await seat.pilot.click(keys, offset=(3, 0))
+        assert (await gateway.expect(wire.Say)).text == "half a sen"
+        assert len(frames(gateway, wire.Say)) == 1
