@@ -214,10 +214,12 @@ def unknown_word(what: str, word: str, allowed: Iterable[str]) -> str:
     """``unknown key answer_withn; did you mean answer_within? Allowed: …``"""
     import difflib
 
-    known = sorted(allowed)
-    close = difflib.get_close_matches(word, known, 1)
+    known = sorted(filter(None, allowed))
+    same = [name for name in known if name.casefold() == word.casefold()]
+    close = same or difflib.get_close_matches(word, known, 1)
     hint = f"; did you mean {close[0]}?" if close else "."
-    return f"unknown {what} {word}{hint} Allowed: {', '.join(known) or 'none'}"
+    shown = word or '""'
+    return f"unknown {what} {shown}{hint} Allowed: {', '.join(known) or 'none'}"
 
 
 def whole(least: int = 1, most: int = MOST) -> Callable[[str], int]:
@@ -238,9 +240,14 @@ def whole(least: int = 1, most: int = MOST) -> Callable[[str], int]:
 def languages(text: str) -> str:
     """The type of a list of languages' codes."""
     for code in filter(None, (part.strip() for part in text.split(","))):
-        if code.partition("-")[0] not in LANGUAGES:
-            raise argparse.ArgumentTypeError(unknown_word("language", code, LANGUAGES))
+        if wrong := language_problem(code):
+            raise argparse.ArgumentTypeError(wrong)
     return text
+
+
+def language_problem(code: str) -> str:
+    """Why this is no language that a customer's app or an operator's account names; empty when it is one."""
+    return "" if code.partition("-")[0] in LANGUAGES else unknown_word("language", code, LANGUAGES)
 
 
 def check_text(parser: argparse.ArgumentParser, words: Collection[str]) -> None:

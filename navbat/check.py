@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import fcntl
+import http.client
 import os
 import re
 import socket
+import ssl
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +144,11 @@ def _impossible(folder: Path) -> str:
         return f"{folder} cannot be written: the file system of {there} is read-only"
     if not os.access(there, os.W_OK | os.X_OK):
         return f"{folder} cannot be written: {there} does not let us"
-    return ""
+    try:  # a right to write is not all that it takes
+        with tempfile.TemporaryDirectory(prefix=".navbat-check-", dir=there):
+            return ""
+    except OSError as error:
+        return f"{folder} cannot be written: {there}: {error.strerror}"
 
 
 def _no_file(path: Path) -> str:
@@ -182,7 +191,28 @@ def _gateway(config: Config, found: Findings, *, running: bool) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
+        if config.redis and error.errno == errno.EADDRINUSE and _serves(config, address):
+            found.warnings.append(
+                f"gateway.listen: a navbat serves at {config.gateway.listen} now: this desk's, or another's"
+            )
+            return
         found.problems.append(f"gateway.listen: {config.gateway.listen} cannot be used: {error.strerror}")
+
+
+def _serves(config: Config, address: tuple[Any, ...]) -> bool:
+    """Whether a gateway or a receiver answers there: parts that run alone hold no lock that could be seen."""
+    host, port = address[:2]
+    link = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        if config.gateway.tls:
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            link = http.client.HTTPSConnection(host, port, timeout=2, context=trusting)
+        with contextlib.closing(link):
+            link.request("GET", "/health/live")
+            return link.getresponse().read(100) == b'{"live":true}'
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def _redis(config: Config, found: Findings) -> None:
@@ -211,7 +241,7 @@ async def _store(config: Config, found: Findings) -> None:
             await store.open()
             known = {account.name: account for account in await accounts.list_accounts(store)}
         except NavbatError as error:
-            found.problems.append(f"{file}: {error}")
+            found.problems.append(f"data: {error}" + (f"; {error.hint}" if error.hint else ""))
             return
         finally:
             await store.close()
@@ -220,7 +250,8 @@ async def _store(config: Config, found: Findings) -> None:
 
 def _members(config: Config, known: dict[str, Any], found: Findings) -> None:
     for name, line in config.lines.items():
-        for member in line.members:
+        _bot(name, line.bot, config, known, found)
+        for member in dict.fromkeys(line.members):
             if member not in known:
                 found.problems.append(
                     f"lines.{name}.members: {member} has no account; `navbat operator add {member}` makes one"
@@ -231,6 +262,21 @@ def _members(config: Config, known: dict[str, Any], found: Findings) -> None:
             found.warnings.append(f"lines.{name} has no member yet")
     if not config.lines:
         found.warnings.append("there is no line: nothing can be routed")
+
+
+def _bot(line: str, bot: str | bool, config: Config, known: dict[str, Any], found: Findings) -> None:
+    """A line's bot is a flow or an account of that role; nobody else ever answers as one."""
+    if not isinstance(bot, str) or bot in ("", "off") or bot in config.flows:
+        return
+    account = known.get(bot)
+    if account is None:
+        found.problems.append(
+            f"lines.{line}.bot: {bot} is no flow and has no account; "
+            f"`navbat operator add {bot} --role bot --token` makes one"
+        )
+    elif account.disabled or account.role != "bot":
+        why = "is disabled" if account.disabled else f"is of role {account.role}, not bot"
+        found.problems.append(f"lines.{line}.bot: the account {bot} {why}")
 
 
 def _channels(config: Config, found: Findings) -> None:

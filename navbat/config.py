@@ -16,11 +16,13 @@ import platformdirs
 
 from crm.errors import ConfigError
 from navbat import flow
+from navbat.arguments import language_problem
 from navbat.line_settings import (
     Line,
     Operator,
     Settings,
     joint_problems,
+    no_language,
     operator_problems,
     problems,
 )
@@ -267,7 +269,13 @@ def _check_lines(file: YamlFile, config: Config) -> None:
     for name, line in config.lines.items():
         found += [(("lines", name, *key), problem) for key, problem in problems(line)]
     found += [(("lines", *key), problem) for key, problem in joint_problems(config.lines)]
+    for name, line in config.lines.items():
+        if wrong := no_language(line.language):
+            found.append((("lines", name, "language"), wrong))
     for name, operator in config.operators.items():
+        for number, code in enumerate(operator.languages):
+            if wrong := language_problem(code):
+                found.append((("operators", name, "languages", number), wrong))
         found += [(("operators", name, *key), problem) for key, problem in operator_problems(operator)]
     for path, problem in found:
         file.problem(path, problem)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from navbat.arguments import language_problem
 from navbat.yamlfile import Duration, KeyPath, NumberOrOff, OffDuration, unknown_word
 from router import events, hours
 from router.events import LineRules
@@ -338,6 +339,12 @@ def _is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+def no_language(value: object) -> str:
+    """Why a line's ``language`` is one that nobody can have, so that nobody would get an offer; else empty.
+    Asked of what is written now: what was kept before goes on."""
+    return language_problem(value) if isinstance(value, str) and value not in ("customer", "off") else ""
 
 
 def operator_problems(operator: Operator) -> Iterator[Problem]:

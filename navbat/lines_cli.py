@@ -17,6 +17,7 @@ from crm.ports import Store
 from crm.records import Absence
 from navbat import shapes
 from navbat.config import Config, locate
+from navbat.line_settings import no_language
 from navbat.printing import print_json
 from navbat.reach import by, opened_store, tell
 from navbat.rulebook import Rulebook, as_kept
@@ -124,6 +125,8 @@ class Lines:
             settings = as_kept(file.tree)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.args.file}: {error}") from error
+        if wrong := no_language(settings.get("language")):
+            raise ConfigError(f"{self.args.file}: language: {wrong}")
         await self._keep(settings, version.version)
 
     async def rollback(self) -> None:

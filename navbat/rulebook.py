@@ -17,7 +17,7 @@ from crm.records import Account
 from crm.yaml_line import as_line
 from navbat import flow
 from navbat.config import Config, read
-from navbat.line_settings import Line, joint_problems, operator_problems, problems
+from navbat.line_settings import Line, joint_problems, no_language, operator_problems, problems
 from navbat.line_settings import Operator as OperatorSettings
 from navbat.yamlfile import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
 from router.admin_frames import SettingView
@@ -81,7 +81,10 @@ class Rulebook:
             except (ValueError, TypeError, RecursionError) as error:
                 raise bad(f"{key}: {error}") from error
             _set(result, path, value)
-        return as_kept(result)
+        kept = as_kept(result)
+        if "language" in changes and (wrong := no_language(kept.get("language"))):
+            raise bad(f"language: {wrong}")
+        return kept
 
     def texts(self, settings: Settings) -> dict[str, str]:
         return {name: as_text(settings[name]) for name in (*SETTINGS, *settings) if name in settings}

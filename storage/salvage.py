@@ -37,7 +37,11 @@ def problems(path: Path) -> list[str]:
             found = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
     except sqlite3.Error as error:
         return [str(error)]
-    return [] if found == ["ok"] else [line for text in found for line in text.splitlines()]
+    return (
+        []
+        if found == ["ok"]
+        else [line for text in found for line in text.splitlines() if not line.startswith("*** in database ")]
+    )
 
 
 def readable(path: Path) -> Saved:

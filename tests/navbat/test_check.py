@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,3 +152,80 @@ def test_a_path_that_is_too_long_for_a_socket_is_no_problem(make_desk: Callable[
 def test_a_read_only_file_system_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
     assert check._impossible(tmp_path / "data").endswith(f"the file system of {tmp_path} is read-only")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place where even root can make nothing")
+def test_a_place_where_nothing_can_be_made(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk("data: /proc/navbat\ngateway: {listen: 127.0.0.1:0}")
+    assert "problem: data: /proc/navbat cannot be written: /proc" in desk.command("check", status=1).stderr
+
+
+def test_a_bot_is_a_flow_or_an_account_of_that_role(make_desk: Callable[..., Desk]) -> None:
+    text = CONFIG.replace("members: [anna]", "members: [], bot: robot")
+    desk = make_desk(text)
+    assert "lines.sales.bot: robot is no flow and has no account" in desk.command("check", status=1).stderr
+    desk.add("robot")
+    assert "lines.sales.bot: the account robot is of role operator" in desk.command("check", status=1).stderr
+    shipped = make_desk(text.replace("robot", "reception"), name="shipped")
+    assert shipped.command("check").stdout.endswith("ok\n")
+    other = make_desk(text, name="other")
+    other.add("robot", "--role", "bot")
+    assert other.command("check").stdout.endswith("ok\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("lines: {l: {language: NO}}", "lines.l.language: unknown language NO; did you mean no? Allowed: aa"),
+        ("lines: {l: {language: klingon}}", "lines.l.language: unknown language klingon. Allowed: aa, "),
+        ("operators: {o: {languages: [uz, NO]}}", "operators.o.languages[1]: unknown language NO; did you"),
+        ("lines: {l: {mode: ''}}", 'lines.l.mode: unknown value "". Allowed: all, '),
+    ],
+)
+def test_words_that_nobody_knows_are_told(make_desk: Callable[..., Desk], settings: str, said: str) -> None:
+    desk = make_desk(f"gateway: {{listen: 127.0.0.1:0}}\n{settings}")
+    assert said in desk.command("check", status=1).stderr
+
+
+def test_a_line_gets_no_language_that_nobody_has(desk: Desk) -> None:
+    for value in ("NO", "klingon"):
+        refused = desk.command("line", "set", "sales", f"language={value}", status=1)
+        assert f"language: unknown language {value}" in refused.stderr
+    (desk.folder / "sales.yaml").write_text("language: NO")
+    refused = desk.command("line", "edit-from", "sales", str(desk.folder / "sales.yaml"), status=1)
+    assert "language: unknown language NO" in refused.stderr
+    for value in ("no", "customer", "off", "pt-br"):
+        desk.command("line", "set", "sales", f"language={value}")
+
+
+def test_parts_that_run_alone_are_no_stranger_at_the_port(make_desk: Callable[..., Desk]) -> None:
+    """They hold no lock: the one at the port is asked who it is."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        body = b'{"live":true}'
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.body)
+
+        def log_message(self, *given: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        desk = make_desk(f"gateway: {{listen: '{address}'}}\nredis: redis://r.example:6379")
+        assert f"a navbat serves at {address} now" in desk.command("check").stderr
+        Answers.body = b"hello"
+        assert f"{address} cannot be used" in desk.command("check", status=1).stderr
+        server.shutdown()
+
+
+def test_a_damaged_store_says_what_to_do(desk: Desk) -> None:
+    desk.add("anna")
+    for path in (desk.folder / "data").glob("navbat.sqlite*"):
+        path.unlink()
+    (desk.folder / "data" / "navbat.sqlite").write_bytes(b"nothing of ours" * 1000)
+    refused = desk.command("check", status=1).stderr
+    assert "is damaged; `navbat repair` says what can be saved" in refused
+    assert refused.count("navbat.sqlite") == 1
