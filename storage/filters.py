@@ -16,7 +16,6 @@ from crm.errors import UnsupportedQuery
 from crm.ports import Document, Filter
 
 Matcher = Callable[[Document], bool]
-Scalar = str | int | float | bool | None
 
 _FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 _MISSING = object()

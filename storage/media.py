@@ -19,20 +19,6 @@ CHUNK = 1 << 16
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
-_MAGIC: tuple[tuple[bytes, int, str], ...] = (
-    (b"\xff\xd8\xff", 0, "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
-    (b"GIF8", 0, "image/gif"),
-    (b"WEBP", 8, "image/webp"),
-    (b"%PDF-", 0, "application/pdf"),
-    (b"OggS", 0, "audio/ogg"),
-    (b"ID3", 0, "audio/mpeg"),
-    (b"WAVE", 8, "audio/wav"),
-    (b"ftyp", 4, "video/mp4"),
-    (b"\x1aE\xdf\xa3", 0, "video/webm"),
-    (b"PK\x03\x04", 0, "application/zip"),
-)
-
 
 class TooLarge(NavbatError):
     """A file is larger than the store takes."""
@@ -101,14 +87,6 @@ class MediaStore:
     def _size(self, key: str) -> int:
         with self._open(key) as file:
             return os.fstat(file.fileno()).st_size
-
-
-def sniff(head: bytes) -> str:
-    """The MIME type that the first bytes of a file say, else ``application/octet-stream``."""
-    for magic, offset, mime in _MAGIC:
-        if head[offset : offset + len(magic)] == magic:
-            return mime
-    return "application/octet-stream"
 
 
 class _Part:

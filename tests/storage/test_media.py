@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.media import CHUNK, MediaStore, NoSuchFile, TooLarge, sniff
+from storage.media import CHUNK, MediaStore, NoSuchFile, TooLarge
 
 
 async def pieces(*parts: bytes, then: Exception | None = None) -> AsyncIterator[bytes]:
@@ -68,19 +68,3 @@ async def test_what_is_no_key_is_no_file(tmp_path: Path, key: str) -> None:
         await media.size(key)
     with pytest.raises(NoSuchFile):
         await anext(aiter(media.open(key)))
-
-
-@pytest.mark.parametrize(
-    ("head", "mime"),
-    [
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"\x89PNG\r\n\x1a\n....", "image/png"),
-        (b"RIFF....WEBPVP8", "image/webp"),
-        (b"OggS....", "audio/ogg"),
-        (b"....ftypisom", "video/mp4"),
-        (b"<html>", "application/octet-stream"),
-        (b"", "application/octet-stream"),
-    ],
-)
-def test_sniffing(head: bytes, mime: str) -> None:
-    assert sniff(head) == mime
