@@ -9,7 +9,7 @@ PACKAGES := navbat console bots trackers vision router storage crm
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check lint types contracts format bench docs clean
+.PHONY: help setup run demo test soak check lint types contracts format bench docs clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,8 +29,11 @@ run: setup  ## the desk of ./config.yaml in the foreground
 demo: setup  ## a desk with simulated customers, and you at the console
 	@exec $(BIN)/navbat demo
 
-test: setup  ## the whole test suite; ARGS are passed to pytest
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: setup  ## the test suite; ARGS are passed to pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
+
+soak: setup  ## what takes minutes: failovers under load, random typing at two consoles
+	$(BIN)/python -m pytest -n 2 --dist load -m soak $(ARGS)
 
 check: lint types contracts test  ## everything that CI runs on every change
 

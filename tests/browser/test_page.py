@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,13 +111,13 @@ async def cells(page: Page) -> Cells:
     return Cells(told | await page.value("({columns: window.sized[0], rows: window.sized[1]})"))
 
 
-async def tap_for(
-    kind: type[wire.Frame], page: Page, gateway: FakeGateway, place: tuple[float, float]
+async def until_heard(
+    kind: type[wire.Frame], gateway: FakeGateway, act: Callable[[], Awaitable[None]]
 ) -> None:
-    """Taps until the desk hears of it: what is tapped may not be painted yet."""
+    """Does it again until the desk hears of it: what it is for may not be painted yet, or just now."""
 
     async def heard() -> bool:
-        await page.tap(*place)
+        await act()
         try:
             async with asyncio.timeout(1.0):
                 await gateway.expect(kind)
@@ -125,6 +126,12 @@ async def tap_for(
         return True
 
     await until(heard, 20.0)
+
+
+async def tap_for(
+    kind: type[wire.Frame], page: Page, gateway: FakeGateway, place: tuple[float, float]
+) -> None:
+    await until_heard(kind, gateway, partial(page.tap, *place))
 
 
 WATCH_SIZE = """
@@ -142,8 +149,7 @@ async def test_typing_works_at_once_and_nothing_comes_from_elsewhere(
     page: Page, address: str, gateway: FakeGateway
 ) -> None:
     await opened(page, address, gateway)
-    await page.press("Enter", 13, text="\r")
-    await gateway.expect(wire.Open)
+    await until_heard(wire.Open, gateway, partial(page.press, "Enter", 13, text="\r"))
     await page.insert("salom")
     await page.press("Enter", 13, text="\r", held=ALT)
     await page.insert("dunyo")

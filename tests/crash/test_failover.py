@@ -48,11 +48,16 @@ async def answer(console: Console, session: str, first: int, count: int) -> list
 @pytest.mark.parametrize(
     ("kind", "receive", "lost"),
     [
-        (Sentinels, "webhook", signal.SIGKILL),
-        (Cluster, "polling", signal.SIGKILL),
-        (Sentinels, "polling", signal.SIGSTOP),
+        pytest.param(Sentinels, "webhook", signal.SIGKILL, id="sentinel", marks=pytest.mark.soak),
+        pytest.param(Cluster, "polling", signal.SIGKILL, id="cluster"),
+        pytest.param(
+            Sentinels,
+            "polling",
+            signal.SIGSTOP,
+            id="a master that hangs and comes back",
+            marks=pytest.mark.soak,
+        ),
     ],
-    ids=["sentinel", "cluster", "a master that hangs and comes back"],
 )
 async def test_two_failovers_under_load(
     kind: Callable[[int], Nodes], receive: str, lost: signal.Signals, folder: Path

@@ -190,10 +190,11 @@ class Terminal:
         self._seen = b""
         os.write(self._fd, keys.encode())
 
-    def ended(self) -> int:
+    def ended(self, within: float = 30.0) -> int:
         """The exit status, once the program has ended."""
+        deadline = time.monotonic() + within
         while self._read():
-            pass
+            assert time.monotonic() < deadline, f"it goes on: {self._seen[-2000:]!r}"
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         return os.waitstatus_to_exitcode(status)
@@ -232,6 +233,8 @@ def test_a_person_takes_and_answers_within_ten_seconds_of_the_start(tmp: Path, o
     terminal.until("reply")
     terminal.press("One moment please\r")
     wait_for(lambda: any("One moment please" in f.read_text() for f in tmp.glob("navbat-demo-*/*.sent")))
+    terminal.press("\x03")
+    terminal.until("Leave")
     terminal.press("\x03")
     assert terminal.ended() == 0
     assert not list(tmp.glob("navbat-demo-*"))
