@@ -156,11 +156,21 @@ def with_times(data: Any) -> Any:
     """The same with every ms time under its usual names as RFC 3339."""
     if isinstance(data, dict):
         return {
-            key: rfc3339(value) if _is_time(key, value) else with_times(value) for key, value in data.items()
+            key: _armed(value)
+            if key == "timers" and isinstance(value, dict)
+            else rfc3339(value)
+            if _is_time(key, value)
+            else with_times(value)
+            for key, value in data.items()
         }
     if isinstance(data, list):
         return [with_times(item) for item in data]
     return data
+
+
+def _armed(timers: dict[str, int]) -> dict[str, str | None]:
+    """When each timer would fire, by its kind."""
+    return {kind: rfc3339(due) for kind, due in timers.items()}
 
 
 def _is_time(key: object, value: object) -> bool:
@@ -177,5 +187,5 @@ def decision(view: DecisionView) -> dict[str, Any]:
         "chosen": view.chosen or None,
         "candidates": view.candidates,
         "dropped": view.dropped,
-        "timers": {kind: rfc3339(due) for kind, due in view.timers.items()},
+        "timers": _armed(view.timers),
     }

@@ -421,6 +421,8 @@ class Requests:
         for session in self._picture.in_lines(connection.access):
             if session.customer == frame.customer:
                 latest[session.id] = session
+        if not latest and document is None and connection.access.everywhere:
+            raise Refused("no_such_customer")
         if not latest:
             raise Refused("no_right", right="read")
         connection.send(

@@ -109,8 +109,7 @@ def refusals() -> set[str]:
 
 
 def test_every_refusal_of_the_desk_has_a_text() -> None:
-    client_only = {"gone", "no_such_event", "unknown"}  # answers to `navbat events`, not to this console
-    assert {code for code in refusals() - client_only if f"refused.{code}" not in texts("en")} == set()
+    assert {code for code in refusals() - {"unknown"} if f"refused.{code}" not in texts("en")} == set()
 
 
 def test_every_trouble_of_the_desk_has_a_text() -> None:

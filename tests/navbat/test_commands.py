@@ -154,6 +154,22 @@ def test_events_are_resumed_by_id(running: Desk) -> None:
     assert texts == ["one", "two"]
     assert len({e["id"] for e in seen + later}) == len(seen + later)
     assert all(TIME.fullmatch(e["at"]) for e in seen + later)
+    timers = [
+        due for e in seen + later if e["type"] == "decision" for due in e["decision"]["timers"].values()
+    ]
+    assert timers
+    assert all(TIME.fullmatch(due) for due in timers)
+    refused = running.command("events", "--since", "yesterday", status=1, env=anna.env).stderr
+    assert "The desk has no event yesterday." in refused
+    refused = running.command("events", "--since", "1-1", status=1, env=anna.env).stderr
+    assert "What came after 1-1 is no longer kept" in refused
+
+
+def test_a_customer_who_does_not_exist(running: Desk) -> None:
+    """Whoever sees all lines is told so; others learn nothing of the customers of others."""
+    boss, bek = running.add("boss", "--role", "admin"), running.add("bek")
+    assert "There is no such customer." in boss.command("customer", "show", "c0", status=1).stderr
+    assert "You have no right to read." in bek.command("customer", "show", "c0", status=1).stderr
 
 
 def test_events_go_on_after_the_desk_was_restarted(make_desk: Callable[..., Desk]) -> None:
