@@ -30,6 +30,7 @@ class Status:
         self._aside = Amount(0, 0, 0)
         self._lag = 0
         self._troubles: list[Trouble] = []
+        self._had_router = False
         self.down: list[str] = []
 
     async def refresh(self) -> None:
@@ -47,6 +48,10 @@ class Status:
         self._known_at = now_ms()
         self._reports = {name: msgspec.json.decode(raw) for name, raw in reports.items()}
         parts = {trouble.part for trouble in self._troubles}
+        if has_router(reports):
+            self._had_router = True
+        elif self._had_router:  # at a start it is on its way, and a trouble when it does not come
+            parts.add("router")
         self.down = sorted(parts) if "redis" in parts else sorted({*troubled(reports), *parts})
 
     def lost(self, error: Unavailable) -> None:
@@ -96,10 +101,10 @@ class Status:
 
 
 def troubled(reports: Mapping[str, bytes]) -> list[str]:
-    """Who says of himself that he is in trouble, and ``router`` when nobody writes the desk."""
+    """Who says of himself that he is in trouble."""
     found = set()
     for name, raw in reports.items():
         kind, _, part = name.partition(":")
         if kind in ("channel", "out") and msgspec.json.decode(raw).get("trouble"):
             found.add(part)
-    return sorted(found) + ([] if has_router(reports) else ["router"])
+    return sorted(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,8 +19,10 @@ from router import health
 from router.events import Present
 from router.health import Health
 from router.log import Log
+from router.picture import Picture
 from router.projector import Projector
 from router.protocol import Trouble
+from router.status import Status
 from storage.sqlite import SqliteStore
 from tests.conftest import until
 
@@ -88,6 +91,20 @@ async def test_a_router_has_a_while_to_come_back(log: Log, monkeypatch: pytest.M
     await until(away)
     await log.report("router:1", b'{"active": true}')
     assert await asked.look() == []
+
+
+async def test_a_router_that_has_not_come_yet_is_not_down(log: Log) -> None:
+    """A console that opens with the desk is not greeted by an alarm; one that saw a router is told at once."""
+    picture = SimpleNamespace(configured=SimpleNamespace(channels={}), ahead=0)
+    status = Status(log, cast("Picture", picture), Health(log))
+    await status.refresh()
+    assert status.down == []
+    await log.report("router:1", b'{"active": true}')
+    await status.refresh()
+    assert status.down == []
+    await log.report("router:1", b'{"active": false}')
+    await status.refresh()
+    assert status.down == ["router"]
 
 
 async def test_many_who_ask_at_once_cost_one_answer(log: Log) -> None:
