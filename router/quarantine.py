@@ -7,7 +7,7 @@ on with what comes behind it. Bounded in number and bytes; what falls out for th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,22 +153,31 @@ class Quarantine:
             position = await self._run("GET", reader)
         return position is not None and id_key(position.decode()) >= id_key(entry)
 
-    async def came_back(self, item: Aside, entry: str) -> Aside | None:
-        """What was put back as ``entry`` and is set aside once more."""
+    async def came_back(self, item: Aside, entry: str, before: Collection[str] = ()) -> Aside | None:
+        """What was put back as ``entry`` and is set aside once more. ``before``: the ids of a timer's
+        ``failures`` when it was put back."""
         if item.origin in ("out", "fetch"):
             channel = item.place.rpartition(" ")[0]
             return await self.item(f"{item.origin}-{channel}-{entry}")
         if item.origin == "journal":
             return await self.item(f"journal-{entry}-0") or await self._newest_of(f"journal-{entry}-")
         if item.origin == "timer":
-            return await self._newest_of("timer-" + item.place.replace(" ", "-") + "-")
+            return await self._newest_of(_failures_of(item), before)
         return await self.item(f"log-{entry}")
 
-    async def _newest_of(self, prefix: str) -> Aside | None:
+    async def failures(self, item: Aside) -> list[str]:
+        """How often a timer was set aside: it has another id each time. Nothing for what is no timer."""
+        return await self._beginning_with(_failures_of(item)) if item.origin == "timer" else []
+
+    async def _newest_of(self, prefix: str, before: Collection[str] = ()) -> Aside | None:
+        found = [id for id in await self._beginning_with(prefix) if id not in before]
+        return await self.item(found[0]) if found else None
+
+    async def _beginning_with(self, prefix: str) -> list[str]:
+        """Among the newest, the newest first."""
         async with reaching("quarantine"):
             ids = await self._run("ZREVRANGE", self._keys.quarantine_order, 0, 200)
-        found = [id.decode() for id in ids if id.decode().startswith(prefix)]
-        return await self.item(found[0]) if found else None
+        return [id.decode() for id in ids if id.decode().startswith(prefix)]
 
     def _target(self, item: Aside) -> tuple[str, bytes]:
         keys, channel = self._keys, item.place.rpartition(" ")[0]
@@ -191,6 +200,11 @@ class Quarantine:
 
     async def _run(self, *args: str | bytes | int) -> Any:
         return await self._log.redis.execute_command(*args)  # type: ignore[no-untyped-call]
+
+
+def _failures_of(timer: Aside) -> str:
+    """How the ids of all its failures begin."""
+    return f"timer-{timer.place.replace(' ', '-')}-"
 
 
 def _anew(data: bytes) -> bytes:

@@ -69,11 +69,12 @@ class QuarantineRequests:
             # The accounts say what he can and may: the desk is told at the next start.
             raise Refused("cannot_retry", id=item.id)
         await self._audit(connection, "quarantine_retried", item)
+        before = await self._quarantine.failures(item)
         entry = await self._quarantine.put_back(item)
         if entry is None:
             raise Refused("not_set_aside", id=item.id)
         passed = await self._passed(item, entry)
-        again = await self._quarantine.came_back(item, entry)
+        again = await self._quarantine.came_back(item, entry, before)
         connection.send(
             protocol.Retried(
                 rid=frame.rid,

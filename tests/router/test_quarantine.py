@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from crm.errors import Unavailable
-from router import customers, events, fired, quarantine
+from router import customers, events, fired, protocol, quarantine
 from router.commands import COMMANDS
 from router.events import LineRules, LinesConfigured, OperatorChanged
 from router.floor import Floor
@@ -23,6 +23,7 @@ from router.state import Alert, Aside, Audit, CommandDone, MessageAdded, Session
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import until
+from tests.router.desk_in_process import running_desk
 from tests.router.test_worker import configure, journal, message, texts, working
 
 Told = Any
@@ -266,6 +267,28 @@ async def test_a_timer_that_raises_is_set_aside_and_the_others_fire(
     async with working(Worker(log)):
         assert await Quarantine(log).put_back(item)
         await until(lambda: _missed(log, "1"))
+
+
+async def test_a_timer_that_is_tried_again_is_not_taken_for_its_other_failures(
+    log: Log, tmp_path: Path
+) -> None:
+    def failure(at: int) -> Aside:
+        return Aside(
+            id=f"timer-sales-calendar-{at}",
+            origin="timer",
+            place="sales calendar",
+            at=at,
+            reason="X",
+            data=b"",
+        )
+
+    async with running_desk(log, tmp_path) as desk:
+        for at in (1, 2, 3):
+            await set_aside(log, failure(at))
+        root = await desk.login("root")
+        for at in (2, 3, 1):
+            answer = await root.ask(protocol.RetrySetAside, id=failure(at).id)
+            assert (answer.outcome, answer.id) == ("done", "")
 
 
 async def _renewed(log: Log) -> bool:
