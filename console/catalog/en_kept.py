@@ -44,6 +44,7 @@ TEXTS: dict[str, str] = {
     "cannot.file": "There is no file here.",
     "cannot.writing": "This is for while you write.",
     "cannot.paste": "Pasted text goes nowhere here: open a conversation first.",
+    "main.hidden": "The list is hidden: [ shows it.\nF1 shows all keys.",
     "plain.left": "Conversation {id}: {why}. What you write is not sent until you open one again.",
     "plain.unsent": "Not sent, conversation {id}: {why}.",
     "plain.cut": "The line is longer than the terminal passes on: nothing of it was done.",

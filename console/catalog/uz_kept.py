@@ -44,6 +44,7 @@ TEXTS: dict[str, str] = {
     "cannot.file": "Bu yerda fayl yo‘q.",
     "cannot.writing": "Bu yozayotganda ishlaydi.",
     "cannot.paste": "Qo‘yilgan matn hech qayerga bormadi: avval suhbatni oching.",
+    "main.hidden": "Ro‘yxat yashirilgan: [ uni ko‘rsatadi.\nF1 barcha tugmalarni ko‘rsatadi.",
     "plain.left": "Suhbat {id}: {why}. Suhbatni yana ochmaguningizcha yozganingiz yuborilmaydi.",
     "plain.unsent": "Yuborilmadi, suhbat {id}: {why}.",
     "plain.cut": "Satr terminal o‘tkazadiganidan uzun: undan hech narsa bajarilmadi.",

@@ -108,7 +108,8 @@ class Layout(DeskScreen):
         files.update("  ".join(labels))
         if view is None:
             off = shell(self).picture.me.duty == "offline"
-            text = words("main.off_duty") + "\n" + words("main.blank") if off else words("main.blank")
+            text = words("main.blank" if self.shown()[0] else "main.hidden")
+            text = words("main.off_duty") + "\n" + text if off else text
             self.query_one("#blank", Static).update(text)
 
     def frame(self) -> None:

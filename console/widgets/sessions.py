@@ -260,8 +260,8 @@ class SessionList(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         row = int(self.scroll_y) + event.y
-        if not 0 <= row < len(self._rows):
-            return
+        if event.chain > 1 or not 0 <= row < len(self._rows):
+            return  # the second half of a double click was for what its first half has taken away
         fresh = time.monotonic() - self._resorted < SETTLED
         if fresh and self._rows_before[row : row + 1] != [self._rows[row]]:
             return  # what was aimed at has moved away from under the pointer

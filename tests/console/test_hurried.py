@@ -139,3 +139,12 @@ async def test_a_double_click_in_the_footer_is_no_second_command(
         await seat.pilot.click(keys, offset=(3, 0))
         assert (await gateway.expect(wire.Say)).text == "half a sen"
         assert len(frames(gateway, wire.Say)) == 1
+
+
+async def test_a_hidden_list_says_how_it_comes_back(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.press("left_square_bracket")
+        assert "The list is hidden: [ shows it." in seat.text()
+        assert "Choose a conversation" not in seat.text()
+        await seat.press("left_square_bracket")
+        assert "Choose a conversation" in seat.text()

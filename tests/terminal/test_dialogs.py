@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import until
+from tests.fakes.gateway import NOW, FakeGateway, session
 from tests.terminal.conftest import Desk, Seat
 
 ESCAPE = b"\x1b[27u"
@@ -75,3 +76,24 @@ async def test_what_is_pasted_ahead_of_a_composer_is_in_it(seat: Seat) -> None:
         await desk.shows("> pasted text and more")
         desk.send(ENTER)
         await until(lambda: desk.said() == [("10", "pasted text and more")])
+
+
+async def test_a_double_click_in_a_dialog_opens_nothing_behind_it(gateway: FakeGateway, seat: Seat) -> None:
+    for n in range(20, 40):
+        more = session(str(n), status="answered", holder="anna", waiting_since=0, last_at=NOW - n * 1_000)
+        gateway.sessions[more.id] = more
+    async with seat() as desk:
+        desk.resize(80, 24)
+        await desk.shows("└────────────────────────┴")
+        for _ in range(2):  # a second passes: the list has been seen
+            age = desk.line("oldest")
+            await until(lambda age=age: desk.line("oldest") != age)
+        desk.send(b"\x1bOQ")  # F2
+        await desk.shows("2 ◐ break")
+        row = 1 + next(y for y, line in enumerate(desk.text().splitlines()) if "2 ◐ break" in line)
+        click = f"\x1b[<0;12;{row}M\x1b[<0;12;{row}m".encode()
+        desk.send(click)
+        await desk.hides("2 ◐ break")
+        desk.send(click)
+        await still_works(desk)
+        assert desk.commands().count("SetDuty") == 1
