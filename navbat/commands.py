@@ -127,7 +127,8 @@ async def history(args: argparse.Namespace) -> int:
 def _print_messages(found: list[Message], *, sessions: bool = False) -> None:
     for message in found:
         media = " ".join(f"[{m.kind} {one_line(m.name, 60)}]" for m in message.media)
-        text = " ".join(filter(None, (media, clean(message.text)))).replace("\n", "\n    ")
+        unknown = "[unsupported]" if message.kind == "unsupported" else ""
+        text = " ".join(filter(None, (unknown, media, clean(message.text)))).replace("\n", "\n    ")
         who = one_line(message.author, 32) or message.direction
         ticks = f" ({message.delivery})" if message.delivery else ""
         if message.edit_delivery == "unknown":

@@ -431,12 +431,23 @@ def _sentence(error: str, kind: Any, value: object) -> str:
     if isinstance(value, bool | int | float) and text.startswith("Expected `str"):
         return f"expected a text: put {_written(value)} in quotes"
     text = text[:1].lower() + text[1:]
-    return (
-        text.replace("`str`", "a text")
-        .replace("`int`", "a whole number")
-        .replace("`bool`", "on or off")
-        .replace("`array`", "a list [a, b]")
-    )
+    return re.sub(r"`([a-z| ]+)`", lambda kinds: _kinds(kinds[1]), text)
+
+
+_KINDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "on or off",
+    "array": "a list [a, b]",
+    "object": "a mapping {a: b}",
+    "null": "nothing",
+}
+
+
+def _kinds(given: str) -> str:
+    """``bool | str`` in words."""
+    return " or ".join(_KINDS.get(kind, f"`{kind}`") for kind in sorted(given.split(" | "), reverse=True))
 
 
 def _written(value: object) -> str:

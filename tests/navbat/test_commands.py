@@ -7,12 +7,13 @@ import re
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.navbat.process import CONFIG, Desk, wait_for
+from tests.navbat.process import CONFIG, SECRET, Desk, wait_for
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SESSION_KEYS = (
@@ -163,6 +164,18 @@ def test_events_are_resumed_by_id(running: Desk) -> None:
     assert "The desk has no event yesterday." in refused
     refused = running.command("events", "--since", "1-1", status=1, env=anna.env).stderr
     assert "What came after 1-1 is no longer kept" in refused
+
+
+def test_what_could_not_be_read_is_no_blank_line(running: Desk) -> None:
+    boss = running.add("boss", "--role", "admin")
+    body = b'{"chat": "c1", "id": 5}'
+    request = urllib.request.Request(
+        f"{running.url}/hooks/loopback/lo", body, {"Authorization": f"Bearer {SECRET}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert response.status == 200
+    boss.until_sessions(1)
+    wait_for(lambda: boss.command("history", "1").stdout.endswith(": [unsupported]\n"), 10)
 
 
 def test_a_customer_who_does_not_exist(running: Desk) -> None:
