@@ -344,7 +344,7 @@ def _is_date(text: str) -> bool:
 def no_language(value: object) -> str:
     """Why a line's ``language`` is one that nobody can have, so that nobody would get an offer; else empty.
     Asked of what is written now: what was kept before goes on."""
-    return language_problem(value) if isinstance(value, str) and value not in ("customer", "off") else ""
+    return language_problem(value) if isinstance(value, str) and value not in ("", "customer", "off") else ""
 
 
 def operator_problems(operator: Operator) -> Iterator[Problem]:

@@ -194,7 +194,7 @@ def test_a_line_gets_no_language_that_nobody_has(desk: Desk) -> None:
     (desk.folder / "sales.yaml").write_text("language: NO")
     refused = desk.command("line", "edit-from", "sales", str(desk.folder / "sales.yaml"), status=1)
     assert "language: unknown language NO" in refused.stderr
-    for value in ("no", "customer", "off", "pt-br"):
+    for value in ("no", "customer", "off", "pt-br", "''"):
         desk.command("line", "set", "sales", f"language={value}")
 
 
