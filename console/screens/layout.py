@@ -110,7 +110,7 @@ class Layout(DeskScreen):
             off = shell(self).picture.me.duty == "offline"
             text = words("main.blank" if self.shown()[0] else "main.hidden")
             text = words("main.off_duty") + "\n" + text if off else text
-            self.query_one("#blank", Static).update(text)
+            self.query_one("#blank", Static).update(text, layout=False)
 
     def frame(self) -> None:
         """Writes the titles into the rules and joins the borders."""
