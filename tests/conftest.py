@@ -101,7 +101,7 @@ async def log(redis_url: str) -> AsyncIterator[Log]:
     await log.close()
 
 
-async def until(condition: object, within: float = 10.0) -> None:
+async def until(condition: object, within: float = 30.0) -> None:
     """Waits for a condition (a callable, plain or async) to hold; fails when it does not in time."""
     deadline = time.monotonic() + within
     while True:

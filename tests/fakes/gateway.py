@@ -138,7 +138,7 @@ class FakeGateway:
                 return frame
         future: asyncio.Future[wire.ClientFrame] = asyncio.get_running_loop().create_future()
         self._waiters.append((fits, future))
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20.0):
             return await future
 
     def count(self, kind: type[Any]) -> int:

@@ -224,9 +224,9 @@ def lived(desk: Desk) -> tuple[Desk, Operator]:
     """A desk that was used, and was stopped."""
     boss = desk.add("anna", "--role", "admin")
     desk.start()
-    for number in range(5):
+    for number in range(5):  # each in a commit of its own
         desk.write(f"chat-{number}", "1", "hello")
-    boss.until_sessions(5)
+        boss.until_sessions(number + 1)
     desk.stop()
     return desk, boss
 

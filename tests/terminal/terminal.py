@@ -66,11 +66,11 @@ class Terminal:
         """The first line of the screen with ``part`` in it; empty when there is none."""
         return next((line for line in self.text().splitlines() if part in line), "")
 
-    async def shows(self, text: str, within: float = 15.0) -> None:
+    async def shows(self, text: str, within: float = 40.0) -> None:
         """Waits until ``text`` is on the screen."""
         await self._wait(lambda: text in self.text(), f"{text!r} to be shown", within)
 
-    async def hides(self, text: str, within: float = 15.0) -> None:
+    async def hides(self, text: str, within: float = 40.0) -> None:
         """Waits until ``text`` is no longer on the screen."""
         await self._wait(lambda: text not in self.text(), f"{text!r} to be gone", within)
 
@@ -135,7 +135,7 @@ class Terminal:
         if self.status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-            await self.ended()
+            await self.ended(20.0)
 
 
 def _set_size(fd: int, columns: int, lines: int) -> None:

@@ -20,7 +20,7 @@ def changing(desk: Desk) -> list[str]:
 async def settled(desk: Desk) -> None:
     """All that was sent has been worked on: the answer to a key that always acts is on the screen."""
     desk.send(b"\x11")  # Ctrl+Q
-    await desk.ended()
+    await desk.ended(20.0)
 
 
 @pytest.mark.parametrize(
