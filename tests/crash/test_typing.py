@@ -28,7 +28,7 @@ from tests.terminal.terminal import Terminal, console_command, open_terminal
 pytestmark = pytest.mark.slow
 
 ASKED = os.environ.get("NAVBAT_TYPING_SECONDS")
-PERIODS = [float(ASKED)] if ASKED else [45.0, pytest.param(120.0, marks=pytest.mark.soak)]
+PERIODS = [float(ASKED)] if ASKED else [30.0, pytest.param(120.0, marks=pytest.mark.soak)]
 SEED = int(os.environ.get("NAVBAT_TYPING_SEED", str(random.SystemRandom().randrange(1 << 32))))
 NAMES = (
     "Ali",
@@ -121,6 +121,18 @@ async def said(log: Log) -> list[tuple[str, str]]:
     return found
 
 
+async def until_proven(log: Log, typists: list[Typist], seconds: float, limit: asyncio.Timeout) -> None:
+    """A slow machine types longer: what is wanted is enough to judge, not a time."""
+    await asyncio.sleep(seconds)
+    while not is_enough(await said(log), typists, seconds):  # noqa: ASYNC110 - other processes do it
+        await asyncio.sleep(1)
+    limit.reschedule(asyncio.get_running_loop().time())
+
+
+def is_enough(texts: list[tuple[str, str]], typists: list[Typist], seconds: float) -> bool:
+    return len(texts) > seconds / 10 and sum(typist.locked for typist in typists) > seconds / 20
+
+
 @pytest.mark.parametrize("seconds", PERIODS)
 async def test_what_is_typed_without_looking_reaches_who_it_is_for(
     house: House, log: Log, seconds: float
@@ -141,7 +153,8 @@ async def test_what_is_typed_without_looking_reaches_who_it_is_for(
             terminal.send(b"1")
             await terminal.shows("● online")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(5 * seconds) as limit, asyncio.TaskGroup() as group:
+                group.create_task(until_proven(log, typists, seconds, limit))
                 group.create_task(customers_write(log, chance))
                 group.create_task(kill(house, random.Random(SEED + 10)))
                 group.create_task(meddle(boss, typists, random.Random(SEED + 11)))
@@ -157,8 +170,8 @@ async def test_what_is_typed_without_looking_reaches_who_it_is_for(
             await terminal.end()
     judge(texts, {n: name for typist in typists for n, name in typist.typed.items()})
     locked = sum(typist.locked for typist in typists)
-    assert len(texts) > seconds / 30, f"seed {SEED}: only {len(texts)} texts arrived, so nothing is proven"
-    assert locked > seconds / 60, f"seed {SEED}: a composer was locked only {locked} times"
+    assert len(texts) > seconds / 10, f"seed {SEED}: only {len(texts)} texts arrived, so nothing is proven"
+    assert locked > seconds / 20, f"seed {SEED}: a composer was locked only {locked} times"
 
 
 def judge(texts: list[tuple[str, str]], ended: dict[int, str]) -> None:
