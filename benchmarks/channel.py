@@ -23,7 +23,7 @@ import msgspec
 from benchmarks.consoles import keep_alive, open_all
 from benchmarks.desk import RunningDesk, caught_up, desk_of
 from benchmarks.harness import Figure, figure, percentile, until
-from router.log import Log
+from router.log.log import Log
 from tests.fakes.telegram import FakeTelegram
 
 OPERATORS = 20

@@ -14,11 +14,11 @@ import time
 import msgspec
 
 from benchmarks.harness import Figure, figure
-from router import moves
-from router.desk import Desk
-from router.dispatch import settle
-from router.events import LineRules, LinesConfigured, Ring
-from router.state import OperatorState, Session, encode
+from router.desk import moves
+from router.desk.desk import Desk
+from router.desk.dispatch import settle
+from router.desk.events import LineRules, LinesConfigured, Ring
+from router.desk.state import OperatorState, Session, encode
 
 OPERATORS = (10, 1_000, 10_000)
 WAITING = (0, 1_000, 100_000)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from benchmarks.harness import until
-from router import protocol
+from router.wire import protocol
 
 Heard = Callable[[bytes], None]
 

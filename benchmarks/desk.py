@@ -18,7 +18,7 @@ from benchmarks.harness import until
 from benchmarks.route import caught_up as routed
 from crm import accounts
 from navbat.serving import recorded_socket, url_of
-from router.log import Log, connect
+from router.log.log import Log, connect
 from storage.sqlite import SqliteStore
 
 ROOT = Path(__file__).parent.parent

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.consoles import keep_alive, open_all
 from benchmarks.desk import RunningDesk, caught_up, desk_of
 from benchmarks.harness import Figure, figure, percentile, until
-from router.events import Author, MessageReceived
-from router.log import Log
+from router.desk.events import Author, MessageReceived
+from router.log.log import Log
 
 OPERATORS = 200
 CHATS = 1000

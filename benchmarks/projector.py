@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, message, prepare
-from router.log import Log, connect
-from router.projector import Projector
+from router.history.projector import Projector
+from router.log.log import Log, connect
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 

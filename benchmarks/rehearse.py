@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.harness import Figure, figure
 from navbat.rehearse.command import compare
 from navbat.rehearse.reading import recorded
-from router.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 from storage.sqlite import SqliteStore
 from tests.navbat.recorded import DAY, Recorded
 

@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Callable
 
 from benchmarks.harness import Figure, figure, running_redis
-from router.log import Lease, Log, connect, now_ms
-from router.writer import Writer
+from router.log.log import Lease, Log, connect, now_ms
+from router.log.writer import Writer
 
 COUNT = 1_000_000
 BATCH = 500

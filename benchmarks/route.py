@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from benchmarks.harness import Figure, figure, running, running_redis, until
-from router.events import (
+from router.desk.events import (  # fmt: skip
     Author,
     LineRules,
     LinesConfigured,
@@ -24,8 +24,8 @@ from router.events import (
     Say,
     SetDuty,
     Sla,
-)  # fmt: skip
-from router.log import Log, connect
+)
+from router.log.log import Log, connect
 
 DESK = "bench"
 CHATS = 2000

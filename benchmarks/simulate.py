@@ -10,7 +10,7 @@ from msgspec import msgpack
 
 from benchmarks.harness import Figure, figure
 from navbat.simulate import Report, simulate
-from router.state import Session
+from router.desk.state import Session
 
 WORLDS = 24
 BUDGET = 1_000_000 / 180

@@ -13,8 +13,8 @@ import time
 
 from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, caught_up, message
-from router.events import LineRules, LinesConfigured
-from router.log import Log, connect
+from router.desk.events import LineRules, LinesConfigured
+from router.log.log import Log, connect
 
 SESSIONS = 100_000
 LEASE = 3.0

@@ -17,8 +17,8 @@ from aiohttp import web
 
 from crm.errors import NavbatError
 from crm.records import Media
-from router.events import Event
-from router.state import Delivery
+from router.desk.events import Event
+from router.desk.state import Delivery
 
 
 class Can(enum.Flag):

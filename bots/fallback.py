@@ -6,7 +6,7 @@ import msgspec
 
 from bots.base import Can, Rejected
 from crm.text import is_visible
-from router.state import Delivery
+from router.desk.state import Delivery
 
 CORRECTED = "✎ "
 """Marks a new message that stands for an edit."""

@@ -12,9 +12,9 @@ from bots.base import Channel, MediaFiles, Rejected, TryLater
 from bots.supervision import Backoff, set_aside_for_sure
 from crm.errors import LeaseLost, NavbatError, Unavailable
 from crm.records import Media
-from router.events import Event, MediaStored, MessageEdited, MessageReceived
-from router.log import Log, now_ms
-from router.quarantine import reason_of
+from router.desk.events import Event, MediaStored, MessageEdited, MessageReceived
+from router.log.log import Log, now_ms
+from router.log.quarantine import reason_of
 from storage.media import TooLarge
 
 logger = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from bots.fetch import Fetcher, jobs_for
 from bots.order import Reorder
 from bots.supervision import Backoff, Health, lead, report_for_ever
 from crm.errors import LeaseLost, NavbatError, Unavailable
-from router.events import Author, Event, MessageReceived, decode_event, encode_event
-from router.log import Lease, Log, now_ms
+from router.desk.events import Author, Event, MessageReceived, decode_event, encode_event
+from router.log.log import Lease, Log, now_ms
 
 logger = logging.getLogger(__name__)
 

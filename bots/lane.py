@@ -24,10 +24,10 @@ from bots.supervision import Backoff, set_aside_for_sure
 from crm import records
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
-from router.events import Author, ChatMoved, ChatReachable, Delivered, Event
-from router.log import Lease, Log, id_key, now_ms
-from router.quarantine import reason_of
-from router.state import Delivery, decode_delivery
+from router.desk.events import Author, ChatMoved, ChatReachable, Delivered, Event
+from router.desk.state import Delivery, decode_delivery
+from router.log.log import Lease, Log, id_key, now_ms
+from router.log.quarantine import reason_of
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from aiohttp import web
 from bots.base import Can, Channel, ChannelSettings, Inbox, OutFile, Secret, Sent
 from bots.hooks import keep, read_body, same_secret
 from crm.records import Button, Media
-from router.events import (
+from router.desk.events import (
     Author,
     ButtonPressed,
     ChatReachable,
@@ -42,7 +42,7 @@ from router.events import (
     MessageReceived,
     Reacted,
 )
-from router.state import Delivery
+from router.desk.state import Delivery
 
 WATCHED = 10_000
 """Deliveries that a watcher may leave unread before it loses the oldest."""

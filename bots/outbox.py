@@ -20,7 +20,7 @@ from bots.base import Can, Channel, MediaFiles
 from bots.lane import Lane
 from bots.supervision import Backoff, Health, lead, report_for_ever
 from crm.errors import Unavailable
-from router.log import Lease, Log
+from router.log.log import Lease, Log
 
 logger = logging.getLogger(__name__)
 

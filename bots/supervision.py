@@ -12,10 +12,10 @@ import msgspec
 
 from crm.errors import LeaseLost, Unavailable
 from router.backoff import Backoff as Backoff
-from router.log import Lease, Log
-from router.pipe import Args
-from router.quarantine import kind_of, set_aside
-from router.state import Aside
+from router.desk.state import Aside
+from router.log.log import Lease, Log
+from router.log.pipe import Args
+from router.log.quarantine import kind_of, set_aside
 
 logger = logging.getLogger(__name__)
 

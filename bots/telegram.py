@@ -33,8 +33,8 @@ from bots.telegram_page import NoPage, Page, Reading, pressed, read_page, update
 from bots.telegram_place import place_of
 from crm.errors import NavbatError, Unavailable
 from crm.records import Media
-from router.events import Event
-from router.state import Delivery
+from router.desk.events import Event
+from router.desk.state import Delivery
 
 if TYPE_CHECKING:
     from bots.telegram_client import Client

@@ -18,7 +18,7 @@ from bots.base import Rejected, TryLater, Uncertain
 from bots.supervision import Backoff
 from bots.telegram_place import moved, place_of
 from bots.telegram_send import BadRequest, File, Method, already_done, calls, outcome, plainer
-from router.state import Delivery
+from router.desk.state import Delivery
 
 CONNECT_TIMEOUT = 10.0
 CALL_TIMEOUT = 60.0

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bots.telegram_place import GENERAL, Place
 from bots.telegram_salvage import blind, mended, salvage
 from bots.telegram_words import SERVICE, SPEAKING, chat_name, kind_of, media_of, quoted, whole, words_of
-from router.events import (
+from router.desk.events import (
     Author,
     ButtonPressed,
     ChatMoved,

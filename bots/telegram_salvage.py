@@ -9,7 +9,7 @@ from typing import Any
 
 from bots.telegram_page import chat_id, update_id
 from bots.telegram_place import GENERAL, Place
-from router.events import Author, ButtonPressed, Event, MessageDeleted, MessageEdited, MessageReceived
+from router.desk.events import Author, ButtonPressed, Event, MessageDeleted, MessageEdited, MessageReceived
 
 Content = dict[str, Any]
 

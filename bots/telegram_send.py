@@ -17,7 +17,7 @@ from bots.base import OutFile, Rejected, SendOutcome, TryLater, Uncertain
 from bots.telegram_place import Place, place_of
 from crm.records import Button, Media
 from crm.text import is_visible
-from router.state import Delivery
+from router.desk.state import Delivery
 
 TEXT_LIMIT = 4096
 CAPTION_LIMIT = 1024

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from router.protocol import SessionView
+from router.wire.protocol import SessionView
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from console.logins import DEFAULT_URL
 from console.terminal.steady import reads
 from console.words import Words
 from crm.errors import NavbatError
-from router.protocol import MAX_TEXT
+from router.wire.protocol import MAX_TEXT
 
 PASTE_START, PASTE_END = "\x1b[200~", "\x1b[201~"
 MARK_PASTES, LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"

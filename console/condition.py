@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from console.words import Words
-from router import protocol as wire
+from router.wire import protocol as wire
 
 
 @dataclass(frozen=True)

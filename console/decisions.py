@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 from console.words import Words, hour
 from crm.text import one_line
-from router.protocol import DecisionView
+from router.wire.protocol import DecisionView
 
 
 def decision_lines(words: Words, decision: DecisionView, zone: tzinfo | None) -> list[str]:

@@ -25,7 +25,7 @@ import msgspec
 
 from console.condition import Condition
 from crm.errors import NavbatError, Unavailable
-from router import protocol as wire
+from router.wire import protocol as wire
 
 if TYPE_CHECKING:
     from aiohttp import ClientWebSocketResponse

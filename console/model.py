@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from crm.records import Message, MessageChange, apply_change, edits_told
-from router.protocol import (
+from router.wire.protocol import (
     AlertView,
     Changes,
     Hint,

@@ -17,7 +17,7 @@ from console.words import Words, hour, size
 from console.wrap import Span, fit, wrap
 from crm.records import Media, Message
 from crm.text import clean, one_line
-from router.protocol import MAX_TEXT
+from router.wire.protocol import MAX_TEXT
 
 Line = list[Span]
 

@@ -37,8 +37,8 @@ from crm.errors import Refused as Declined
 from crm.errors import Unavailable
 from crm.records import Duty, Message
 from crm.text import clean, one_line
-from router import protocol as wire
-from router.protocol import SessionView
+from router.wire import protocol as wire
+from router.wire.protocol import SessionView
 
 PATIENCE = 3.0
 """Seconds that a command is waited for before the next line is read."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from console.model import HELD, Picture
 from crm.text import one_line
-from router.protocol import SessionView
+from router.wire.protocol import SessionView
 
 MINE, OFFERED, GUEST, WAITING, STRANGE = 4, 3, 2, 1, 0
 """Held by this operator; offered to him; joined by him; waiting for anybody; somebody else's or over."""

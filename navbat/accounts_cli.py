@@ -23,7 +23,7 @@ from navbat.rulebook import Rulebook
 from navbat.yamlfile import unknown_word
 
 if TYPE_CHECKING:
-    from router.log import Log
+    from router.log.log import Log
 
 
 class Desk(NamedTuple):

@@ -16,7 +16,7 @@ from navbat.arguments import unknown_word
 from navbat.client import ASK_AGAIN, Client, Unanswered, saved_login
 from navbat.printing import given_text, print_json
 from navbat.verbs import VERBS
-from router import protocol
+from router.wire import protocol
 
 ANSWER_WITHIN = 20.0
 """Seconds during which the desk is asked what became of a command."""

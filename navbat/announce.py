@@ -9,11 +9,11 @@ from crm import accounts, lines
 from crm.errors import ConfigError, Refused
 from navbat.config import Config
 from navbat.rulebook import Rulebook
-from router import line_changes
+from router.gateway.answers import line_changes
 
 if TYPE_CHECKING:
     from crm.ports import Store
-    from router.log import Log
+    from router.log.log import Log
 
 
 async def announce(config: Config, book: Rulebook, log: Log, store: Store) -> None:

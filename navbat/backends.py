@@ -11,7 +11,7 @@ from navbat.config import Config
 
 if TYPE_CHECKING:
     from crm.ports import Store
-    from router.log import Log
+    from router.log.log import Log
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ def make_store(place: Place) -> Store:
 
 def make_log(place: Place) -> Log:
     """The log; connects when it is first used."""
-    from router.log import Log, connect
+    from router.log.log import Log, connect
 
     return Log(connect(place.redis, place.desk), place.desk)
 

@@ -31,8 +31,8 @@ from navbat.web.server import tls_context
 from navbat.yamlfile import BadConfig, YamlFile
 
 if TYPE_CHECKING:
-    from router.health import Risk
-    from router.log import Log
+    from router.gateway.health import Risk
+    from router.log.log import Log
 
 ONLINE_TIMEOUT = 20.0
 
@@ -315,7 +315,7 @@ async def _online(config: Config, found: Findings) -> None:
 
 def _where(log: Log, found: Findings) -> None:
     """Which node has the desk now."""
-    from router.home import home_of
+    from router.log.home import home_of
 
     home = home_of(log.redis)
     if home is not None and home.address:
@@ -324,7 +324,7 @@ def _where(log: Log, found: Findings) -> None:
 
 async def _risks(log: Log) -> list[Risk]:
     """Asked after a write: what takes none is a problem of its own."""
-    from router.health import risks
+    from router.gateway.health import risks
 
     await log.probe(60_000)
     return await risks(log)

@@ -24,7 +24,7 @@ from navbat.waiting import Waiting
 
 if TYPE_CHECKING:
     from crm.ports import Store
-    from router.log import Log
+    from router.log.log import Log
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ async def _work_with(
     log: Log, store: Store, place: Place, part: str, stack: contextlib.AsyncExitStack
 ) -> None:
     from navbat import parts
-    from router.log import now_ms
+    from router.log.log import now_ms
 
     runs = {
         "router": lambda: parts.run_router(log, store, place),

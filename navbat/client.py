@@ -19,7 +19,7 @@ import msgspec
 from console.logins import DEFAULT_URL, Logins
 from crm.errors import NavbatError, Refused, Unavailable, WrongUse
 from crm.records import Media
-from router import protocol
+from router.wire import protocol
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0

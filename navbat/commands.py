@@ -26,7 +26,7 @@ from navbat import shapes
 from navbat.acting import command, known_line, told
 from navbat.client import Client, Login, NotLoggedIn, http_url, reasons, saved_login, saved_token
 from navbat.printing import print_json
-from router import protocol
+from router.wire import protocol
 
 PAGE = 200
 DONE, FAILED, UNREACHABLE = 0, 1, 3

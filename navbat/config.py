@@ -27,8 +27,8 @@ from navbat.line_settings import (
     problems,
 )
 from navbat.yamlfile import Duration, KeyPath, YamlFile, unknown_word
-from router.address import problem as redis_problem
-from router.events import LinesConfigured
+from router.desk.events import LinesConfigured
+from router.log.address import problem as redis_problem
 
 DEFAULT_FILE = Path("config.yaml")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?\Z")

@@ -14,8 +14,8 @@ from crm.errors import ConfigError
 from crm.text import clean
 from navbat.line_settings import Settings
 from navbat.yamlfile import KeyPath, YamlFile, unknown_word
-from router import flow
-from router.flow import Flow, FlowState, Node
+from router.desk.bots import flow
+from router.desk.bots.flow import Flow, FlowState, Node
 
 SHIPPED = Path(__file__).parent.parent / "bots" / "flows"
 DATA_LIMIT = 64

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 from aiohttp import web
 
-from router.health import Health
-from router.protocol import Trouble
+from router.gateway.health import Health
+from router.wire.protocol import Trouble
 
 
 class HealthPages:

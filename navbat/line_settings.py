@@ -12,8 +12,8 @@ import msgspec
 
 from navbat.arguments import language_problem
 from navbat.yamlfile import Duration, KeyPath, NumberOrOff, OffDuration, unknown_word
-from router import events, hours
-from router.events import LineRules
+from router.desk import events, hours
+from router.desk.events import LineRules
 
 Text = str | dict[str, str]
 Intervals = list[str] | str | bool

@@ -22,10 +22,10 @@ from navbat.printing import print_json
 from navbat.reach import by, opened_store, tell
 from navbat.rulebook import Rulebook, as_kept
 from navbat.yamlfile import YamlFile, unknown_word
-from router import line_changes
+from router.gateway.answers import line_changes
 
 if TYPE_CHECKING:
-    from router.log import Log
+    from router.log.log import Log
 
 
 class Lines:

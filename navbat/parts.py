@@ -21,7 +21,7 @@ from navbat.backends import Place
 
 if TYPE_CHECKING:
     from crm.ports import Store
-    from router.log import Log
+    from router.log.log import Log
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ async def run_router(log: Log, store: Store, place: Place) -> None:
 
 async def run_projector(log: Log, store: Store) -> None:
     """The journal into the store, until cancelled."""
-    from router.projector import Projector
+    from router.history.projector import Projector
 
     await Projector(log, store).run()
 

@@ -15,7 +15,7 @@ from crm.text import clean, one_line
 from navbat import shapes
 from navbat.client import Client, saved_login
 from navbat.printing import print_json
-from router import protocol
+from router.wire import protocol
 
 PAGE = 500
 ALL = "all"

@@ -17,7 +17,7 @@ from navbat.embedded import belongs_to, make_private
 from navbat.serving import attach
 
 if TYPE_CHECKING:
-    from router.log import Log
+    from router.log.log import Log
 
 TELL_TIMEOUT = 3.0
 
@@ -58,7 +58,7 @@ async def admit(log: Log, *, accept: bool) -> None:
     """Whether a configured Redis can carry a desk. What it may lose is said on stderr; raises
     ``NavbatError`` when it will lose something in ordinary operation and nobody accepts that, and
     ``Unavailable`` when it takes no writes now."""
-    from router.health import risks
+    from router.gateway.health import risks
 
     await log.probe(60_000)
     for risk in await risks(log):

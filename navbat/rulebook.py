@@ -20,9 +20,9 @@ from navbat.config import Config, read
 from navbat.line_settings import Line, joint_problems, no_language, operator_problems, problems
 from navbat.line_settings import Operator as OperatorSettings
 from navbat.yamlfile import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
-from router.admin_frames import SettingView
-from router.events import LineRules, OperatorChanged
-from router.flow import Flow
+from router.desk.bots.flow import Flow
+from router.desk.events import LineRules, OperatorChanged
+from router.wire.admin_frames import SettingView
 
 SETTINGS = tuple(field.name for field in msgspec.structs.fields(Line))
 TEXT_MAX = 20_000
@@ -30,7 +30,7 @@ TEXT_MAX = 20_000
 
 
 class Rulebook:
-    """The desk's ``router.line_changes.Rulebook``. ``config`` says what accounts leave open, ``folder`` is
+    """The desk's ``router.gateway.answers.line_changes.Rulebook``. ``config`` says what accounts leave open, ``folder`` is
     where its flows are."""
 
     def __init__(self, config: Config, folder: Path, written: Mapping[str, Settings]) -> None:

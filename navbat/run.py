@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from crm.ports import Store
     from navbat.web.door import Door
     from navbat.web.server import Server
-    from router.log import Log
-    from router.protocol import Trouble
+    from router.log.log import Log
+    from router.wire.protocol import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class Desk:
         """Gateway, receiver and sender; returns the URL where they listen, or ""."""
         from navbat.health import HealthPages
         from navbat.web.server import make_door
-        from router.health import Health
+        from router.gateway.health import Health
         from storage.media import MediaStore
 
         if not self._roles & EDGES:
@@ -213,7 +213,7 @@ class Desk:
         if "gateway" in self._roles:
             from navbat.web.files import Files
             from navbat.web.metrics import Metrics
-            from router.gateway import Gateway
+            from router.gateway.gateway import Gateway
 
             server = f"{socket.gethostname()}:{os.getpid()}"
             gateway = Gateway(
@@ -234,7 +234,7 @@ class Desk:
 
     def _known_troubles(self) -> list[Trouble]:
         """What this process knows without asking: why its own Redis does not run."""
-        from router.protocol import Trouble
+        from router.wire.protocol import Trouble
 
         trouble = self._redis.trouble if self._redis else ""
         return [Trouble("redis", "redis_away", one_line(trouble, 500))] if trouble else []
@@ -249,7 +249,7 @@ class Desk:
         return server
 
     def _start_report(self, log: Log, place: Place) -> None:
-        from router.log import now_ms
+        from router.log.log import now_ms
 
         started_at = now_ms()
 

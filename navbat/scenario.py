@@ -33,10 +33,10 @@ from navbat.story import (
     when,
 )
 from navbat.yamlfile import YamlFile
-from router import events
-from router.desk import Desk, Known
-from router.protocol import DecisionView
-from router.state import Alert, CommandDone, Decided, MessageAdded, Session
+from router.desk import events
+from router.desk.desk import Desk, Known
+from router.desk.state import Alert, CommandDone, Decided, MessageAdded, Session
+from router.wire.protocol import DecisionView
 
 CHANNEL = "scenario"
 YEARS = 10 * 365 * 24 * 3600 * 1000

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from navbat import flow
 from navbat.line_settings import Line, Operator, Settings, joint_problems, operator_problems, problems
 from navbat.yamlfile import KeyPath, YamlFile, parse_duration
-from router import events
+from router.desk import events
 
 DUTIES = {"online": "online", "break": "break", "offline": "offline"}
 COMMANDS: dict[str, type[events.Command]] = {

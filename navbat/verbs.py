@@ -16,7 +16,7 @@ Options = tuple[tuple[str, Mapping[str, Any]], ...]
 
 
 class Verb(NamedTuple):
-    """``frame`` is a class of ``router.protocol``, ``fixed`` what this word means beside it."""
+    """``frame`` is a class of ``router.wire.protocol``, ``fixed`` what this word means beside it."""
 
     frame: str
     about: str

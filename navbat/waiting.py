@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from bots.supervision import Backoff
 from crm.errors import NavbatError, Unavailable
 from navbat.config import GatewaySettings
-from router.protocol import Trouble
+from router.wire.protocol import Trouble
 
 if TYPE_CHECKING:
     from navbat.web.server import Server

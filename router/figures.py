@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-from router.state import Alert, Decided, MessageAdded, Told
+from router.desk.state import Alert, Decided, MessageAdded, Told
 
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Seconds; a commit includes the fsync of Redis."""

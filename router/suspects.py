@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from router.log import id_key
-from router.quarantine import reason_of
-from router.timers import TimerFailed
+from router.desk.timers import TimerFailed
+from router.log.log import id_key
+from router.log.quarantine import reason_of
 
 
 class Suspects:

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from router.desk import Desk
-from router.quarantine import reason_of
-from router.shifting import shift_session
-from router.state import Aside, OperatorState, Session, decode_operator, decode_session
+from router.desk.desk import Desk
+from router.desk.shifting import shift_session
+from router.desk.state import Aside, OperatorState, Session, decode_operator, decode_session
+from router.log.quarantine import reason_of
 
 logger = logging.getLogger(__name__)
 

@@ -15,20 +15,20 @@ import msgspec
 from crm.errors import LeaseLost, Refused, Unavailable
 from crm.ports import Store
 from crm.records import person_chat
-from router.again import tell_aside
 from router.backoff import Backoff
-from router.clock import Clock, ClockWarnings, steady_ms
-from router.desk import Desk, Known
-from router.events import Command, Event, FromChat, decode_event
+from router.desk.again import tell_aside
+from router.desk.desk import Desk, Known
+from router.desk.events import Command, Event, FromChat, decode_event
+from router.desk.outcome import Outcome
+from router.desk.state import Aside, Entry, Stray
 from router.figures import Figures
-from router.log import Lease, Log, id_key, now_ms
-from router.outcome import Outcome
-from router.quarantine import kind_of, reason_of
-from router.recent import Recent, by_chat
-from router.state import Aside, Entry, Stray
+from router.history.recent import Recent, by_chat
+from router.log.clock import Clock, ClockWarnings, steady_ms
+from router.log.log import Lease, Log, id_key, now_ms
+from router.log.quarantine import kind_of, reason_of
+from router.log.writer import Writer
 from router.suspects import Suspects
 from router.taking_up import take_up
-from router.writer import Writer
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from navbat.embedded import find_server
-from router.log import Log, connect
+from router.log.log import Log, connect
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,8 +21,8 @@ from console.widgets.thread import ThreadView
 from crm.errors import Refused, Unavailable
 from crm.records import Media, Message
 from crm.text import one_line
-from router import protocol as wire
-from router.protocol import SessionView
+from router.wire import protocol as wire
+from router.wire.protocol import SessionView
 
 HOLDS = 6_000
 """ms for which a sign of writing is good."""

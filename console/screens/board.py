@@ -20,8 +20,8 @@ from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
 from console.wrap import fit
 from crm.text import one_line
-from router import protocol as wire
-from router.protocol import LineView, OperatorView
+from router.wire import protocol as wire
+from router.wire.protocol import LineView, OperatorView
 
 NAME_WIDTH, MODE_WIDTH = 14, 13
 ROOMY = 76

@@ -12,8 +12,8 @@ from console.screens.search import Ask
 from console.shell import shell
 from console.wrap import fit
 from crm.text import one_line
-from router import protocol as wire
-from router.protocol import SessionView
+from router.wire import protocol as wire
+from router.wire.protocol import SessionView
 
 LIMIT = 200
 NAME_WIDTH, STATUS_WIDTH, HOLDER_WIDTH = 18, 14, 12

@@ -20,8 +20,8 @@ from console.screens.layout import Layout
 from console.shell import shell
 from console.standing import GUEST, Standing, has_left, how_left
 from console.widgets.composer import Composer
-from router import protocol as wire
-from router.protocol import SessionView
+from router.wire import protocol as wire
+from router.wire.protocol import SessionView
 
 SHAKEN = 5.0
 """Seconds after a conversation has left in which a key may still have been meant for it."""

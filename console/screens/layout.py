@@ -17,7 +17,7 @@ from console.widgets.composer import Composer
 from console.words import hour
 from console.wrap import fit
 from crm.text import one_line
-from router.protocol import SessionView
+from router.wire.protocol import SessionView
 
 PROMPTS = {"reply": ">", "note": "✎", "whisper": "»", "locked": "✗"}
 WIDE, MEDIUM = 100, 70

@@ -13,7 +13,7 @@ from console.shell import shell, work
 from console.times import moment
 from crm.records import MAX_TAG
 from crm.text import one_line
-from router import protocol as wire
+from router.wire import protocol as wire
 
 SNOOZES = {"15m": 15, "1h": 60, "4h": 240, "1d": 24 * 60}
 """Choices of the dialog -> minutes; the last choice is until the customer writes."""

@@ -13,7 +13,7 @@ from console.screens.dialogs import Dialog, ShowScreen, T
 from console.screens.search import Ask
 from console.shell import shell
 from crm.text import clean, one_line
-from router import protocol as wire
+from router.wire import protocol as wire
 
 
 class Listing(Dialog[T]):

@@ -20,7 +20,7 @@ from console.words import Words, hour
 from console.wrap import wrap
 from crm.records import Message
 from crm.text import clean
-from router import protocol as wire
+from router.wire import protocol as wire
 
 PAGE = 50
 RENEW_CARD = 1.5

@@ -21,8 +21,8 @@ from console.screens.versions import VersionsScreen, stamp
 from console.shell import shell
 from console.wrap import fit
 from crm.text import one_line
-from router import protocol as wire
-from router.protocol import SettingView
+from router.wire import protocol as wire
+from router.wire.protocol import SettingView
 
 NAME_WIDTH = 23
 

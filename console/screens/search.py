@@ -19,7 +19,7 @@ from console.shell import shell
 from console.words import local
 from crm.records import Message
 from crm.text import one_line
-from router import protocol as wire
+from router.wire import protocol as wire
 
 Ask = Callable[[wire.Request, type[wire.Frame]], Awaitable[wire.Frame | None]]
 

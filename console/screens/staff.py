@@ -19,7 +19,7 @@ from console.shell import shell
 from console.wrap import fit
 from crm.records import Absence
 from crm.text import one_line
-from router import protocol as wire
+from router.wire import protocol as wire
 
 NAME_WIDTH = 18
 ABSENCE = "absence:"

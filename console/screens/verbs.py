@@ -14,8 +14,8 @@ from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
 from crm.records import Duty
 from crm.text import one_line
-from router import protocol as wire
-from router.protocol import SessionView
+from router.wire import protocol as wire
+from router.wire.protocol import SessionView
 
 UNDO = 5_000
 """ms during which a close or a transfer can be taken back: it leaves this computer only then."""

@@ -18,8 +18,8 @@ from console.screens.search import Ask
 from console.shell import shell
 from console.words import local
 from crm.text import clean, one_line
-from router import protocol as wire
-from router.protocol import LineVersionView
+from router.wire import protocol as wire
+from router.wire.protocol import LineVersionView
 
 
 def stamp(node: DOMNode, at: int) -> str:

@@ -12,8 +12,8 @@ from console.settings import Unconfirmed
 from console.shell import shell, work
 from console.widgets.composer import ReplyComposer, units
 from crm.records import Message
-from router import protocol as wire
-from router.protocol import MAX_TEXT
+from router.wire import protocol as wire
+from router.wire.protocol import MAX_TEXT
 
 TYPING_EVERY = 3_000
 """ms between two signs that the operator is writing."""

@@ -9,7 +9,7 @@ from console.shell import shell
 from console.widgets.sessions import KINDS
 from console.words import local
 from crm.text import one_line
-from router.protocol import Card
+from router.wire.protocol import Card
 
 
 class CardView(Static, can_focus=True):

@@ -19,7 +19,7 @@ from textual.widgets import TextArea
 from console.shell import shell
 from console.standing import Standing
 from crm.text import clean
-from router.protocol import MAX_TEXT
+from router.wire.protocol import MAX_TEXT
 
 NEAR_LIMIT = 0.8
 ONE_MESSAGE = 4_096

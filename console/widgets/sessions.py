@@ -20,7 +20,7 @@ from console.paint import TICKS
 from console.shell import shell
 from console.wrap import fit
 from crm.text import one_line
-from router.protocol import SessionView
+from router.wire.protocol import SessionView
 
 KINDS = {
     "telegram": "TG", "vk": "VK", "web": "WW", "teams": "MS", "email": "EM", "whatsapp": "WA",

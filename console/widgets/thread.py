@@ -23,7 +23,7 @@ from console.paint import BAD, Brush
 from console.shell import shell
 from crm.records import Media, Message
 from crm.text import one_line
-from router.protocol import SessionView
+from router.wire.protocol import SessionView
 
 STYLES = (
     "in", "out", "note", "whisper", "system", "time", "name-in", "name-out", "name-note", "name-whisper", "mark", "media", "quote",

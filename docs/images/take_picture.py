@@ -25,7 +25,7 @@ from crm.records import Media
 from navbat.demo.house import CHANNELS, HUMAN, House
 from navbat.demo.operators import Operator
 from navbat.demo.street import Street
-from router.events import Author
+from router.desk.events import Author
 
 TARGET = Path(__file__).with_name("console.svg")
 SIZE = (124, 30)

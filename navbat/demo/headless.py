@@ -17,7 +17,7 @@ from navbat.demo.conversations import ANSWERS, NAMES, STORIES, React, Story, key
 from navbat.demo.house import CHANNELS, House
 from navbat.demo.operators import Operator
 from navbat.demo.street import Street
-from router.events import Author
+from router.desk.events import Author
 
 RATE = 50
 """Messages a second."""

@@ -12,7 +12,7 @@ from console.link import Arrived, Connected, Credentials, Link, LinkEvent, Refus
 from crm.errors import NavbatError
 from crm.records import Message
 from navbat.demo.conversations import ANSWERS, NAMES, SORRY, key
-from router import protocol as wire
+from router.wire import protocol as wire
 
 HELD = ("taken", "answered", "pending")
 

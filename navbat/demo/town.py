@@ -17,7 +17,7 @@ from navbat.demo.conversations import LEAVE, NAMES, NUDGE, STORIES, Act, Correct
 from navbat.demo.house import CHANNELS, COLLEAGUES, HUMAN, House
 from navbat.demo.operators import Colleague, Operator
 from navbat.demo.street import Street
-from router.events import Author
+from router.desk.events import Author
 from storage.media import MediaStore
 
 ARRIVES = (2.5, 5.0)

@@ -25,7 +25,7 @@ from navbat.rehearse.replay import replay
 from navbat.rulebook import Rulebook, as_kept
 from navbat.shapes import rfc3339
 from navbat.yamlfile import YamlFile, unknown_word
-from router.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 
 WRONG_USE = 2
 NAMES = ("recorded", "now", "new")

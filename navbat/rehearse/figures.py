@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from navbat.rehearse.recording import parse_system
-from router.state import Alert, AnyTold, Decided, MessageAdded
+from router.desk.state import Alert, AnyTold, Decided, MessageAdded
 
 LET_GO = frozenset({"returned", "unanswered", "left", "closed", "auto_closed", "spam", "bot"})
 """Lines in a thread after which the holder has the session no more."""

@@ -13,9 +13,9 @@ from crm.accounts import list_accounts
 from crm.ports import Document, Store
 from navbat.rehearse.recording import DutyChange, Recording, Talk, read_talk
 from navbat.rulebook import Rulebook
-from router.desk import Known
-from router.events import OperatorChanged
-from router.state import Alert, AnyTold, Audit, Decided, MessageAdded
+from router.desk.desk import Known
+from router.desk.events import OperatorChanged
+from router.desk.state import Alert, AnyTold, Audit, Decided, MessageAdded
 
 LOOKUP = 300
 """Keys of one query."""

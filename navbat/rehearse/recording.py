@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 
 from crm.records import Duty, Message
-from router.desk import Known
-from router.state import AnyTold, Audit, Decided, MessageAdded
+from router.desk.desk import Known
+from router.desk.state import AnyTold, Audit, Decided, MessageAdded
 
 GOT = frozenset({"taken", "taken_over", "transfer_back", "started"})
 """Lines in a thread that say who holds the session from here on."""

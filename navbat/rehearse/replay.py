@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from navbat.rehearse.recording import Act, Reaction, Recording, Talk, Wrote
-from router import events
-from router.capacity import HELD
-from router.desk import Desk
-from router.events import LinesConfigured, OperatorChanged
-from router.state import AnyTold, Decided, Session
+from router.desk import events
+from router.desk.capacity import HELD
+from router.desk.desk import Desk
+from router.desk.events import LinesConfigured, OperatorChanged
+from router.desk.state import AnyTold, Decided, Session
 
 FOREVER = 10**15
 """Every console answers in a replay: whoever lost the connection is recorded as offline."""

@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 
 from navbat.simulate.redis import Server
-from router import events
-from router.desk import Desk
-from router.hours import is_absent
-from router.log import Keys
-from router.queue import Queue
-from router.state import (
+from router.desk import events
+from router.desk.desk import Desk
+from router.desk.hours import is_absent
+from router.desk.queue import Queue
+from router.desk.state import (
     Decided,
     Entry,
     MessageAdded,
@@ -27,6 +26,7 @@ from router.state import (
     decode_operator,
     decode_session,
 )
+from router.log.log import Keys
 
 HELD = ("taken", "answered", "pending")
 NOBODYS = ("waiting", "bot", "spam")

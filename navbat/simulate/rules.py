@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from router.events import Absence, LineRules, OperatorChanged, Overflow, Right, Ring, Sla
-from router.flow import Flow, Node, Option
+from router.desk.bots.flow import Flow, Node, Option
+from router.desk.events import Absence, LineRules, OperatorChanged, Overflow, Right, Ring, Sla
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

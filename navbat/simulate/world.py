@@ -13,11 +13,11 @@ from crm.errors import LeaseLost, Unavailable
 from navbat.simulate import rules
 from navbat.simulate.invariants import Checker, Violation
 from navbat.simulate.redis import Client, Server
-from router import events
-from router.events import Absence
-from router.log import Log
+from router.desk import events
+from router.desk.events import Absence
+from router.log.log import Log
+from router.log.writer import Writer
 from router.worker import Worker
-from router.writer import Writer
 
 START = 1_772_427_600_000
 """2026-03-02 05:00 UTC, a Monday."""

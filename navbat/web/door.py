@@ -21,7 +21,7 @@ import msgspec
 from aiohttp import web
 
 from navbat.config import Network
-from router.logins import network_of
+from router.gateway.logins import network_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task

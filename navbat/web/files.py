@@ -20,7 +20,7 @@ from crm.text import file_name
 
 if TYPE_CHECKING:
     from navbat.web.door import Door
-    from router.gateway import Gateway
+    from router.gateway.gateway import Gateway
     from storage.media import MediaStore
 
 logger = logging.getLogger(__name__)

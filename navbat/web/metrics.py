@@ -18,15 +18,15 @@ from crm import accounts
 from crm.errors import Unavailable
 from navbat import __version__
 from router.figures import COMMIT_BOUNDS
-from router.log import id_key, now_ms
-from router.quarantine import Quarantine
+from router.log.log import id_key, now_ms
+from router.log.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from crm.ports import Store
     from navbat.web.door import Door
-    from router.health import Health
-    from router.log import Log
-    from router.picture import Picture
+    from router.gateway.health import Health
+    from router.gateway.picture import Picture
+    from router.log.log import Log
 
 READERS = frozenset({"supervisor", "admin"})
 """Whose tokens open the page from elsewhere than this machine."""

@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 FORBIDDEN = {
-    "console.app": "bots trackers vision storage redis motor pymongo aiogram sqlite3 argon2 router.log router.gateway",
+    "console.app": "bots trackers vision storage redis motor pymongo aiogram sqlite3 argon2 router.log.log router.gateway.gateway",
     "console.link": "textual redis bots",
-    "router.desk": "asyncio aiohttp redis motor sqlite3 textual bots console storage router.log",
-    "router.gateway": "textual console bots storage motor aiogram",
+    "router.desk.desk": "asyncio aiohttp redis motor sqlite3 textual bots console storage router.log.log",
+    "router.gateway.gateway": "textual console bots storage motor aiogram",
     "router.worker": "textual console bots storage aiohttp motor",
     "crm.records": "asyncio router storage redis motor",
     "bots.registry": "aiogram vk_api botbuilder textual console",

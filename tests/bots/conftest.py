@@ -12,9 +12,9 @@ import pytest
 from bots.base import Can, Channel, ChannelSettings, OutFile, Sent
 from crm.errors import NavbatError
 from crm.records import Media
-from router.events import Author, Event, MessageReceived, decode_event
-from router.log import Log, now_ms
-from router.state import Delivery, encode
+from router.desk.events import Author, Event, MessageReceived, decode_event
+from router.desk.state import Delivery, encode
+from router.log.log import Log, now_ms
 from tests.fakes.telegram import FakeTelegram
 
 TOKEN = "42:secret-part_of_the_token"

@@ -16,7 +16,7 @@ from bots.inbox import understand
 from bots.loopback import LoopbackSettings
 from bots.telegram import TelegramSettings
 from crm.records import Button, Media
-from router.events import MessageReceived
+from router.desk.events import MessageReceived
 from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.telegram import FakeTelegram
 

@@ -13,8 +13,8 @@ from bots.base import Can, Inbox, Rejected, TryLater
 from bots.inbox import ChannelInbox, Receiver
 from crm.errors import LeaseLost, NavbatError, Unavailable
 from crm.records import Media
-from router.events import Event, MediaStored, MessageReceived
-from router.log import Lease, Log, connect
+from router.desk.events import Event, MediaStored, MessageReceived
+from router.log.log import Lease, Log, connect
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, all_logged, logged, running
 from tests.conftest import RedisServer, until
 

@@ -16,7 +16,7 @@ from bots.inbox import understand
 from bots.loopback import Loopback, LoopbackSettings, SentItem
 from crm.errors import Unavailable
 from crm.records import Media
-from router.events import (
+from router.desk.events import (
     ButtonPressed,
     ChatReachable,
     Delivered,

@@ -13,9 +13,9 @@ import pytest
 from bots import lane
 from bots.base import Can, Rejected, TryLater, Uncertain
 from bots.outbox import Sender
-from router.events import ChatMoved, ChatReachable, Delivered
-from router.log import Lease, Log
-from router.state import Delivery
+from router.desk.events import ChatMoved, ChatReachable, Delivered
+from router.desk.state import Delivery
+from router.log.log import Lease, Log
 from tests.bots.conftest import (
     MemoryMedia,
     ScriptedChannel,
@@ -200,7 +200,7 @@ async def test_what_was_interrupted_is_unknown_and_not_sent_again(
 HANGS = """
 import asyncio, sys
 from bots.outbox import Sender
-from router.log import Log, connect
+from router.log.log import Log, connect
 from tests.bots.conftest import MemoryMedia, ScriptedChannel
 
 async def main(url, desk):
@@ -282,7 +282,7 @@ async def test_a_lost_lease_stops_the_sending(log: Log, sender: Sender, channel:
 async def test_redis_comes_back_and_nothing_is_lost_or_sent_twice(
     own_redis: RedisServer, media: MemoryMedia
 ) -> None:
-    from router.log import connect
+    from router.log.log import connect
 
     log = Log(connect(own_redis.url), "away")
     channel = ScriptedChannel("out")

@@ -11,10 +11,10 @@ from bots import fetch
 from bots.base import Can
 from bots.inbox import ChannelInbox, Receiver
 from bots.outbox import Sender
-from router.events import Author, MessageReceived, PutAside
-from router.log import Log
-from router.quarantine import Quarantine
-from router.state import encode
+from router.desk.events import Author, MessageReceived, PutAside
+from router.desk.state import encode
+from router.log.log import Log
+from router.log.quarantine import Quarantine
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
 from tests.bots.test_inbox import WithFiles
 from tests.conftest import until

@@ -21,8 +21,8 @@ from bots.outbox import Sender
 from bots.telegram import Telegram, TelegramSettings
 from crm.errors import Unavailable
 from crm.records import Button, Media
-from router.events import ButtonPressed
-from router.log import Log
+from router.desk.events import ButtonPressed
+from router.log.log import Log
 from tests.bots.conftest import TOKEN, Bytes, MemoryMedia, all_logged, delivery, enqueue, logged, running
 from tests.conftest import until
 from tests.fakes.bot_state import BotState, Fault

@@ -16,7 +16,7 @@ from bots.inbox import understand
 from bots.telegram import ALLOWED_UPDATES, Telegram, TelegramSettings
 from bots.telegram_words import SERVICE, SPEAKING, linked
 from crm.text import clean
-from router.events import Event, MessageEdited, MessageReceived, encode_event
+from router.desk.events import Event, MessageEdited, MessageReceived, encode_event
 
 CHANNEL = Telegram("shop", TelegramSettings(kind="telegram", line="sales", token=Secret("42:abc")))
 USER = {"id": 5551001, "is_bot": False, "first_name": "Ali"}

@@ -13,8 +13,8 @@ from bots.base import Secret
 from bots.fetch import Fetcher, jobs_for
 from bots.telegram import Telegram, TelegramSettings
 from crm.records import Media
-from router.events import Author, MediaStored, MessageReceived
-from router.log import Log
+from router.desk.events import Author, MediaStored, MessageReceived
+from router.log.log import Log
 from storage.media import MediaStore
 from tests.bots.conftest import TOKEN, delivery, logged, running
 

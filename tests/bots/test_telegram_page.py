@@ -14,8 +14,8 @@ from bots.base import Secret
 from bots.inbox import Receiver, understand
 from bots.telegram import Telegram, TelegramSettings
 from bots.telegram_page import NoPage, Reading, pressed, read_page, update_id
-from router.events import MessageReceived
-from router.log import Log
+from router.desk.events import MessageReceived
+from router.log.log import Log
 from tests.bots.conftest import TOKEN, MemoryMedia, logged, running
 from tests.conftest import until
 from tests.fakes.telegram import FakeTelegram

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bots.base import Secret
 from bots.inbox import understand
 from bots.telegram import Telegram, TelegramSettings
-from router.events import (
+from router.desk.events import (
     ButtonPressed,
     ChatMoved,
     ChatReachable,

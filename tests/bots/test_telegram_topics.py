@@ -17,8 +17,8 @@ from bots.telegram import Telegram, TelegramSettings
 from bots.telegram_place import Place, moved, place_of
 from crm.history import source
 from crm.records import Media, customer_of, person_chat, whole_chat
-from router.events import ButtonPressed, MessageDeleted, MessageEdited, MessageReceived
-from router.state import decode_delivery
+from router.desk.events import ButtonPressed, MessageDeleted, MessageEdited, MessageReceived
+from router.desk.state import decode_delivery
 from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.bot_state import BotState, Fault
 from tests.fakes.telegram import FakeTelegram

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.browser.chromium import Page, browser, installed
 from tests.conftest import until
 from tests.console.conftest import frames, furnish

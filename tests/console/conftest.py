@@ -17,7 +17,7 @@ from console.app import Console
 from console.link import Credentials
 from console.screens.main import MainScreen
 from console.settings import Shelf
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.fakes.gateway import NOW, FakeGateway, message, session
 
 Enter = Callable[..., Any]

@@ -12,7 +12,7 @@ from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScree
 from console.screens.search import SearchScreen
 from console.words import LANGUAGES
 from crm.records import Media, MessageChange, Version, apply_change
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console import test_deskday, test_leading
 from tests.console.acts import TESTED, acts
 from tests.console.conftest import Clock, Seat, frames, seated

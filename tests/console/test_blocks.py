@@ -12,7 +12,7 @@ from console.model import Echo, Picture, Thread
 from console.paint import Brush
 from console.words import Words
 from crm.records import MessageChange
-from router.protocol import Changes
+from router.wire.protocol import Changes
 from tests.fakes.gateway import NOW, message, session
 
 BRUSH = Brush(Words("en"), UTC, 60, "anna", "Ali")

@@ -22,10 +22,10 @@ from crm.lines import Source
 from crm.records import Duty, MessageKind, Right
 from navbat.config import Config
 from navbat.rulebook import Rulebook
-from router.access import RIGHTS
-from router.events import LineRules
-from router.fired import EFFECTS
-from router.state import Status
+from router.desk.events import LineRules
+from router.desk.fired import EFFECTS
+from router.desk.state import Status
+from router.gateway.access import RIGHTS
 from tests.fakes.gateway import session
 
 ROOT = Path(__file__).parents[2]

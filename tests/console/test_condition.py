@@ -6,7 +6,7 @@ import pytest
 
 from console.condition import Condition
 from console.words import Words
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import seated
 from tests.fakes.gateway import NOW, FakeGateway
 

@@ -16,8 +16,8 @@ from crm import accounts, lines
 from crm.lines import Settings
 from navbat.config import Config
 from navbat.rulebook import Rulebook
-from router import protocol
-from router.log import Log
+from router.log.log import Log
+from router.wire import protocol
 from tests.console.conftest import Seat, seated
 from tests.router.desk_in_process import DeskInProcess, running_desk
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import Clock, frames, seated
 from tests.fakes.gateway import FakeGateway
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.screens.dialogs import FileScreen, PickScreen, StopScreen
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import Clock, frames, seated
 from tests.fakes.gateway import NOW, FakeGateway, message, session
 

@@ -30,11 +30,11 @@ def test_the_console_knows_the_wire_and_nothing_behind_it() -> None:
     )
     # The wire is one module to its users; its frames stand in five files.
     wire = {
-        "router.protocol",
-        "router.frame",
-        "router.admin_frames",
-        "router.quarantine_frames",
-        "router.views",
+        "router.wire.protocol",
+        "router.wire.frame",
+        "router.wire.admin_frames",
+        "router.wire.quarantine_frames",
+        "router.wire.views",
     }
     assert {n for n in loaded if n.startswith("router.")} == wire
 

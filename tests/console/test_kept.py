@@ -10,7 +10,7 @@ import pytest
 from textual import events
 
 from console.screens.dialogs import FileScreen, PickScreen, StopScreen
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import Clock, Seat, seated
 from tests.fakes.gateway import NOW, FakeGateway, message, session
 

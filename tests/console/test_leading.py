@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console.screens.board import Board
 from console.screens.dialogs import PickScreen
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.acts import acts
 from tests.console.conftest import Clock, seated
 from tests.fakes.gateway import NOW, FakeGateway, message, session

@@ -24,7 +24,7 @@ from console.link import (
 from console.model import Picture
 from crm.errors import NavbatError, Unavailable
 from crm.errors import Refused as Declined
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import frames
 from tests.fakes.gateway import NOW, FakeGateway, message
 

@@ -6,7 +6,7 @@ from textual import events
 
 from bots.registry import channel_type, kinds
 from console.widgets.composer import ONE_MESSAGE, units
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import Seat, frames, seated
 from tests.fakes.gateway import FakeGateway
 

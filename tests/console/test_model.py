@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from console.model import EARLY_CHANGES, Picture
 from crm.records import MessageChange
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.fakes.gateway import NOW, message, session
 
 

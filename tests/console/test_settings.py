@@ -10,7 +10,7 @@ import pytest
 
 from console.logins import DEFAULT_URL, Logins, Saved
 from console.settings import Drafts, Settings, Shelf
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import frames, seated
 from tests.fakes.gateway import FakeGateway
 

@@ -19,7 +19,7 @@ from console.settings import Shelf
 from crm.records import Media
 from navbat.config import Config
 from navbat.rulebook import Rulebook
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.console.conftest import Clock, Seat, furnish
 from tests.fakes.gateway import NOW, FakeGateway, message
 

@@ -22,7 +22,7 @@ from console.link import (
 from crm.errors import Refused as Declined
 from crm.errors import Unavailable
 from crm.records import Message, apply_change
-from router import protocol as wire
+from router.wire import protocol as wire
 
 PAGE = 200
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import EVERYTHING, REDIS, ROLES, TOKEN, House, deck

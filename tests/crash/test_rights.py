@@ -12,9 +12,9 @@ from typing import Any, get_args
 import aiohttp
 import pytest
 
-from router import protocol as wire
-from router.events import Author, MessageReceived
-from router.log import Log, connect
+from router.desk.events import Author, MessageReceived
+from router.log.log import Log, connect
+from router.wire import protocol as wire
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import House

@@ -12,9 +12,9 @@ import pytest
 
 from console import link
 from crm.records import Message
-from router.events import Author, MessageReceived
-from router.log import Log, connect
-from router.protocol import Open
+from router.desk.events import Author, MessageReceived
+from router.log.log import Log, connect
+from router.wire.protocol import Open
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import House

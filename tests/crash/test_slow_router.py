@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from router import events
-from router import protocol as wire
-from router.answers import COMMAND_TIMEOUT
-from router.events import decode_event
-from router.log import Log, connect
+from router.desk import events
+from router.desk.events import decode_event
+from router.gateway.answers.commands import COMMAND_TIMEOUT
+from router.log.log import Log, connect
+from router.wire import protocol as wire
 from tests.conftest import RedisServer, until
 from tests.console.conftest import Clock, Seat, seated
 from tests.crash.console import Console

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from router.events import Author, MessageReceived
-from router.log import Log, connect
-from router.state import MessageAdded
+from router.desk.events import Author, MessageReceived
+from router.desk.state import MessageAdded
+from router.log.log import Log, connect
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import House

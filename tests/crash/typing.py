@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crm.errors import Unavailable
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.crash.console import Console
 from tests.terminal.terminal import Terminal
 

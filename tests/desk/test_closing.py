@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from router import events
-from router.events import Author, ButtonPressed, LineRules, OperatorChanged
-from router.state import Audit, Rated
+from router.desk import events
+from router.desk.events import Author, ButtonPressed, LineRules, OperatorChanged
+from router.desk.state import Audit, Rated
 from tests.desk.world import START, World
 
 FAREWELL = {"farewell": {"": "bye"}}
@@ -106,7 +106,7 @@ def test_the_holders_word_reopens_and_anothers_is_refused() -> None:
 
 
 def test_a_customer_who_cannot_be_written_to_gets_no_farewell() -> None:
-    from router.events import ChatReachable
+    from router.desk.events import ChatReachable
 
     world = held(notices=FAREWELL, rating=True)
     world.happens(ChatReachable(channel="bot", chat="ali", can_write=False, author=Author()))
@@ -403,7 +403,7 @@ def test_guests_by_transfer_keep_theirs_when_the_line_changes() -> None:
     world.do("anna", "Take", session="1")
     world.do("anna", "Transfer", session="1", to="bek")
     world.do("bek", "Take", session="1")
-    from router.events import LinesConfigured
+    from router.desk.events import LinesConfigured
 
     lines = {"sales": LineRules(members=["anna"], priority=1), "support": LineRules(members=[])}
     world.happens(LinesConfigured(lines=lines, channels={"bot": "sales"}))

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.desk import Desk
-from router.events import LineRules, LinesConfigured, Present, Ring
-from router.state import Decided, OperatorState, Session
+from router.desk.desk import Desk
+from router.desk.events import LineRules, LinesConfigured, Present, Ring
+from router.desk.state import Decided, OperatorState, Session
 from tests.desk import naive
 
 STATES = 100_000

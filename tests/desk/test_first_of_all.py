@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from router.desk import Known
-from router.events import CustomerChanged, LineRules, OperatorChanged, Ring
+from router.desk.desk import Known
+from router.desk.events import CustomerChanged, LineRules, OperatorChanged, Ring
 from tests.desk.world import World
 
 MINUTE = 60_000

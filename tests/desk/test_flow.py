@@ -9,9 +9,9 @@ import pytest
 
 from crm.errors import ConfigError
 from navbat.flow import SHIPPED, read
-from router.events import LinesConfigured
-from router.flow import Answer, Flow, FlowState, Node, Option, begin, hear, valid, wants_human
-from router.state import FieldsFilled
+from router.desk.bots.flow import Answer, Flow, FlowState, Node, Option, begin, hear, valid, wants_human
+from router.desk.events import LinesConfigured
+from router.desk.state import FieldsFilled
 from tests.desk.world import World
 
 FLOW = Flow(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.events import Absence
-from router.hours import Calendar, countries, instant, is_absent, next_absence_change, parse_interval
+from router.desk.events import Absence
+from router.desk.hours import Calendar, countries, instant, is_absent, next_absence_change, parse_interval
 
 HOUR = 3_600_000
 OFFICE = {"mon": ["09:00-13:00", "14:00-18:00"], "fri": ["22:00-06:00"]}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from router import events
-from router.desk import Desk
+from router.desk import events
+from router.desk.desk import Desk
 from tests.desk.world import START, World, saved
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crm.records import Button, Media
-from router.flow import Flow, Node
+from router.desk.bots.flow import Flow, Node
 from tests.desk.world import World
 
 BLANK = "\u200b\u2060\u3164\u2800\u00ad \n"

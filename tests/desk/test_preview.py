@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from router import events
-from router.picture import Picture
-from router.state import Session
+from router.desk import events
+from router.desk.state import Session
+from router.gateway.picture import Picture
 from tests.desk.world import CHANNEL, World
 
 

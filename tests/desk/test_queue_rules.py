@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from router import events
-from router.events import LineRules
+from router.desk import events
+from router.desk.events import LineRules
 from tests.desk.world import CHANNEL, World
 
 

@@ -9,11 +9,11 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router import capacity
-from router.desk import Desk, Known
-from router.events import LineRules, OperatorChanged, Overflow, Reacted, Ring, Sla
-from router.queue import lacks, need_of
-from router.state import Session
+from router.desk import capacity
+from router.desk.desk import Desk, Known
+from router.desk.events import LineRules, OperatorChanged, Overflow, Reacted, Ring, Sla
+from router.desk.queue import lacks, need_of
+from router.desk.state import Session
 from tests.desk.world import World, saved
 
 OPERATORS = ("anna", "bek", "vali")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.state import Audit
+from router.desk.state import Audit
 from tests.desk.world import World
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from router.desk import Known
-from router.events import LineRules, Overflow, Reacted, Sla
+from router.desk.desk import Known
+from router.desk.events import LineRules, Overflow, Reacted, Sla
 from tests.desk.world import World
 
 MINUTE = 60_000
@@ -262,7 +262,7 @@ def test_auto_close_after_spares_the_pinned_for_a_week() -> None:
 
 
 def alerts(world: World) -> list[tuple[str, str]]:
-    from router.state import Alert
+    from router.desk.state import Alert
 
     return [(t.name, t.params.get("clock", "")) for t in world.told if isinstance(t, Alert)]
 
@@ -303,7 +303,7 @@ def test_sla_orders_the_waiting_before_their_arrival() -> None:
     world.online("anna")
     world.do("anna", "SetDuty", duty="break")
     world.writes("ali")
-    from router.events import Author, LinesConfigured, MessageReceived
+    from router.desk.events import Author, LinesConfigured, MessageReceived
 
     event = LinesConfigured(lines=world.desk.configured.lines, channels={"bot": "sales", "vip": "urgent"})
     world.happens(event)

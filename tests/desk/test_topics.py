@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm.records import customer_of
-from router.events import Author, ButtonPressed, ChatMoved, ChatReachable, Reacted
+from router.desk.events import Author, ButtonPressed, ChatMoved, ChatReachable, Reacted
 from tests.desk.world import World, saved
 
 

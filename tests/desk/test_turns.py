@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from router.events import Absence, OperatorChanged
+from router.desk.events import Absence, OperatorChanged
 from tests.desk.world import START, World, saved
 
 ONE, TWO, MIDNIGHT = 2600, 6200, 85_400

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from router import events
-from router.desk import Known
-from router.events import LineRules
-from router.state import Session, decode_session, encode
+from router.desk import events
+from router.desk.desk import Known
+from router.desk.events import LineRules
+from router.desk.state import Session, decode_session, encode
 from tests.desk import naive
 from tests.desk.world import START, World, saved
 

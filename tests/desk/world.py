@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from router import events
-from router.desk import Desk, Known
-from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.state import (
+from router.desk import events
+from router.desk.desk import Desk, Known
+from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.state import (
     Alert,
     CommandDone,
     Decided,

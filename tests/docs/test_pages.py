@@ -68,8 +68,8 @@ def test_named_files_and_functions_exist(page: Path) -> None:
 
 
 def test_a_wrong_name_is_found() -> None:
-    text = "`router/log.py: Log.append` `router/log.py: Log.nothing` `router/nowhere.py` `router/log.py`"
-    assert wrong_names(text) == ["router/log.py: Log.nothing", "router/nowhere.py: "]
+    text = "`router/log/log.py: Log.append` `router/log/log.py: Log.nothing` `router/nowhere.py` `router/log/log.py`"
+    assert wrong_names(text) == ["router/log/log.py: Log.nothing", "router/nowhere.py: "]
 
 
 def test_the_way_of_a_message_passes_through_every_layer() -> None:

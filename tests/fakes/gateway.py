@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from crm.records import Customer, Media, Message, MessageChange, MessageKind
-from router import protocol as wire
+from router.wire import protocol as wire
 
 NOW = 1_772_445_600_000
 """2026-03-02 10:00 UTC: the moment at which every test's desk stands."""

@@ -7,12 +7,12 @@ import random
 from typing import Any
 
 from crm.ports import Store
-from router import events
-from router.capacity import HELD
-from router.desk import Desk
-from router.events import Author, LinesConfigured, MessageReceived, OperatorChanged
-from router.projection import Batch, Memory
-from router.state import Entry, Session, decode_session, encode
+from router.desk import events
+from router.desk.capacity import HELD
+from router.desk.desk import Desk
+from router.desk.events import Author, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.state import Entry, Session, decode_session, encode
+from router.history.projection import Batch, Memory
 from router.worker import journal_entry
 
 FOREVER = 10**15

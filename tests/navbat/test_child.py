@@ -15,7 +15,7 @@ from crm.errors import Unavailable
 from navbat import child
 from navbat.backends import Place
 from navbat.child import Child
-from router.log import Log
+from router.log.log import Log
 from router.worker import Worker
 from tests.conftest import until
 

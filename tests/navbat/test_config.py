@@ -12,7 +12,7 @@ from crm.errors import ConfigError
 from navbat.config import Config, load, locate, read
 from navbat.line_settings import Line, Operator
 from navbat.yamlfile import BadConfig, Duration, YamlFile, parse_duration
-from router.events import Absence, LineRules, OperatorChanged, Overflow, Ring, Sla
+from router.desk.events import Absence, LineRules, OperatorChanged, Overflow, Ring, Sla
 
 ROOT = Path(__file__).parent.parent.parent
 

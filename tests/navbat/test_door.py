@@ -11,7 +11,7 @@ import pytest
 
 from navbat.client import Client, Login
 from navbat.web.door import raise_file_limit
-from router import protocol
+from router.wire import protocol
 from tests.navbat.process import Desk
 
 FILES = 640

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from crm.errors import NavbatError, Unavailable
 from navbat.embedded import EmbeddedRedis, FolderLock, find_server
 from navbat.serving import SOCKET_LIMIT, attach, ping, recorded_socket
-from router.log import connect
+from router.log.log import connect
 from tests.conftest import until
 
 

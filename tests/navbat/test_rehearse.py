@@ -18,8 +18,8 @@ from navbat.rehearse.command import compare, moment
 from navbat.rehearse.figures import Figures, measure, waits
 from navbat.rehearse.recording import Recording
 from navbat.rehearse.replay import replay
-from router.events import LineRules, LinesConfigured, OperatorChanged, Overflow, Sla
-from router.state import MessageAdded
+from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Overflow, Sla
+from router.desk.state import MessageAdded
 from storage.sqlite import SqliteStore
 from tests.navbat.recorded import DAY, Recorded
 

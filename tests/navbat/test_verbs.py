@@ -12,8 +12,8 @@ from navbat import cli
 from navbat.arguments import LANGUAGES, STATUSES
 from navbat.reference import _subparsers
 from navbat.verbs import VERBS
-from router import protocol
-from router.state import Status
+from router.desk.state import Status
+from router.wire import protocol
 from tests.navbat.process import Desk, Operator, wait_for
 
 BY_ACTION = {

@@ -14,13 +14,14 @@ from aiohttp import web
 
 from crm import accounts
 from crm.records import Role
-from router import events, protocol
-from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.gateway import Gateway
-from router.line_changes import Rulebook
-from router.log import Log
-from router.projector import Projector
-from router.state import Delivery, decode_delivery
+from router.desk import events
+from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.state import Delivery, decode_delivery
+from router.gateway.answers.line_changes import Rulebook
+from router.gateway.gateway import Gateway
+from router.history.projector import Projector
+from router.log.log import Log
+from router.wire import protocol
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import until

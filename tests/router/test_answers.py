@@ -13,13 +13,15 @@ import pytest
 from aiohttp import web
 
 from crm.errors import Unavailable
-from router import answers, events, protocol
-from router.events import decode_event
-from router.gateway import Gateway
-from router.log import Log, connect
-from router.protocol import Changes, Pong
-from router.seen import PERIOD_MS
-from router.state import MessageAdded
+from router.desk import events
+from router.desk.events import decode_event
+from router.desk.state import MessageAdded
+from router.gateway.answers import commands as answers
+from router.gateway.gateway import Gateway
+from router.log.log import Log, connect
+from router.log.seen import PERIOD_MS
+from router.wire import protocol
+from router.wire.protocol import Changes, Pong
 from tests.conftest import RedisServer, until
 from tests.desk.world import START, World, saved
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk

@@ -7,13 +7,13 @@ from typing import Any, cast
 import msgspec
 
 from crm.records import Account, Message
-from router.access import Access
-from router.broadcast import Broadcast
-from router.connection import Connection
-from router.events import LineRules, LinesConfigured
-from router.picture import Picture
-from router.protocol import Changes, decode_server
-from router.state import Entry, Session
+from router.desk.events import LineRules, LinesConfigured
+from router.desk.state import Entry, Session
+from router.gateway.access import Access
+from router.gateway.broadcast import Broadcast
+from router.gateway.connection import Connection
+from router.gateway.picture import Picture
+from router.wire.protocol import Changes, decode_server
 
 LINES = {"sales": LineRules(members=["anna", "bek"])}
 

@@ -15,15 +15,16 @@ from bots import lane
 from bots.base import TryLater
 from bots.outbox import Sender
 from crm.errors import Unavailable
-from router import events, protocol
-from router.clock import Clock, ClockWarnings, steady_ms
-from router.events import LineRules, LinesConfigured, OperatorChanged, Present
-from router.health import Health
-from router.log import Lease, Log, now_ms
-from router.shifting import TIMES, shift_session
-from router.state import Entry, MessageAdded, Refusal, Session, decode_session
+from router.desk import events
+from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Present
+from router.desk.shifting import TIMES, shift_session
+from router.desk.state import Entry, MessageAdded, Refusal, Session, decode_session
+from router.gateway.health import Health
+from router.log.clock import Clock, ClockWarnings, steady_ms
+from router.log.log import Lease, Log, now_ms
+from router.log.writer import Writer
+from router.wire import protocol
 from router.worker import PIECE, Worker, in_pieces
-from router.writer import Writer
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
 from tests.conftest import until
 from tests.desk.world import World

@@ -11,11 +11,11 @@ import pytest
 from crm import history
 from crm.records import Message
 from navbat import shapes
-from router import protocol
-from router.events import Delivered
-from router.log import Log
-from router.projector import Projector
-from router.protocol import Changes
+from router.desk.events import Delivered
+from router.history.projector import Projector
+from router.log.log import Log
+from router.wire import protocol
+from router.wire.protocol import Changes
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, deliveries, running_desk
 

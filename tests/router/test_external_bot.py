@@ -17,9 +17,9 @@ from bots.base import Secret
 from bots.loopback import Loopback, LoopbackSettings, SentItem
 from bots.outbox import Sender
 from crm.records import Message
-from router import protocol
-from router.events import LineRules, LinesConfigured
-from router.log import Log
+from router.desk.events import LineRules, LinesConfigured
+from router.log.log import Log
+from router.wire import protocol
 from tests.bots.conftest import MemoryMedia
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 

@@ -11,14 +11,14 @@ import pytest
 
 from crm.ports import Write
 from crm.records import Media
-from router import gateway as gateway_module
-from router import protocol
-from router.connection import QUEUE_BYTES, QUEUE_FRAMES
-from router.events import Delivered, OperatorChanged
-from router.log import Log
-from router.projector import Projector
-from router.protocol import Bye, Changes, Done, Event, Page, Snapshot, Welcome
-from router.state import CommandDone
+from router.desk.events import Delivered, OperatorChanged
+from router.desk.state import CommandDone
+from router.gateway import gateway as gateway_module
+from router.gateway.connection import QUEUE_BYTES, QUEUE_FRAMES
+from router.history.projector import Projector
+from router.log.log import Log
+from router.wire import protocol
+from router.wire.protocol import Bye, Changes, Done, Event, Page, Snapshot, Welcome
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 

@@ -15,14 +15,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from crm.errors import Unavailable
 from crm.ports import Store
 from navbat.health import HealthPages
-from router import health
-from router.events import Present
-from router.health import Health
-from router.log import Log
-from router.picture import Picture
-from router.projector import Projector
-from router.protocol import Trouble
-from router.status import Status
+from router.desk.events import Present
+from router.gateway import health
+from router.gateway.health import Health
+from router.gateway.picture import Picture
+from router.gateway.status import Status
+from router.history.projector import Projector
+from router.log.log import Log
+from router.wire.protocol import Trouble
 from storage.sqlite import SqliteStore
 from tests.conftest import until
 

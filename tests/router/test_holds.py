@@ -10,10 +10,11 @@ import pytest
 from msgspec import structs
 
 from crm.errors import Unavailable
-from router import holds, picture, protocol
-from router.events import Writing, decode_event
-from router.log import Log, now_ms
-from router.protocol import Changes
+from router.desk.events import Writing, decode_event
+from router.gateway import holds, picture
+from router.log.log import Log, now_ms
+from router.wire import protocol
+from router.wire.protocol import Changes
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 

@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from crm.errors import Unavailable
-from router import home
-from router.address import apart, problem
-from router.events import Present
-from router.health import risks
-from router.home import ALONE_AFTER, ClusterFinder, home_of
-from router.log import Log, connect
+from router.desk.events import Present
+from router.gateway.health import risks
+from router.log import home
+from router.log.address import apart, problem
+from router.log.home import ALONE_AFTER, ClusterFinder, home_of
+from router.log.log import Log, connect
 from tests.conftest import RedisServer, until
 from tests.servers.redis_nodes import Cluster, Sentinels
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from router import protocol
-from router.log import Log
-from router.logins import Logins
-from router.protocol import Bye, Done, Hello, Page
+from router.gateway.logins import Logins
+from router.log.log import Log
+from router.wire import protocol
+from router.wire.protocol import Bye, Done, Hello, Page
 from tests.router.desk_in_process import DeskInProcess, running_desk
 from tests.router.test_gateway import has_message
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from crm import accounts, lines
-from router import events, protocol
-from router.follow import follow, start_of
-from router.log import Log
+from router.desk import events
+from router.gateway.follow import follow, start_of
+from router.log.log import Log
+from router.wire import protocol
 from tests.conftest import until
 from tests.router.desk_in_process import DeskInProcess, running_desk
 from tests.router.test_lines import BOOK, WRITTEN

@@ -14,14 +14,15 @@ from crm.errors import Refused
 from crm.records import Absence, Account, Role
 from navbat.config import Config
 from navbat.rulebook import Rulebook
-from router import line_changes, protocol
-from router import picture as picture_module
-from router.access import Access
-from router.events import LineRules, LinesConfigured
-from router.log import Log
-from router.picture import Picture
-from router.protocol import Changes, Done, Hint, LineSettings, LineVersions, OperatorSettings, Snapshot
-from router.state import Entry, Session
+from router.desk.events import LineRules, LinesConfigured
+from router.desk.state import Entry, Session
+from router.gateway import picture as picture_module
+from router.gateway.access import Access
+from router.gateway.answers import line_changes
+from router.gateway.picture import Picture
+from router.log.log import Log
+from router.wire import protocol
+from router.wire.protocol import Changes, Done, Hint, LineSettings, LineVersions, OperatorSettings, Snapshot
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crm import accounts
-from router.logins import (
+from router.gateway.logins import (
     FIRST_WAIT,
     FREE_TRIES,
     LONGEST_WAIT,
@@ -19,7 +19,7 @@ from router.logins import (
     Throttled,
     network_of,
 )
-from router.protocol import Hello
+from router.wire.protocol import Hello
 from storage.sqlite import SqliteStore
 from tests.conftest import until
 

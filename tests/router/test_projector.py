@@ -14,10 +14,7 @@ from crm import history
 from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Filter, Write
 from crm.records import Customer, Delivery, Identity, Media, Message, MessageChange, customer_of
-from router.log import Lease, Log, now_ms
-from router.projection import Early, Memory
-from router.projector import Projector
-from router.state import (
+from router.desk.state import (
     Alert,
     AnyTold,
     Audit,
@@ -31,6 +28,9 @@ from router.state import (
     Session,
     encode,
 )
+from router.history.projection import Early, Memory
+from router.history.projector import Projector
+from router.log.log import Lease, Log, now_ms
 from storage.sqlite import SqliteStore
 from tests.conftest import until
 

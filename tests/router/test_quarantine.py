@@ -13,13 +13,15 @@ import msgspec
 import pytest
 
 from crm.errors import Unavailable
-from router import customers, events, fired, protocol, quarantine
-from router.commands import COMMANDS
-from router.events import LineRules, LinesConfigured, OperatorChanged
-from router.floor import Floor
-from router.log import Log
-from router.quarantine import Quarantine, reason_of, set_aside
-from router.state import Alert, Aside, Audit, CommandDone, MessageAdded, Session, decode_session
+from router.desk import customers, events, fired
+from router.desk.commands.conversations import COMMANDS
+from router.desk.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.floor import Floor
+from router.desk.state import Alert, Aside, Audit, CommandDone, MessageAdded, Session, decode_session
+from router.log import quarantine
+from router.log.log import Log
+from router.log.quarantine import Quarantine, reason_of, set_aside
+from router.wire import protocol
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import until
@@ -331,7 +333,7 @@ async def test_a_saved_state_that_cannot_be_read_costs_only_its_own_session(log:
 
 async def test_redis_away_is_no_poison(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trouble with Redis or the store is waited for, however often it comes."""
-    from router.writer import Writer
+    from router.log.writer import Writer
 
     real, fails = Writer.commit, 3
 
@@ -396,9 +398,9 @@ def test_a_reason_names_class_and_place_and_no_words() -> None:
 KILLED = """
 import asyncio, os, signal, sys
 from router import customers, suspects
-from router.log import Log, connect
+from router.log.log import Log, connect
 from router.worker import Worker
-from router.writer import Writer
+from router.log.writer import Writer
 
 real_wrote, real_commit = customers._wrote, Writer.commit
 

@@ -11,11 +11,11 @@ from msgspec import structs
 
 from crm import history
 from crm.errors import Unavailable
-from router import protocol
-from router.events import Delivered, OperatorChanged
-from router.log import Log
-from router.projector import Projector
-from router.protocol import Bye, Changes, Page, SessionList, Snapshot, Welcome
+from router.desk.events import Delivered, OperatorChanged
+from router.history.projector import Projector
+from router.log.log import Log
+from router.wire import protocol
+from router.wire.protocol import Bye, Changes, Page, SessionList, Snapshot, Welcome
 from tests.conftest import until
 from tests.router.desk_in_process import DeskInProcess, deliveries, running_desk
 

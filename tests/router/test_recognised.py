@@ -10,12 +10,13 @@ import pytest
 
 from crm.ports import Write
 from crm.records import customer_of
-from router import events, protocol
-from router.events import Author, ButtonPressed, ChatMoved, ChatReachable, Close
-from router.log import Log
-from router.projector import Projector
-from router.recent import FRESH, KEPT, Recent
-from router.state import Known, Session
+from router.desk import events
+from router.desk.events import Author, ButtonPressed, ChatMoved, ChatReachable, Close
+from router.desk.state import Known, Session
+from router.history.projector import Projector
+from router.history.recent import FRESH, KEPT, Recent
+from router.log.log import Log
+from router.wire import protocol
 from tests.conftest import until
 from tests.desk.world import CHANNEL, World
 from tests.router.desk_in_process import DeskInProcess, running_desk

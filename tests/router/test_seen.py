@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router import seen
-from router.log import Lease, Log, connect, now_ms
-from router.seen import OWN_PERIOD_MS, PERIOD_MS
-from router.writer import Writer
+from router.log import seen
+from router.log.log import Lease, Log, connect, now_ms
+from router.log.seen import OWN_PERIOD_MS, PERIOD_MS
+from router.log.writer import Writer
 from tests.conftest import RedisServer
 
 NOW = now_ms() // PERIOD_MS * PERIOD_MS + 1000

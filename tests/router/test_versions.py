@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from crm.errors import UnsupportedQuery
-from router import protocol
-from router.log import Log, now_ms
+from router.log.log import Log, now_ms
+from router.wire import protocol
 from tests.conftest import until
 from tests.router.desk_in_process import running_desk
 

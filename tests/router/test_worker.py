@@ -13,14 +13,14 @@ import pytest
 
 from crm.errors import LeaseLost, Unavailable
 from crm.ports import Document, Write
-from router import events
-from router.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
-from router.log import Lease, Log, connect, id_key, now_ms
-from router.pipe import COMMAND_TIMEOUT
-from router.seen import PERIOD_MS
-from router.state import Entry, MessageAdded, Stray
+from router.desk import events
+from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.state import Entry, MessageAdded, Stray
+from router.log.log import Lease, Log, connect, id_key, now_ms
+from router.log.pipe import COMMAND_TIMEOUT
+from router.log.seen import PERIOD_MS
+from router.log.writer import Writer
 from router.worker import Worker
-from router.writer import Writer
 from storage.sqlite import SqliteStore
 from tests.conftest import RedisServer, until
 

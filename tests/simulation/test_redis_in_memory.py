@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from navbat.simulate.redis import Client, Server
-from router.log import Log
-from router.pipe import Pipe
-from router.seen import Seen
+from router.log.log import Log
+from router.log.pipe import Pipe
+from router.log.seen import Seen
 
 KEYS = ("a", "b", "c")
 STREAMS = ("s", "t")

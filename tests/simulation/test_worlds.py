@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from navbat.simulate import Report, one, play, shrink, simulate
 from navbat.simulate.world import KINDS, actions
-from router import clocks, customers
-from router.capacity import has_room
-from router.floor import Floor
-from router.outcome import Outcome
-from router.queue import Queue
-from router.state import Session
-from router.writer import Writer
+from router.desk import clocks, customers
+from router.desk.capacity import has_room
+from router.desk.floor import Floor
+from router.desk.outcome import Outcome
+from router.desk.queue import Queue
+from router.desk.state import Session
+from router.log.writer import Writer
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -66,12 +66,12 @@ class _Nothing(dict[str, Session]):
 
 def overtaking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever came last is put first."""
-    monkeypatch.setattr("router.queue.place", lambda s: (-s.priority, 0, -s.arrival, -int(s.id)))
+    monkeypatch.setattr("router.desk.queue.place", lambda s: (-s.priority, 0, -s.arrival, -int(s.id)))
 
 
 def too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for one more than there is."""
-    monkeypatch.setattr("router.capacity.has_room", lambda a, b, c, d: has_room(a - 1, b, c, d))
+    monkeypatch.setattr("router.desk.capacity.has_room", lambda a, b, c, d: has_room(a - 1, b, c, d))
 
 
 def sleeping(monkeypatch: pytest.MonkeyPatch) -> None:

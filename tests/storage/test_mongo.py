@@ -13,9 +13,9 @@ from crm import accounts, history
 from crm.errors import ConfigError, Unavailable
 from crm.ports import Write
 from crm.records import Message
-from router.log import Log
-from router.projector import Projector
-from router.state import Entry, MessageAdded, MessageChanged, Session, encode
+from router.desk.state import Entry, MessageAdded, MessageChanged, Session, encode
+from router.history.projector import Projector
+from router.log.log import Log
 from storage import mongo as module
 from storage.mongo import MongoStore
 from tests.router.test_projector import change

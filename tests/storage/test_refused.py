@@ -17,11 +17,12 @@ from crm import history
 from crm.errors import NotStored, Unavailable
 from crm.ports import Filter, Store, Write
 from crm.records import MessageChange
-from router import events, projection
-from router.log import Log, id_key
-from router.projector import Projector
-from router.quarantine import Quarantine
-from router.state import Aside, Audit, MessageAdded, encode
+from router.desk import events
+from router.desk.state import Aside, Audit, MessageAdded, encode
+from router.history import projection
+from router.history.projector import Projector
+from router.log.log import Log, id_key
+from router.log.quarantine import Quarantine
 from router.worker import Worker
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
@@ -270,8 +271,8 @@ async def test_only_an_error_about_what_was_given_is_a_refusal(tmp_path: Path) -
 KILLED = """
 import asyncio, os, signal, sys
 from router import projector as module
-from router.log import Log, connect
-from router.projection import Batch
+from router.log.log import Log, connect
+from router.history.projection import Batch
 from storage.sqlite import SqliteStore
 
 real_added, real_aside = Batch._added, module.set_aside

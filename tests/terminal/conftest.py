@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.conftest import until
 from tests.console.conftest import furnish
 from tests.fakes.gateway import FakeGateway

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.conftest import until
 from tests.terminal.conftest import Desk, Seat
 from tests.terminal.keyboards import KEYBOARDS, KEYPAD_ENTER, Keyboard

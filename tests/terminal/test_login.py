@@ -10,7 +10,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.conftest import until
 from tests.fakes.gateway import FakeGateway
 from tests.terminal.terminal import PRIVATE, Terminal, console_command, open_terminal

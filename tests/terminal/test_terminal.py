@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router import protocol as wire
+from router.wire import protocol as wire
 from tests.fakes.gateway import message, session
 from tests.terminal.conftest import Seat
 

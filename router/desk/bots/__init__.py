@@ -1,0 +1,1 @@
+"""Bots in the line, and the flows that they follow."""

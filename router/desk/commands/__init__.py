@@ -1,0 +1,1 @@
+"""What operators do: each function carries one command out, or refuses it."""

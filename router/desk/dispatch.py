@@ -1,0 +1,187 @@
+"""Giving the waiting to the ready. ``settle`` runs after everything that happens. Pure."""
+
+from __future__ import annotations
+
+from router.desk import moves, notices
+from router.desk.floor import Floor
+from router.desk.overflow import move_overdue
+from router.desk.queue import Need, Place, Queue, lacks, need_of, place
+from router.desk.state import Decided, Session
+
+EXPLAIN = 32
+"""Up to so many members a decision says of each what dropped him; beyond that it would cost more
+than the decision itself."""
+
+
+def settle(floor: Floor) -> None:
+    """Gives the waiting to the ready, the backlogs of all stirred lines merged in order, until
+    nothing more can be given; then tells those who have to wait."""
+    asked = 0
+    while True:
+        if len(floor.fresh) > asked:
+            _ask_those_who_know(floor, floor.fresh[asked:])
+            asked = len(floor.fresh)
+        if floor.recheck_overdue:
+            move_overdue(floor)
+            if len(floor.fresh) > asked:
+                continue
+        if not floor.stirred:
+            break
+        stirred, floor.stirred = floor.stirred, set()
+        _dispatch(floor, [floor.queues[name] for name in sorted(stirred) if name in floor.queues])
+    if floor.fresh:
+        _tell_who_wait(floor)
+    floor.missed_now.clear()
+
+
+# ------------------------------------------------------------------ those who know the customer
+
+
+def _ask_those_who_know(floor: Floor, fresh: list[Session]) -> None:
+    asking = [s for s in fresh if s.asked < 2 and s.status == "waiting" and floor.queue(s).routes]
+    for session in sorted(asking, key=place):
+        _ask(floor, session)
+
+
+def _ask(floor: Floor, session: Session) -> None:
+    """Responsible first, then the last operator: whoever is on duty gets an offer, whatever line he
+    belongs to and however much he has. Nobody is asked twice, and nobody absent is waited for."""
+    queue = floor.queue(session)
+    rules = queue.rules
+    while session.asked < 2:
+        session.asked += 1
+        floor.touch(session)
+        kind = "responsible" if session.asked == 1 else "last_operator"
+        wanted = rules.responsible_first if session.asked == 1 else rules.last_operator_first
+        name = session.responsible if session.asked == 1 else session.last_operator
+        operator = floor.operators.get(name) if wanted and name not in session.had else None
+        if operator is None or floor.standing(operator, queue):
+            continue
+        decision = explain(floor, session, queue, kind, name)
+        session.offer_kind = "responsible" if session.asked == 1 else "last_operator"
+        floor.give(session, operator, rules.responsible_wait)
+        floor.system(session, f"asked_{kind}", operator=name)
+        decision.timers = _dues(session)
+        floor.tell(decision)
+        return
+
+
+# ------------------------------------------------------------------ by the line's mode
+
+
+def _dispatch(floor: Floor, queues: list[Queue]) -> None:
+    at: dict[tuple[str, Need], int] = {}
+    for queue in queues:
+        if queue.rules.mode == "all":
+            _show_to_all(floor, queue)
+        elif queue.rules.mode != "manual" and queue.routes:
+            at.update({(queue.name, need): 0 for need in queue.needs})
+    while at:
+        heads = []
+        for (name, need), index in list(at.items()):
+            head = floor.queues[name].at(need, index)
+            if head is None or not floor.queues[name].pool(need):
+                del at[name, need]
+            else:
+                heads.append((head, (name, need)))
+        if not heads:
+            return
+        (_, session), key = min(heads, key=_head)
+        queue = floor.queues[key[0]]
+        # One that all still see was offered under the line's former rules: that offer runs on.
+        chosen = queue.choose(session, floor.now) if session.status == "waiting" else None
+        if chosen is None:
+            at[key] += 1
+        else:
+            _give(floor, session, queue, *chosen)
+
+
+def _head(item: tuple[tuple[Place, Session], tuple[str, Need]]) -> Place:
+    return item[0][0]
+
+
+def _give(floor: Floor, session: Session, queue: Queue, name: str, new_round: bool) -> None:
+    """The queue offers the session to one operator."""
+    decision = explain(floor, session, queue, queue.rules.mode, name)
+    if new_round:
+        moves.new_round(floor, session)
+    floor.give(session, floor.operators[name], queue.rules.answer_within)
+    decision.timers = _dues(session)  # with the end of this offer
+    floor.tell(decision)
+
+
+def _show_to_all(floor: Floor, queue: Queue) -> None:
+    """Mode ``all``: every ready member who has not hidden or given it back sees each untaken session."""
+    for session in list(queue.waiting()):
+        left_out = {*session.hidden_from, *session.had}
+        ready = list(queue.ready(queue.need(session.id)))
+        seen_by = [name for name in ready if name not in left_out]
+        if ready and not seen_by and session.pause_until <= floor.now and queue.routes:
+            # All who could take it have given it back, and the pause after that is over.
+            moves.new_round(floor, session)
+            seen_by = ready
+        if not queue.routes:
+            seen_by = [name for name in seen_by if name in session.seen_by]
+        if seen_by != session.seen_by or (seen_by and session.status == "waiting"):
+            _show(floor, session, queue, seen_by)
+
+
+def _show(floor: Floor, session: Session, queue: Queue, seen_by: list[str]) -> None:
+    session.seen_by = seen_by
+    if seen_by and session.status == "waiting":
+        floor.begin_offer(session, queue.rules.answer_within)
+        floor.tell(explain(floor, session, queue, "all"))
+    elif not seen_by and session.status == "offered":
+        floor.end_offer(session)
+        floor.set_status(session, "waiting")
+        floor.recheck_overdue = bool(floor.overdue)
+    else:
+        floor.touch(session)
+
+
+# ------------------------------------------------------------------ why
+
+
+def explain(floor: Floor, session: Session, queue: Queue, why: str, chosen: str = "") -> Decided:
+    """The decision as it is told: whom, among whom, what dropped the others, and the timers."""
+    candidates, dropped = [], {}
+    if len(queue.members) <= EXPLAIN:
+        need = need_of(session, queue.rules)
+        for name in queue.members:
+            reason = floor.dropped_by(floor.operators.get(name), queue)
+            reason = reason or lacks(floor.operators[name], need)
+            if not reason and name != chosen and name in (*session.had, *session.hidden_from):
+                reason = "had"
+            if reason:
+                dropped[name] = reason
+            else:
+                candidates.append(name)
+    return Decided(
+        at=floor.now, session=session.id, line=queue.name, why=why, chosen=chosen, candidates=candidates,
+        dropped=dropped, timers=_dues(session),
+    )  # fmt: skip
+
+
+def _dues(session: Session) -> dict[str, int]:
+    """Kind of timer -> when it is due (ms)."""
+    return {kind: due for kind, (due, _) in session.timers.items()}
+
+
+def _tell_who_wait(floor: Floor) -> None:
+    """What has just come into a backlog and found nobody: why, and the notice to the customer."""
+    waiting = {s.id: s for s in floor.fresh if s.status == "waiting" and s.id in floor.sessions}
+    floor.fresh.clear()
+    for session in waiting.values():
+        queue = floor.queue(session)
+        if not queue.routes:
+            why = "off_hours"
+        elif queue.rules.mode == "manual":
+            why = "manual"
+        else:
+            why = "pause" if session.pause_until > floor.now else "nobody"
+        decision = explain(floor, session, queue, why)
+        if why in ("off_hours", "manual"):
+            decision.dropped |= dict.fromkeys(decision.candidates, why)
+            decision.candidates = []
+        floor.tell(decision)
+        notices.waiting(floor, session)

@@ -1,0 +1,133 @@
+"""How a session moves between the backlog, offers and hands. Pure."""
+
+from __future__ import annotations
+
+from router.desk import clocks, notices
+from router.desk.floor import Floor
+from router.desk.state import OperatorState, Session
+
+
+def enqueue(floor: Floor, session: Session) -> None:
+    """Puts the session into its line's backlog, where its arrival says."""
+    floor.disarm(session, "bot", *clocks.IN_HAND)
+    floor.end_offer(session)
+    floor.unhold(session)
+    session.holder = ""
+    session.offer_kind = ""
+    session.transfer_from = ""
+    session.seen_by = []
+    session.return_when_written = False
+    session.pinned = False
+    session.snoozed = 0
+    session.bot, session.flow = "", None
+    session.arrival = session.waiting_since or session.arrival or floor.now
+    floor.set_status(session, "waiting")
+    if not session.entered_at:
+        clocks.enter(floor, session)
+    elif floor.queue(session).rules.overflow:
+        clocks.arm_overflow(floor, session)
+    floor.queue(session).put(session)
+    floor.stirred.add(session.line)
+    floor.fresh.append(session)
+
+
+def take(floor: Floor, session: Session, operator: str) -> None:
+    """The operator accepted: the session is his."""
+    if session.entered_at:
+        notices.note_pace(floor, session)
+    floor.leave_queue(session)
+    floor.disarm(session, "bot", *clocks.IN_QUEUE)
+    session.arrival = 0
+    session.entered_at = 0
+    session.ring = 0
+    session.asked = 2
+    floor.end_offer(session)
+    session.offer_kind = ""
+    session.had = []
+    session.pause_until = 0
+    session.seen_by = []
+    session.hidden_from = []
+    session.transfer_from = ""
+    session.return_reason = ""
+    session.return_when_written = False
+    session.answered_by_holder = False
+    session.pinned = False
+    session.snoozed = 0
+    session.bot, session.flow = "", None
+    session.guests = [name for name in session.guests if name != operator]
+    floor.hold(session, operator)
+    floor.set_status(session, floor.truth(session))
+    clocks.changed_hands(floor, session)
+    state = floor.operators.get(operator)
+    if state is not None and state.missed:
+        state.missed = 0
+        floor.touch_operator(state)
+
+
+def hand_back(floor: Floor, session: Session, operator: str) -> None:
+    """A transfer that was not taken: its sender holds it again, as it was."""
+    floor.end_offer(session)
+    floor.hold(session, operator)
+    floor.set_status(session, floor.truth(session))
+    clocks.changed_hands(floor, session)
+
+
+def give_back(floor: Floor, session: Session, operator: str, *, pause: bool) -> None:
+    """The queue gets it back from somebody who had it. ``pause``: he gave it back by hand, so a new
+    round waits for the line's ``answer_within``."""
+    if session.status != "offered":
+        session.had = []
+    if operator not in session.had:
+        session.had = [*session.had, operator]
+    if pause:
+        start_pause(floor, session)
+    else:
+        floor.missed_now.add(session.id)
+    enqueue(floor, session)
+
+
+def start_pause(floor: Floor, session: Session) -> None:
+    """No new round for the line's ``answer_within``: somebody gave it back by hand."""
+    session.pause_until = floor.now + floor.queue(session).rules.answer_within
+    floor.arm(session, "pause", session.pause_until)
+
+
+def new_round(floor: Floor, session: Session) -> None:
+    """Whoever had it may have it again. Renewing an offer that was missed is told once."""
+    session.had = []
+    session.hidden_from = []
+    session.pause_until = 0
+    floor.disarm(session, "pause")
+    if session.id in floor.missed_now and not session.renewed:
+        session.renewed = True
+        floor.alert("offer_renewed", session)
+
+
+def change_line(floor: Floor, session: Session, line: str) -> None:
+    """Into another line's backlog, whose rules then apply; the arrival stays."""
+    floor.leave_queue(session)
+    floor.disarm(session, *clocks.IN_QUEUE)
+    session.had = []
+    session.pause_until = 0
+    session.hidden_from = []
+    session.entered_at = 0
+    if not session.priority_set:
+        session.priority += floor.queues[line].rules.priority - floor.queue(session).rules.priority
+    session.line = line
+    enqueue(floor, session)
+
+
+def return_from(floor: Floor, session: Session, operator: str, why: str = "left") -> None:
+    """Back to the queue because its holder left, or did not answer: he is told why."""
+    floor.system(session, why, operator=operator)
+    session.had = [operator]
+    enqueue(floor, session)
+
+
+def miss(floor: Floor, operator: OperatorState | None) -> int:
+    """Counts a missed offer; how many in a row there are now."""
+    if operator is None:
+        return 0
+    operator.missed += 1
+    floor.touch_operator(operator)
+    return operator.missed

@@ -1,0 +1,1 @@
+"""Sockets, logins, rights: who is told what."""

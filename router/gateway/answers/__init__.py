@@ -1,0 +1,1 @@
+"""What clients ask for: commands, reads, lines, what was set aside."""

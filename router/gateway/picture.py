@@ -1,0 +1,245 @@
+"""The gateway's picture of the desk: open sessions, operators and lines as the journal tells them, and
+what of it one login may see. Applying an entry twice, or an older one, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from router.desk.capacity import HELD
+from router.desk.events import LinesConfigured
+from router.desk.hours import Calendar
+from router.desk.state import Entry, OperatorState, Session
+from router.gateway.access import Access
+from router.log.log import now_ms
+from router.wire.protocol import LineView, OperatorView, SessionView
+
+WAITING_SHOWN = 500
+"""So many waiting sessions of a line are listed; the counters count all."""
+
+
+class Picture:
+    """Everything that is open now."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.operators: dict[str, OperatorState] = {}
+        self.configured = LinesConfigured(lines={}, channels={})
+        self.position = "0"
+        """The newest journal entry taken up."""
+        self.can: Mapping[str, list[str]] = {}
+        """Channel -> what it can do, by name."""
+        self._by_chat: dict[str, str] = {}
+        self._waiting: dict[str, dict[str, None]] = {}
+        self._counts: dict[str, dict[str, int]] = {}
+        self._of_operator: dict[str, dict[str, None]] = {}
+        self.ahead = 0
+        """By how many ms the desk's clock is ahead of ours."""
+        self._open = Opening(lambda: self.configured, self.now)
+
+    def now(self) -> int:
+        """The time (ms) by the clock that the desk's own times were written with."""
+        return now_ms() + self.ahead
+
+    # ---------------------------------------------------------------- keeping it current
+
+    def load(
+        self, configured: LinesConfigured, sessions: Iterable[Session], operators: Iterable[OperatorState]
+    ) -> None:
+        self.sessions, self._by_chat, self._waiting = {}, {}, {}
+        self._counts, self._of_operator = {}, {}
+        self.configured = configured
+        for session in sessions:
+            self._put(session)
+        self.operators = {o.name: o for o in operators}
+
+    def apply(self, entry: Entry) -> list[tuple[Session, Session | None]]:
+        """Takes up an entry; returns the sessions that are news, each with what it was before."""
+        news = []
+        for session in entry.sessions:
+            old = self.sessions.get(session.id)
+            if old is not None and old.rev >= session.rev:
+                continue
+            if session.status == "closed":
+                self._drop(old)
+            else:
+                self._put(session, old)
+            news.append((session, old))
+        for operator in entry.operators:
+            known = self.operators.get(operator.name)
+            if known is None or known.rev < operator.rev:
+                self.operators[operator.name] = operator
+        return news
+
+    def _put(self, session: Session, old: Session | None = None) -> None:
+        self._drop(old)
+        self.sessions[session.id] = session
+        self._by_chat[session.chat] = session.id
+        counts = self._counts.setdefault(session.line, {})
+        counts[session.status] = counts.get(session.status, 0) + 1
+        if is_waiting(session):
+            self._waiting.setdefault(session.line, {})[session.id] = None
+        for name in people(session):
+            self._of_operator.setdefault(name, {})[session.id] = None
+
+    def _drop(self, session: Session | None) -> None:
+        if session is None:
+            return
+        self.sessions.pop(session.id, None)
+        if self._by_chat.get(session.chat) == session.id:
+            del self._by_chat[session.chat]
+        self._counts[session.line][session.status] -= 1
+        self._waiting.get(session.line, {}).pop(session.id, None)
+        for name in people(session):
+            self._of_operator.get(name, {}).pop(session.id, None)
+
+    def session_of_chat(self, chat: str) -> str:
+        """The chat's open session, or nothing."""
+        return self._by_chat.get(chat, "")
+
+    # ---------------------------------------------------------------- what a login sees
+
+    @staticmethod
+    def may_read(access: Access, session: Session) -> bool:
+        guests = (*session.guests, *session.silent, session.bot, session.transfer_from)
+        return access.may("read", session.line, holder=session.holder, guests=guests)
+
+    def concerns(self, access: Access, session: Session) -> bool:
+        """Whether the session belongs on this login's lists: his own, or waiting in his lines."""
+        if session.status == "closed":
+            return False
+        if access.name in people(session):
+            return True
+        return is_waiting(session) and not session.seen_by and access.may("read", session.line)
+
+    def listed(self, access: Access) -> list[Session]:
+        """The sessions of this login's lists."""
+        own = [self.sessions[id] for id in self._of_operator.get(access.name, ())]
+        for line in sorted(access.lines):
+            waiting = [
+                s for s in map(self.sessions.__getitem__, self._waiting.get(line, ()))
+                if access.name not in people(s) and self.concerns(access, s)
+            ]  # fmt: skip
+            waiting.sort(key=lambda s: (-s.priority, s.arrival, int(s.id)))
+            own += waiting[:WAITING_SHOWN]
+        return own
+
+    def in_lines(self, access: Access) -> list[Session]:
+        """Every open session that this login may read."""
+        return [s for s in self.sessions.values() if self.may_read(access, s)]
+
+    def colleagues(self, access: Access) -> list[OperatorView]:
+        return [
+            self.operator_view(o)
+            for o in sorted(self.operators.values(), key=lambda o: o.name)
+            if not o.disabled and self.is_colleague(access, o)
+        ]
+
+    def is_colleague(self, access: Access, operator: OperatorState) -> bool:
+        """Whoever works in one of my lines, or leads."""
+        if operator.name == access.name or operator.role != "operator":
+            return True
+        return any(
+            operator.name in rules.members or name in operator.lines
+            for name, rules in self.configured.lines.items()
+            if name in access.lines
+        )
+
+    # ---------------------------------------------------------------- views
+
+    def line_view(self, name: str) -> LineView:
+        rules = self.configured.lines[name]
+        counts = self._counts.get(name, {})
+        arrivals = [self.sessions[id].arrival for id in self._waiting.get(name, ())]
+        return LineView(
+            name=name,
+            mode=rules.mode,
+            members=rules.members,
+            answer_within=rules.answer_within,
+            waiting=counts.get("waiting", 0),
+            oldest=min(arrivals, default=0),
+            offered=counts.get("offered", 0),
+            taken=sum(counts.get(status, 0) for status in HELD),
+            open=self._open.now(name),
+            results=rules.results,
+            bot=rules.bot,
+        )
+
+    def turned(self) -> list[str]:
+        """Lines that have opened or closed since the last time."""
+        return self._open.turned()
+
+    def operator_view(self, operator: OperatorState) -> OperatorView:
+        return OperatorView(
+            name=operator.name,
+            role=operator.role,
+            lines=operator.lines,
+            duty=operator.duty,
+            duty_reason=operator.duty_reason,
+            skills=operator.skills,
+            languages=operator.languages,
+            load=operator.load,
+            max_sessions=operator.max_sessions,
+            here=operator.here,
+        )
+
+    def view(self, session: Session, access: Access) -> SessionView:
+        """What this login sees of a session."""
+        return self.view_for(session, silent=session.line in access.sees_silent)
+
+    def view_for(self, session: Session, *, silent: bool) -> SessionView:
+        """The same for all who are told of silent readers, or for all who are not."""
+        ours = session.last_direction == "out"
+        return SessionView(
+            id=session.id, chat=session.chat, channel=session.channel, kind=session.kind, line=session.line,
+            status=session.status, customer=session.customer, holder=session.holder, name=session.name,
+            priority=session.priority, opened_at=session.opened_at, first_answer_at=session.first_answer_at,
+            closed_at=session.closed_at, unread=session.unread, rev=session.rev, seq=session.seq,
+            arrival=session.arrival, waiting_since=session.waiting_since, last_at=session.last_at,
+            last_text=session.last_text, last_direction=session.last_direction, last_kind=session.last_kind,
+            offer_until=session.offer_until, offered_at=session.offered_at, seen_by=session.seen_by,
+            guests=session.guests,
+            transfer_from=session.transfer_from, return_reason=session.return_reason, result=session.result,
+            pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
+            vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
+            bot=session.bot, offer_kind=session.offer_kind, rating=session.rating, language=session.language,
+            tags=session.tags, asked_text=session.asked_text if ours else "",
+            asked_kind=session.asked_kind if ours else "",
+        )  # fmt: skip
+
+
+def is_waiting(session: Session) -> bool:
+    """In the backlog: waiting, or in mode ``all`` shown to some and taken by nobody."""
+    return session.status == "waiting" or (session.status == "offered" and not session.holder)
+
+
+def people(session: Session) -> tuple[str, ...]:
+    """Operators, and the external bot, on whose own lists the session stands."""
+    if session.seen_by or session.guests or session.silent or session.bot:
+        own = {session.holder, session.bot, *session.seen_by, *session.guests, *session.silent}
+        return tuple(own - {""})
+    return (session.holder,) if session.holder else ()
+
+
+class Opening:
+    """Which lines are within their working hours."""
+
+    def __init__(self, configured: Callable[[], LinesConfigured], clock: Callable[[], int]) -> None:
+        self._configured = configured
+        self._clock = clock
+        self._calendars: dict[str, Calendar] = {}
+        self._of: LinesConfigured | None = None
+        self._last: dict[str, bool] = {}
+
+    def now(self, line: str) -> bool:
+        if self._of is not self._configured():
+            self._of, self._calendars = self._configured(), {}
+        rules = self._of.lines[line]
+        calendar = self._calendars.get(line)
+        if calendar is None:
+            calendar = Calendar(rules.zone, rules.hours, rules.days, rules.holidays)
+            self._calendars[line] = calendar
+        return calendar.is_open(self._clock())
+
+    def turned(self) -> list[str]:
+        last, self._last = self._last, {line: self.now(line) for line in self._configured().lines}
+        return [line for line, is_open in self._last.items() if last.get(line, is_open) != is_open]

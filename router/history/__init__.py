@@ -1,0 +1,1 @@
+"""The journal becomes history: what the store is told, and what it cannot know yet."""

@@ -1,0 +1,246 @@
+"""The projector: copies the journal into the store, so that history and search know it.
+
+Its place in the journal is written together with what it read there. An entry may come twice and
+is never left out: while the store or Redis is away it waits and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from crm.errors import LeaseLost, Unavailable
+from crm.ports import Store, Write
+from crm.records import MessageChange
+from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
+from router.history.projection import Batch, Early, Memory
+from router.log.log import Lease, Log, now_ms
+from router.log.quarantine import journal_part, kind_of, reason_of, set_aside
+
+logger = logging.getLogger(__name__)
+
+NAME = "projector"
+CURSOR = "journal"
+
+READ = 32
+"""Journal entries of one read."""
+BATCH = 1000
+"""Told things of one write to the store, or one entry if it tells more."""
+EARLY_DAYS = 30
+"""So long a change waits for its message."""
+GATHER = 0.1
+"""Seconds between two reads while there is little to read: a transaction costs more than a message,
+and pages are brought up to date from the journal anyway."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class Projector:
+    """Reads one desk's journal. Any number may run, the lease lets one work. ``lease_ttl`` and
+    ``block`` (how long one read waits for news) in seconds."""
+
+    def __init__(self, log: Log, store: Store, *, lease_ttl: float = 3.0, block: float = 1.0) -> None:
+        self._log = log
+        self._store = store
+        self._token = uuid.uuid4().hex
+        self._lease = Lease(log, NAME, self._token, lease_ttl)
+        self._block_ms = max(1, int(block * 1000))
+        self._standby_pause = lease_ttl / 3
+        self._position = "0"
+        self._memory = Memory()
+        self._is_sure = True
+        """The memory is what the store has: no write has failed since it was read."""
+        self._pause = FIRST_PAUSE
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        try:
+            while True:
+                try:
+                    await self._serve()
+                except LeaseLost:
+                    logger.info("another projector works now; standing by")
+                except Unavailable as error:
+                    logger.warning("the projector waits: %s", error)
+                    await self._complain(error)
+                    # Jitter, so that those who wait for one store do not come back together.
+                    await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
+                    self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        finally:
+            with contextlib.suppress(Unavailable):
+                await self._lease.release()
+
+    async def _complain(self, error: Unavailable) -> None:
+        """Tells why the history does not grow; forgotten when it was not said for a while."""
+        if error.code.startswith("store"):
+            report = {"trouble": error.code, "text": str(error)}
+            with contextlib.suppress(Unavailable):
+                await self._log.report(NAME, msgspec.json.encode(report), ttl=2 * LONGEST_PAUSE)
+
+    async def _serve(self) -> None:
+        if not await self._lease.acquire():
+            await asyncio.sleep(self._standby_pause)
+            return
+        await self.claim()
+        while True:
+            if not await self._lease.renew():
+                raise LeaseLost("the lease ran out")
+            if await self.step(self._block_ms) < READ:
+                await asyncio.sleep(GATHER)
+
+    async def claim(self) -> None:
+        """Shuts out whoever wrote before, and starts from where the store says it was."""
+        await self._store.write(
+            [
+                Write.upsert(
+                    "cursors",
+                    {"_id": CURSOR},
+                    {"$set": {"writer": self._token}, "$setOnInsert": {"position": "0"}},
+                )
+            ]
+        )
+        cursor = await self._store.get("cursors", CURSOR)
+        self._position = cursor["position"] if cursor else "0"
+        self._memory, self._is_sure = await self._remember(), True
+        await self._log.set_reader(NAME, self._position)
+
+    async def step(self, block_ms: int = 0) -> int:
+        """Reads on and writes what it read. Returns how many entries that were. Raises ``LeaseLost``
+        or ``Unavailable``; after that, ``claim`` again."""
+        entries = await self._log.read_journal(self._position, READ, block_ms, reader=NAME)
+        for part in _parts(entries):
+            await self._write(part)
+            self._pause = FIRST_PAUSE
+        return len(entries)
+
+    async def _write(self, entries: Sequence[tuple[str, Entry]]) -> None:
+        for id, entry in entries:
+            await self._set_strangers_aside(id, entry)
+        try:
+            await self._project(entries)
+        except (LeaseLost, Unavailable, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the store refuses something, or we cannot make it
+            logger.error("journal entries are written one by one: %s", reason_of(error))
+            for id, entry in entries:
+                await self._write_carefully(id, entry)
+        # Told only now: who reads the journal's rest must not miss what the store has not got yet.
+        await self._log.set_reader(NAME, self._position)
+
+    async def _project(
+        self, entries: Sequence[tuple[str, Entry]], only: Collection[int | str] | None = None
+    ) -> None:
+        """Into the store, and our place in the journal with it unless it is a part of an entry ``only``."""
+        if not self._is_sure:
+            self._memory, self._is_sure = await self._remember(), True
+        try:
+            batch = Batch(self._store, self._memory, entries, only)
+            await batch.load()
+            await self._commit(batch.writes(), entries[-1][0] if only is None else self._position)
+        except BaseException:
+            self._is_sure = False
+            raise
+
+    async def _commit(self, writes: Sequence[Write], position: str) -> None:
+        moved = Write.update("cursors", {"_id": CURSOR}, {"$set": {"position": position}})
+        expect: dict[str, Any] = {"_id": CURSOR, "writer": self._token, "position": self._position}
+        await self._store.write([*writes, moved], expect=("cursors", expect))
+        self._position = position
+
+    # ---------------------------------------------------------------- what cannot be written
+
+    async def _write_carefully(self, id: str, entry: Entry) -> None:
+        """One entry, and of it what can be written. What cannot is set aside before our place in the
+        journal moves on: whoever dies in between does both again, and neither twice."""
+        parts: list[int | str] = [*range(len(entry.told)), *(session.id for session in entry.sessions)]
+        for part, reason in await self._refused(id, entry, parts):
+            if isinstance(part, int):
+                told = entry.told[part]
+                data = journal_part(entry.at, told=[encode(told)])
+                await self._set_aside(
+                    id, part, data, reason, type(told).__name__, quietly=_tells_of_aside(told)
+                )
+            else:
+                data = journal_part(entry.at, sessions=[encode(s) for s in entry.sessions if s.id == part])
+                await self._set_aside(id, part, data, reason, "Session")
+        await self._commit([], id)
+
+    async def _refused(self, id: str, entry: Entry, parts: list[int | str]) -> list[tuple[int | str, str]]:
+        """Writes what can be written, in order; returns the parts that cannot, each with its reason."""
+        if not parts:
+            return []
+        try:
+            await self._project([(id, entry)], frozenset(parts))
+        except (LeaseLost, Unavailable, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is: everything behind it goes on
+            if len(parts) == 1:
+                return [(parts[0], reason_of(error.__cause__ or error))]
+        else:
+            return []
+        half = len(parts) // 2
+        return [
+            *await self._refused(id, entry, parts[:half]),
+            *await self._refused(id, entry, parts[half:]),
+        ]
+
+    async def _set_strangers_aside(self, id: str, entry: Entry) -> None:
+        """What an entry tells in words of another version."""
+        for number, told in enumerate(entry.told):
+            if isinstance(told, Strange):
+                data = told.data if told.whole else journal_part(entry.at, told=[told.data])
+                await self._set_aside(id, number, data, told.reason, kind_of(told.data))
+        for number, state in enumerate(entry.unread):
+            data = journal_part(entry.at, sessions=[state.data])
+            await self._set_aside(id, f"x{number}", data, state.reason, "Session")
+
+    async def _set_aside(
+        self, id: str, part: int | str, data: bytes, reason: str, kind: str, *, quietly: bool = False
+    ) -> None:
+        """``data``: a journal entry of its own, for us alone."""
+        item = Aside(
+            id=f"journal-{id}-{part}", origin="journal", place=id, at=self._log.now(), reason=reason,
+            data=data, kind=kind,
+        )  # fmt: skip
+        logger.error("a part of journal entry %s (%s) is set aside: %s", id, kind, reason)
+        await set_aside(self._log, item, quietly=quietly)
+
+    async def _remember(self) -> Memory:
+        memory = Memory()
+        oldest = now_ms() - EARLY_DAYS * 24 * 3600 * 1000
+        await self._store.write([Write.delete("early", {"at": {"$lt": oldest}})])
+        found = await self._store.find("early", {}, sort=[("_id", -1)], limit=Memory.MAX_EARLY)
+        for document in reversed(found):
+            change = msgspec.msgpack.decode(document["change"], type=MessageChange)
+            memory.keep(document["key"], Early(document["_id"], change))
+        return memory
+
+
+def _tells_of_aside(told: AnyTold) -> bool:
+    """Whether it is itself told because something was set aside: to tell of that again would never end."""
+    return (isinstance(told, Audit) and told.action == "set_aside") or (
+        isinstance(told, Alert) and told.name == "set_aside"
+    )
+
+
+def _parts(entries: Sequence[tuple[str, Entry]]) -> Iterator[list[tuple[str, Entry]]]:
+    """The entries in pieces that a store can write well within its time limit."""
+    part: list[tuple[str, Entry]] = []
+    size = 0
+    for id, entry in entries:
+        weight = len(entry.told) + len(entry.sessions)
+        if part and size + weight > BATCH:
+            yield part
+            part, size = [], 0
+        part.append((id, entry))
+        size += weight
+    if part:
+        yield part

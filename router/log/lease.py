@@ -1,0 +1,50 @@
+"""Leases: who may be the only one to do something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.log.pipe import reaching
+
+if TYPE_CHECKING:
+    from router.log.log import Log
+
+_RENEW = (
+    "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
+)
+_RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
+_CUT = "if redis.call('pttl',KEYS[1])>tonumber(ARGV[2]) then return redis.call('pexpire',KEYS[1],ARGV[1]) end return 0"
+LONGEST_MS = 60_000
+"""No lease is given for longer."""
+
+
+class Lease:
+    """The right to be the only one who does something (``of``: ``router``, ``projector``,
+    ``out:<channel>``). ``ttl`` in seconds."""
+
+    def __init__(self, log: Log, of: str, token: str, ttl: float = 3.0) -> None:
+        self._redis = log.redis
+        self.key = log.keys.lease(of)
+        self.token = token
+        self.ttl_ms = int(ttl * 1000)
+
+    async def acquire(self) -> bool:
+        """True when it is ours now (it was free, or ours already)."""
+        async with reaching("lease"):
+            if await self._redis.set(self.key, self.token, nx=True, px=self.ttl_ms):
+                return True
+            if await self.renew():
+                return True
+            # Redis' clock was set back: a lease of nobody alive would last until it has come there again.
+            longest = max(LONGEST_MS, self.ttl_ms)
+            await self._redis.eval(_CUT, 1, self.key, str(self.ttl_ms), str(longest))
+            return False
+
+    async def renew(self) -> bool:
+        """Extends it if it is still ours; False when it is somebody else's or has run out."""
+        async with reaching("lease"):
+            return bool(await self._redis.eval(_RENEW, 1, self.key, self.token, str(self.ttl_ms)))
+
+    async def release(self) -> None:
+        async with reaching("lease"):
+            await self._redis.eval(_RELEASE, 1, self.key, self.token)
