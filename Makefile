@@ -55,7 +55,7 @@ bench: setup  ## all benchmarks, or NAMES="route latency"
 	@exec $(BIN)/python -m benchmarks $(NAMES)
 
 docs: setup  ## writes the generated pages of docs/ anew
-	$(BIN)/python -m navbat.reference
+	$(BIN)/python -m navbat.cli.reference
 
 clean:  ## removes .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -193,8 +193,8 @@ async def bare_server() -> None:
     """The yardstick: prints its URL, answers 200."""
     from aiohttp import web
 
-    from navbat.config import GatewaySettings
-    from navbat.web.server import Server
+    from navbat.config.types import GatewaySettings
+    from navbat.run.web.server import Server
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import redis
 
-from navbat.embedded import find_server
+from navbat.run.embedded import find_server
 
 RESULTS = Path(__file__).parent / "results"
 

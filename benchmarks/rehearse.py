@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from benchmarks.harness import Figure, figure
-from navbat.rehearse.command import compare
-from navbat.rehearse.reading import recorded
+from navbat.lab.rehearse.command import compare
+from navbat.lab.rehearse.reading import recorded
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 from storage.sqlite import SqliteStore
 from tests.navbat.recorded import DAY, Recorded

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.harness import Figure, figure
-from navbat.scenario import play
+from navbat.lab.scenario import play
 
 GUIDE = Path(__file__).parent.parent / "docs/queues.md"
 ROUNDS = 3

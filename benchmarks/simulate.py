@@ -9,7 +9,7 @@ import time
 from msgspec import msgpack
 
 from benchmarks.harness import Figure, figure
-from navbat.simulate import Report, simulate
+from navbat.lab.simulate import Report, simulate
 from router.desk.state import Session
 
 WORLDS = 24

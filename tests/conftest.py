@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from navbat.embedded import find_server
+from navbat.run.embedded import find_server
 from router.log.log import Log, connect
 
 

@@ -22,9 +22,9 @@ from console.app import Console
 from console.link import Credentials
 from console.settings import Settings, Shelf
 from crm.records import Media
-from navbat.demo.house import CHANNELS, HUMAN, House
-from navbat.demo.operators import Operator
-from navbat.demo.street import Street
+from navbat.lab.demo.house import CHANNELS, HUMAN, House
+from navbat.lab.demo.operators import Operator
+from navbat.lab.demo.street import Street
 from router.desk.events import Author
 
 TARGET = Path(__file__).with_name("console.svg")

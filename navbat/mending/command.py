@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from crm.errors import NavbatError
-from navbat.config import Config, load, locate
-from navbat.embedded import EmbeddedRedis, FolderLock, belongs_to, find_server
+from navbat.config.types import Config, load, locate
 from navbat.mending import journal
-from navbat.serving import survivor
+from navbat.run.embedded import EmbeddedRedis, FolderLock, belongs_to, find_server
+from navbat.run.serving import survivor
 from storage.salvage import Saved, problems, readable, rebuild
 
 DONE, FAILED = 0, 1

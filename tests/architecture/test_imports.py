@@ -18,7 +18,7 @@ FORBIDDEN = {
     "router.worker": "textual console bots storage aiohttp motor",
     "crm.records": "asyncio router storage redis motor",
     "bots.registry": "aiogram vk_api botbuilder textual console",
-    "navbat.child": "aiohttp.web_app aiogram textual console motor",
+    "navbat.run.child": "aiohttp.web_app aiogram textual console motor",
 }
 
 

@@ -13,7 +13,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 
 from crm.errors import NavbatError
-from navbat.embedded import find_server
+from navbat.run.embedded import find_server
 from tests.conftest import redis_server
 
 ROOT = Path(__file__).parent.parent.parent

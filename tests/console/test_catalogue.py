@@ -20,8 +20,8 @@ from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, setting_texts, texts
 from crm.lines import Source
 from crm.records import Duty, MessageKind, Right
-from navbat.config import Config
-from navbat.rulebook import Rulebook
+from navbat.config.rulebook import Rulebook
+from navbat.config.types import Config
 from router.desk.events import LineRules
 from router.desk.fired import EFFECTS
 from router.desk.state import Status

@@ -10,7 +10,7 @@ from console.screens.dialogs import PickScreen, ShowScreen
 from console.screens.reading import help_text
 from console.signs import COLOURS, SIGNS
 from console.words import LANGUAGES, Words
-from navbat.demo.screen import DemoConsole
+from navbat.lab.demo.screen import DemoConsole
 from router.wire import protocol as wire
 from tests.console.acts import acts
 from tests.console.conftest import Clock, Seat, seated

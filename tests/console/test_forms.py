@@ -14,8 +14,8 @@ from console.screens.staff import OperatorForm
 from console.screens.versions import VersionsScreen
 from crm import accounts, lines
 from crm.lines import Settings
-from navbat.config import Config
-from navbat.rulebook import Rulebook
+from navbat.config.rulebook import Rulebook
+from navbat.config.types import Config
 from router.log.log import Log
 from router.wire import protocol
 from tests.console.conftest import Seat, seated

@@ -17,8 +17,8 @@ from console.link import Credentials
 from console.screens.rules import LineForm
 from console.settings import Shelf
 from crm.records import Media
-from navbat.config import Config
-from navbat.rulebook import Rulebook
+from navbat.config.rulebook import Rulebook
+from navbat.config.types import Config
 from router.wire import protocol as wire
 from tests.console.conftest import Clock, Seat, furnish
 from tests.fakes.gateway import NOW, FakeGateway, message

@@ -166,5 +166,5 @@ async def test_roles_are_killed_while_twenty_write_by_web_hook(
 
 async def test_parts_of_the_embedded_desk_are_killed(folder: Path, telegram: FakeTelegram) -> None:
     house = House(folder, None, telegram.url, receive="polling")
-    plan = deck(["redis-server", "navbat.child", "desk", "redis-server", "desk"], 143)
+    plan = deck(["redis-server", "navbat.run.child", "desk", "redis-server", "desk"], 143)
     await live(house, telegram, plan, spread=True, seed=3)

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 import yaml
 
-from navbat import alive
-from navbat.parts import Part, ProcessReport
+from navbat.run import alive
+from navbat.run.parts import Part, ProcessReport
 from tests.conftest import RedisServer
 from tests.deploy.confined import CANNOT
 from tests.navbat.process import CONFIG, ROOT, Desk, wait_for
@@ -156,7 +156,7 @@ def test_a_router_alone_is_asked_through_redis(
 
     def asked() -> int:
         return subprocess.run(
-            [sys.executable, "-m", "navbat.alive"], cwd=ROOT, check=False, capture_output=True
+            [sys.executable, "-m", "navbat.run.alive"], cwd=ROOT, check=False, capture_output=True
         ).returncode
 
     assert asked() == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crm.errors import ConfigError
-from navbat.flow import SHIPPED, read
+from navbat.config.flows import SHIPPED, read
 from router.desk.bots.flow import Answer, Flow, FlowState, Node, Option, begin, hear, valid, wants_human
 from router.desk.events import LinesConfigured
 from router.desk.state import FieldsFilled

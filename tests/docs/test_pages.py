@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from navbat.cli import parser
-from navbat.config import read
-from navbat.run import ROLES
+from navbat.cli.main import parser
+from navbat.config.types import read
+from navbat.run.composition import ROLES
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted(

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from navbat import check
+from navbat.config import check
 from tests.navbat.process import CONFIG, Desk
 
 ROOT = Path(__file__).parent.parent.parent

@@ -12,9 +12,9 @@ import pytest
 
 from bots.supervision import Backoff
 from crm.errors import Unavailable
-from navbat import child
-from navbat.backends import Place
-from navbat.child import Child
+from navbat.config.backends import Place
+from navbat.run import child
+from navbat.run.child import Child
 from router.log.log import Log
 from router.worker import Worker
 from tests.conftest import until

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from navbat import cli
+from navbat.cli import main as cli
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_config_may_stand_before_or_after_the_command() -> None:
 def test_every_command_leads_somewhere() -> None:
     from importlib import import_module
 
-    from navbat.reference import _subparsers
+    from navbat.cli.reference import _subparsers
 
     for name, parser in _subparsers(cli.parser()):
         for _, leaf in list(_subparsers(parser)) or [(name, parser)]:

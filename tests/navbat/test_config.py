@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.errors import ConfigError
-from navbat.config import Config, load, locate, read
-from navbat.line_settings import Line, Operator
-from navbat.yamlfile import BadConfig, Duration, YamlFile, parse_duration
+from navbat.config.file import BadConfig, Duration, YamlFile, parse_duration
+from navbat.config.lines import Line, Operator
+from navbat.config.types import Config, load, locate, read
 from router.desk.events import Absence, LineRules, OperatorChanged, Overflow, Ring, Sla
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from crm.errors import NavbatError
-from navbat.embedded import EmbeddedRedis, belongs_to
-from navbat.serving import attach, ping, recorded_socket, serving, survivor, url_of
+from navbat.run.embedded import EmbeddedRedis, belongs_to
+from navbat.run.serving import attach, ping, recorded_socket, serving, survivor, url_of
 from tests.navbat.process import CONFIG, Desk, Operator
 
 MakeDesk = Callable[..., Desk]
@@ -183,7 +183,7 @@ async def test_without_the_system_s_word_the_server_is_asked(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the kernel does not name the process that listens."""
-    monkeypatch.setattr("navbat.serving._peer", lambda writer: 0)
+    monkeypatch.setattr("navbat.run.serving._peer", lambda writer: 0)
     (folder / "one").mkdir()
     server = EmbeddedRedis(folder / "one")
     await server.start()

@@ -22,11 +22,11 @@ import psutil
 import pytest
 
 from crm.records import Message
-from navbat.demo import headless
-from navbat.demo.conversations import ANSWERS, LEAVE, NAMES, NUDGE, STORIES, React, key
-from navbat.demo.headless import Ledger, Verdict
-from navbat.demo.house import CHANNELS
-from navbat.demo.town import png
+from navbat.lab.demo import headless
+from navbat.lab.demo.conversations import ANSWERS, LEAVE, NAMES, NUDGE, STORIES, React, key
+from navbat.lab.demo.headless import Ledger, Verdict
+from navbat.lab.demo.house import CHANNELS
+from navbat.lab.demo.town import png
 from tests.navbat.process import ROOT, wait_for
 
 Headless = Callable[[int], subprocess.Popen[str]]
@@ -137,7 +137,7 @@ def test_an_ended_demo_leaves_nothing(tmp: Path, headless_demo: Headless, number
 def test_a_demo_without_its_world_ends_and_leaves_nothing(tmp: Path, headless_demo: Headless) -> None:
     process = headless_demo(600)
     until_busy(tmp)
-    part(tmp, "navbat.demo.world").kill()
+    part(tmp, "navbat.lab.demo.world").kill()
     process.communicate(timeout=30)
     assert process.returncode != 0
 
@@ -148,7 +148,7 @@ def test_a_desk_that_dies_in_the_middle_costs_nothing_that_was_acknowledged(
 ) -> None:
     process = headless_demo(3)
     until_busy(tmp)
-    part(tmp, "navbat.child").kill()
+    part(tmp, "navbat.run.child").kill()
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, out + err
 

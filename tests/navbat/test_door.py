@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from navbat.client import Client, Login
-from navbat.web.door import raise_file_limit
+from navbat.cli.client import Client, Login
+from navbat.run.web.door import raise_file_limit
 from router.wire import protocol
 from tests.navbat.process import Desk
 

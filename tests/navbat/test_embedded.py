@@ -15,8 +15,8 @@ import pytest
 from redis.asyncio import Redis
 
 from crm.errors import NavbatError, Unavailable
-from navbat.embedded import EmbeddedRedis, FolderLock, find_server
-from navbat.serving import SOCKET_LIMIT, attach, ping, recorded_socket
+from navbat.run.embedded import EmbeddedRedis, FolderLock, find_server
+from navbat.run.serving import SOCKET_LIMIT, attach, ping, recorded_socket
 from router.log.log import connect
 from tests.conftest import until
 
@@ -138,7 +138,7 @@ async def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
 
 async def test_a_full_disk_is_named_as_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(folder) as (server, _):
-        monkeypatch.setattr("navbat.embedded.LEAST_ROOM", 1 << 60)
+        monkeypatch.setattr("navbat.run.embedded.LEAST_ROOM", 1 << 60)
         (folder / "redis" / "appendonly.aof").rename(folder / "redis" / "kept.aof")
         (folder / "redis" / "appendonly.aof").mkdir()
         os.kill(server.pid, signal.SIGKILL)

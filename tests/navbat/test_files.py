@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from crm.records import Media
-from navbat.client import Client, Login
+from navbat.cli.client import Client, Login
 from tests.navbat.process import CONFIG, Desk
 
 SCRIPT = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"

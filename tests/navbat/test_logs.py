@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from navbat.logs import REMEMBERED, Folding, Redacting
+from navbat.run.logs import REMEMBERED, Folding, Redacting
 
 SECRETS = [
     "bot 123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw is new",

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from navbat.web.metrics import FAMILIES
+from navbat.run.web.metrics import FAMILIES
 from tests.navbat.process import CONFIG, ROOT, SECRET, Desk, wait_for
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from navbat import cli
-from navbat.reference import _subparsers
+from navbat.cli import main as cli
+from navbat.cli.reference import _subparsers
 from tests.navbat.process import CONFIG, ROOT, Desk
 
 ODD = (

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from navbat.parts import Supervisor, cancel, until_one_ends
+from navbat.run.parts import Supervisor, cancel, until_one_ends
 from tests.conftest import until
 
 

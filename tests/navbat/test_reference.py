@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from navbat import reference
+from navbat.cli import reference
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from navbat.cli import main
-from navbat.rehearse import printing, reading
-from navbat.rehearse.command import compare, moment
-from navbat.rehearse.figures import Figures, measure, waits
-from navbat.rehearse.recording import Recording
-from navbat.rehearse.replay import replay
+from navbat.cli.main import main
+from navbat.lab.rehearse import printing, reading
+from navbat.lab.rehearse.command import compare, moment
+from navbat.lab.rehearse.figures import Figures, measure, waits
+from navbat.lab.rehearse.recording import Recording
+from navbat.lab.rehearse.replay import replay
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Overflow, Sla
 from router.desk.state import MessageAdded
 from storage.sqlite import SqliteStore

@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from crm.errors import NavbatError
-from navbat.embedded import find_server
 from navbat.mending.commands import command_at, read_from, resumes_at
 from navbat.mending.journal import Damage, examine, mend
+from navbat.run.embedded import find_server
 from storage.salvage import problems
 from tests.navbat.process import Desk, Operator, wait_for
 

@@ -14,7 +14,7 @@ from tests.navbat.process import CONFIG, Desk, wait_for
 def test_says_when_it_is_ready_and_ends_cleanly(desk: Desk) -> None:
     desk.start()
     assert desk.ready.endswith("redis=embedded store=sqlite\n")
-    redis, router = desk.child("redis-server"), desk.child("navbat.child")
+    redis, router = desk.child("redis-server"), desk.child("navbat.run.child")
     assert desk.stop() < 10
     psutil.wait_procs([redis, router], timeout=5)
     assert not redis.is_running()
@@ -91,7 +91,7 @@ def test_a_killed_redis_server_comes_back_with_everything(desk: Desk) -> None:
 def test_a_killed_router_process_comes_back(desk: Desk) -> None:
     anna = desk.add("anna")
     desk.start()
-    killed = desk.child("navbat.child")
+    killed = desk.child("navbat.run.child")
     killed.kill()
     desk.write("c1", "1", "nobody routes now")
     anna.until_sessions(1)
@@ -109,7 +109,7 @@ def test_nothing_outlives_a_killed_desk_and_the_next_one_goes_on(desk: Desk) -> 
     desk.start()
     desk.write("c1", "1", "before")
     anna.until_sessions(1)
-    left = [desk.child("redis-server"), desk.child("navbat.child")]
+    left = [desk.child("redis-server"), desk.child("navbat.run.child")]
     assert desk.process is not None
     desk.process.kill()
     desk.process.communicate()
@@ -126,10 +126,10 @@ def test_a_desk_can_run_as_separate_roles(desk: Desk, make_desk: Callable[..., D
     standby = desk.start_command("run", "--role", "router,projector")
     assert standby.stdout is not None
     assert standby.stdout.readline() == "ready roles=router,projector redis=embedded store=sqlite\n"
-    desk.child("navbat.child").send_signal(signal.SIGSTOP)
+    desk.child("navbat.run.child").send_signal(signal.SIGSTOP)
     desk.write("c1", "1", "the standby takes this")
     anna.until_sessions(1)
-    desk.child("navbat.child").send_signal(signal.SIGCONT)
+    desk.child("navbat.run.child").send_signal(signal.SIGCONT)
     standby.terminate()
     standby.communicate(timeout=10)
     assert standby.returncode == 0

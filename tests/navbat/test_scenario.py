@@ -14,8 +14,8 @@ import yaml
 from msgspec import structs
 
 from crm.errors import ConfigError
-from navbat.line_settings import Line, Notices, Sla
-from navbat.scenario import play
+from navbat.config.lines import Line, Notices, Sla
+from navbat.lab.scenario import play
 
 ROOT = Path(__file__).parents[2]
 STORIES = re.findall(r"```yaml\n(name: .*?)```", (ROOT / "docs" / "queues.md").read_text(), re.DOTALL)

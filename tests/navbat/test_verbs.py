@@ -8,10 +8,10 @@ from typing import Any, get_args
 import pytest
 
 from console.actions import ACTIONS
-from navbat import cli
-from navbat.arguments import LANGUAGES, STATUSES
-from navbat.reference import _subparsers
-from navbat.verbs import VERBS
+from navbat.cli import main as cli
+from navbat.cli.arguments import LANGUAGES, STATUSES
+from navbat.cli.reference import _subparsers
+from navbat.cli.verbs import VERBS
 from router.desk.state import Status
 from router.wire import protocol
 from tests.navbat.process import Desk, Operator, wait_for

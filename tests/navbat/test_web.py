@@ -17,10 +17,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from navbat.config import GatewaySettings, Tls
-from navbat.web import door as door_module
-from navbat.web.door import LOCAL, Door, Rooms, Stage, raise_file_limit
-from navbat.web.server import Server
+from navbat.config.types import GatewaySettings, Tls
+from navbat.run.web import door as door_module
+from navbat.run.web.door import LOCAL, Door, Rooms, Stage, raise_file_limit
+from navbat.run.web.server import Server
 from tests.conftest import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

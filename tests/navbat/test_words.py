@@ -14,12 +14,12 @@ import pytest
 
 from bots import registry
 from crm.errors import ConfigError
-from navbat.config import Config, load
-from navbat.flow import FlowSettings
-from navbat.line_settings import Line, Operator
-from navbat.rulebook import as_kept
-from navbat.story import Scenario
-from navbat.yamlfile import Duration, NumberOrOff, OffDuration, YamlFile, parse_text
+from navbat.config.file import Duration, NumberOrOff, OffDuration, YamlFile, parse_text
+from navbat.config.flows import FlowSettings
+from navbat.config.lines import Line, Operator
+from navbat.config.rulebook import as_kept
+from navbat.config.types import Config, load
+from navbat.lab.story import Scenario
 
 WORDS = (
     "no", "No", "NO", "yes", "Yes", "YES", "on", "On", "ON", "off", "Off", "OFF", "y", "Y", "n", "N",

@@ -10,7 +10,7 @@ import pytest
 
 from crm import history
 from crm.records import Message
-from navbat import shapes
+from navbat.cli import shapes
 from router.desk.events import Delivered
 from router.history.projector import Projector
 from router.log.log import Log

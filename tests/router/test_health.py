@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from crm.errors import Unavailable
 from crm.ports import Store
-from navbat.health import HealthPages
+from navbat.run.health import HealthPages
 from router.desk.events import Present
 from router.gateway import health
 from router.gateway.health import Health

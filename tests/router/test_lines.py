@@ -12,8 +12,8 @@ import pytest
 from crm import accounts, lines
 from crm.errors import Refused
 from crm.records import Absence, Account, Role
-from navbat.config import Config
-from navbat.rulebook import Rulebook
+from navbat.config.rulebook import Rulebook
+from navbat.config.types import Config
 from router.desk.events import LineRules, LinesConfigured
 from router.desk.state import Entry, Session
 from router.gateway import picture as picture_module

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from navbat.simulate.redis import Client, Server
+from navbat.lab.simulate.redis import Client, Server
 from router.log.log import Log
 from router.log.pipe import Pipe
 from router.log.seen import Seen

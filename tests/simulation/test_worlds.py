@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from navbat.simulate import Report, one, play, shrink, simulate
-from navbat.simulate.world import KINDS, actions
+from navbat.lab.simulate import Report, one, play, shrink, simulate
+from navbat.lab.simulate.world import KINDS, actions
 from router.desk import clocks, customers
 from router.desk.capacity import has_room
 from router.desk.floor import Floor

@@ -1,0 +1,1 @@
+"""The command line, and the client of a running desk behind it."""

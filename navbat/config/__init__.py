@@ -1,0 +1,1 @@
+"""What the files of a desk may say, read and checked with the line where it stands."""

@@ -1,0 +1,67 @@
+"""Where a desk's data is: what every process of it must know, and how it is reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from navbat.config.types import Config
+
+if TYPE_CHECKING:
+    from crm.ports import Store
+    from router.log.log import Log
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A desk's name and the addresses of its data. ``redis`` is a URL, ``lease_ttl`` in seconds."""
+
+    desk: str
+    data: str
+    redis: str
+    mongodb: str = ""
+    lease_ttl: float = 3.0
+
+    @property
+    def store_kind(self) -> str:
+        """For the ready line: ``mongodb`` or ``sqlite``."""
+        return "mongodb" if self.mongodb else "sqlite"
+
+
+def place_of(config: Config, redis: str) -> Place:
+    """The place that a configuration describes, with Redis at ``redis``."""
+    return Place(
+        desk=config.desk,
+        data=config.data,
+        redis=redis,
+        mongodb=config.mongodb,
+        lease_ttl=config.lease_ttl.seconds,
+    )
+
+
+def make_store(place: Place) -> Store:
+    """The store, not opened yet."""
+    if place.mongodb:
+        from storage.mongo import MongoStore
+
+        return MongoStore(place.mongodb, f"navbat_{place.desk.replace('.', '_')}")
+    from storage.sqlite import SqliteStore
+
+    return SqliteStore(Path(place.data) / "navbat.sqlite")
+
+
+def make_log(place: Place) -> Log:
+    """The log; connects when it is first used."""
+    from router.log.log import Log, connect
+
+    return Log(connect(place.redis, place.desk), place.desk)
+
+
+async def opened(store: Store) -> None:
+    """Opens a store; one that cannot be opened is closed, to be tried again. Raises ``Unavailable``."""
+    try:
+        await store.open()
+    except BaseException:
+        await store.close()
+        raise

@@ -1,0 +1,1 @@
+"""A running desk: which parts run in which process, on what."""
