@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.harness import until
 from benchmarks.route import caught_up as routed
-from crm import accounts
+from crm.operators import accounts
 from navbat.run.serving import recorded_socket, url_of
 from router.log.log import Log, connect
 from storage.sqlite import SqliteStore

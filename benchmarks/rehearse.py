@@ -14,7 +14,7 @@ from navbat.lab.rehearse.command import compare
 from navbat.lab.rehearse.reading import recorded
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 from storage.sqlite import SqliteStore
-from tests.navbat.recorded import DAY, Recorded
+from tests.navbat.lab.recorded import DAY, Recorded
 
 START = 1_772_409_600_000
 OPERATORS = [f"op{n}" for n in range(40)]

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 from aiohttp import web
 
-from crm.errors import NavbatError
-from crm.records import Media
+from crm.kernel.errors import NavbatError
+from crm.kernel.records import Media
 from router.desk.events import Event
 from router.desk.state import Delivery
 

@@ -7,7 +7,7 @@ import hmac
 from aiohttp import web
 
 from bots.base import Inbox
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 
 BODY_LIMIT = 1024 * 1024
 """Bytes of one web hook body; no platform comes near it without attachments."""

@@ -29,7 +29,7 @@ from aiohttp import web
 
 from bots.base import Can, Channel, ChannelSettings, Inbox, OutFile, Secret, Sent
 from bots.hooks import keep, read_body, same_secret
-from crm.records import Button, Media
+from crm.kernel.records import Button, Media
 from router.desk.events import (
     Author,
     ButtonPressed,

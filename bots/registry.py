@@ -9,13 +9,13 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 
 from bots.base import Channel, ChannelSettings
-from crm.errors import ConfigError
+from crm.kernel.errors import ConfigError
 
 GROUP = "navbat.channels"
 
 BUILT_IN = (
     EntryPoint("loopback", "bots.loopback:Loopback", GROUP),
-    EntryPoint("telegram", "bots.telegram:Telegram", GROUP),
+    EntryPoint("telegram", "bots.telegram.channel:Telegram", GROUP),
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from crm.errors import LeaseLost, Unavailable
+from crm.kernel.errors import LeaseLost, Unavailable
 from router.backoff import Backoff as Backoff
 from router.desk.state import Aside
 from router.log.log import Lease, Log

@@ -44,8 +44,8 @@ from console.terminal.decoder import acting
 from console.terminal.driver import TerminalGone, ours
 from console.themes import NAMES, THEMES
 from console.words import LANGUAGES, Words
-from crm.errors import NavbatError
-from crm.text import one_line
+from crm.kernel.errors import NavbatError
+from crm.kernel.text import one_line
 
 
 @dataclass

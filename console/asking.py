@@ -16,7 +16,7 @@ from console.link import Credentials, normal_url
 from console.logins import DEFAULT_URL
 from console.terminal.steady import reads
 from console.words import Words
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from router.wire.protocol import MAX_TEXT
 
 PASTE_START, PASTE_END = "\x1b[200~", "\x1b[201~"

@@ -16,8 +16,8 @@ from itertools import accumulate, groupby
 from console.model import Echo, Thread
 from console.paint import Brush, Line, echo_lines, is_missed, message_lines, separator
 from console.words import local
-from crm.records import Message
-from crm.text import one_line
+from crm.kernel.records import Message
+from crm.kernel.text import one_line
 
 _QUARTER = 900_000
 """ms of a quarter of an hour: every zone's midnight is a multiple."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from console.words import Words, hour
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire.protocol import DecisionView
 
 

@@ -21,9 +21,9 @@ import aiohttp
 import msgspec
 
 from console.link import Link
-from crm.errors import Refused, Unavailable
-from crm.records import Media
-from crm.text import one_line
+from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.records import Media
+from crm.kernel.text import one_line
 
 LIMIT = 50 * 1024 * 1024
 """Bytes of one upload; the desk refuses more."""

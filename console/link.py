@@ -24,7 +24,7 @@ import aiohttp
 import msgspec
 
 from console.condition import Condition
-from crm.errors import NavbatError, Unavailable
+from crm.kernel.errors import NavbatError, Unavailable
 from router.wire import protocol as wire
 
 if TYPE_CHECKING:
@@ -214,8 +214,8 @@ class Link:
 
     async def request(self, frame: wire.Request, expect: type[R], within: float = REPLY_TIMEOUT) -> R:
         """A read, answered by ``expect``. Raises Unavailable when no answer comes within
-        ``within`` seconds, ``crm.errors.Refused`` when the gateway declines."""
-        from crm.errors import Refused as Declined
+        ``within`` seconds, ``crm.kernel.errors.Refused`` when the gateway declines."""
+        from crm.kernel.errors import Refused as Declined
 
         try:
             async with asyncio.timeout(within):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from crm.records import Message, MessageChange, apply_change, edits_told
+from crm.kernel.records import Message, MessageChange, apply_change, edits_told
 from router.wire.protocol import (
     AlertView,
     Changes,

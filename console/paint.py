@@ -1,6 +1,6 @@
 """Messages as lines of styled text: the one place where a conversation becomes something to see.
 
-Everything that came from outside passes ``crm.text`` here again, whatever was done to it before,
+Everything that came from outside passes ``crm.kernel.text`` here again, whatever was done to it before,
 and becomes plain spans that nothing parses as markup.
 """
 
@@ -15,8 +15,8 @@ from rich.cells import cell_len
 from console.model import Echo
 from console.words import Words, hour, size
 from console.wrap import Span, fit, wrap
-from crm.records import Media, Message
-from crm.text import clean, one_line
+from crm.kernel.records import Media, Message
+from crm.kernel.text import clean, one_line
 from router.wire.protocol import MAX_TEXT
 
 Line = list[Span]

@@ -33,10 +33,10 @@ from console.standing import Standing, has_left, how_left, standing
 from console.terminal.steady import to_nowhere
 from console.times import moment
 from console.words import Words, hour
-from crm.errors import Refused as Declined
-from crm.errors import Unavailable
-from crm.records import Duty, Message
-from crm.text import clean, one_line
+from crm.kernel.errors import Refused as Declined
+from crm.kernel.errors import Unavailable
+from crm.kernel.records import Duty, Message
+from crm.kernel.text import clean, one_line
 from router.wire import protocol as wire
 from router.wire.protocol import SessionView
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from console.model import HELD, Picture
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 
 MINE, OFFERED, GUEST, WAITING, STRANGE = 4, 3, 2, 1, 0

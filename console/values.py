@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from crm.yaml_line import WordLoader, as_line
+from crm.kernel.yaml_line import WordLoader, as_line
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CLOSED = "off"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 
-from crm.text import one_line
+from crm.kernel.text import one_line
 
 LANGUAGES = {"en": "English", "ru": "Русский", "uz": "O‘zbekcha"}
 """Code -> the language's own name, which is the same in every language."""

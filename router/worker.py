@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from crm.errors import LeaseLost, Refused, Unavailable
-from crm.ports import Store
-from crm.records import person_chat
+from crm.kernel.errors import LeaseLost, Refused, Unavailable
+from crm.kernel.ports import Store
+from crm.kernel.records import person_chat
 from router.backoff import Backoff
 from router.desk.again import tell_aside
 from router.desk.desk import Desk, Known

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crm.ports import Document
+from crm.kernel.ports import Document
 
 _BINARY = "$binary"
 

@@ -1,4 +1,4 @@
-"""MongoDB's filters over plain documents, exactly the subset that ``crm/ports.py`` promises.
+"""MongoDB's filters over plain documents, exactly the subset that ``crm/kernel/ports.py`` promises.
 
 A filter is compiled once, which is also where it is checked, and then asked document by document.
 Both stores check with it, so what one refuses the other refuses too.
@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from crm.errors import UnsupportedQuery
-from crm.ports import Document, Filter
+from crm.kernel.errors import UnsupportedQuery
+from crm.kernel.ports import Document, Filter
 
 Matcher = Callable[[Document], bool]
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 
 CHUNK = 1 << 16
 """Bytes read at a time."""

@@ -28,9 +28,9 @@ from motor.motor_asyncio import (
 from pymongo import WriteConcern
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from crm.errors import ConfigError, LeaseLost, NotStored, Unavailable, UnsupportedQuery
-from crm.ports import Document, Filter, Sort, Update, Write
-from crm.spelling import folds_anew
+from crm.kernel.errors import ConfigError, LeaseLost, NotStored, Unavailable, UnsupportedQuery
+from crm.kernel.ports import Document, Filter, Sort, Update, Write
+from crm.kernel.spelling import folds_anew
 from storage.filters import compile_filter, split_path
 from storage.schema import INDEXES, SEARCHED, Index, check_collection
 from storage.updates import check_update, with_id
@@ -85,7 +85,7 @@ _CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_Plain
 
 
 class MongoStore:
-    """``crm.ports.Store`` in ``database`` of the server at ``url``. ``timeout`` in seconds holds for
+    """``crm.kernel.ports.Store`` in ``database`` of the server at ``url``. ``timeout`` in seconds holds for
     each call."""
 
     def __init__(self, url: str, database: str, *, timeout: float = 5.0) -> None:

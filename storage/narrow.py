@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from crm.ports import Filter, Sort
+from crm.kernel.ports import Filter, Sort
 from storage.filters import operators, split_path
 from storage.schema import INDEXES
 

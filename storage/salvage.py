@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from crm.errors import UnsupportedQuery
+from crm.kernel.errors import UnsupportedQuery
 from storage.codec import decode
 from storage.schema import INDEXES, check_collection
 from storage.sqlite import create_all, create_collection

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from crm.errors import UnsupportedQuery
+from crm.kernel.errors import UnsupportedQuery
 
 
 class Index(NamedTuple):

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from crm.errors import LeaseLost
-from crm.ports import Document, Filter, Sort, Write
+from crm.kernel.errors import LeaseLost
+from crm.kernel.ports import Document, Filter, Sort, Write
 from storage.codec import decode, encode
 from storage.filters import Matcher, compile_filter, split_path
 from storage.narrow import column, elements, narrow, order_by
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class SqliteStore:
-    """``crm.ports.Store`` on the file ``path``. ``timeout`` in seconds holds for each call. Reads
+    """``crm.kernel.ports.Store`` on the file ``path``. ``timeout`` in seconds holds for each call. Reads
     and writes have a thread and a connection each, so that a large batch of the projector does not
     hold up the operators' reads."""
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crm import spelling
-from crm.errors import NotStored, Unavailable
+from crm.kernel import spelling
+from crm.kernel.errors import NotStored, Unavailable
 
 MAX_WAITING = 1000
 """Calls that may wait for the thread; more are refused instead of piling up."""

@@ -1,4 +1,4 @@
-"""MongoDB's updates on plain documents, exactly the subset that ``crm/ports.py`` promises."""
+"""MongoDB's updates on plain documents, exactly the subset that ``crm/kernel/ports.py`` promises."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from crm.errors import UnsupportedQuery
-from crm.ports import Document, Filter, Update
+from crm.kernel.errors import UnsupportedQuery
+from crm.kernel.ports import Document, Filter, Update
 from storage.filters import compile_filter, conditions, same, split_path
 
 OPERATORS = ("$set", "$unset", "$setOnInsert", "$inc", "$max", "$min", "$push", "$addToSet", "$pull")

@@ -1,11 +1,11 @@
 """Words of a text for search: letters and digits of any script, as people look for them
-(``crm.spelling.fold``)."""
+(``crm.kernel.spelling.fold``)."""
 
 from __future__ import annotations
 
 import re
 
-from crm.spelling import fold
+from crm.kernel.spelling import fold
 
 MAX_WORDS = 32
 """Words of one query that are looked at; more say nothing new."""

@@ -13,9 +13,9 @@ from console.paint import media_label
 from console.screens.dialogs import Choice, FileScreen, PickScreen
 from console.screens.reading import Reading
 from console.shell import shell, work
-from crm.errors import Refused, Unavailable
-from crm.records import Media
-from crm.text import one_line
+from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.records import Media
+from crm.kernel.text import one_line
 
 
 class Attaching(Reading):

@@ -18,9 +18,9 @@ from console.widgets.chrome import KeyBar, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
 from console.widgets.sessions import SessionList
 from console.widgets.thread import ThreadView
-from crm.errors import Refused, Unavailable
-from crm.records import Media, Message
-from crm.text import one_line
+from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.records import Media, Message
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import SessionView
 

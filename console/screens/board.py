@@ -19,7 +19,7 @@ from console.screens.staff import OperatorForm
 from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
 from console.wrap import fit
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import LineView, OperatorView
 

@@ -11,7 +11,7 @@ from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.shell import shell
 from console.wrap import fit
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import SessionView
 

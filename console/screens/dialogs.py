@@ -20,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from console.files import is_file, meant
 from console.shell import shell
-from crm.spelling import fold
+from crm.kernel.spelling import fold
 
 T = TypeVar("T")
 

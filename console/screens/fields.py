@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from console import values
 from console.screens.dialogs import Dialog
 from console.shell import shell
-from crm.text import one_line
+from crm.kernel.text import one_line
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from console.widgets.chrome import Divider, Part, ReplyRule, Rule
 from console.widgets.composer import Composer
 from console.words import hour
 from console.wrap import fit
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 
 PROMPTS = {"reply": ">", "note": "✎", "whisper": "»", "locked": "✗"}

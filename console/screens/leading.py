@@ -11,8 +11,8 @@ from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.verbs import Verbs
 from console.shell import shell, work
 from console.times import moment
-from crm.records import MAX_TAG
-from crm.text import one_line
+from crm.kernel.records import MAX_TAG
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
 SNOOZES = {"15m": 15, "1h": 60, "4h": 240, "1d": 24 * 60}

@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 from console.screens.dialogs import Dialog, ShowScreen, T
 from console.screens.search import Ask
 from console.shell import shell
-from crm.text import clean, one_line
+from crm.kernel.text import clean, one_line
 from router.wire import protocol as wire
 
 

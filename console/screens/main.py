@@ -24,7 +24,7 @@ from console.widgets.chrome import Divider, KeyBar, ReplyRule, Rule, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
 from console.widgets.sessions import SessionList
 from console.widgets.thread import ThreadView
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 
 
 class MainScreen(Leading):

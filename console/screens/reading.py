@@ -18,8 +18,8 @@ from console.shell import shell, work
 from console.signs import COLOURS, SIGNS
 from console.words import Words, hour
 from console.wrap import wrap
-from crm.records import Message
-from crm.text import clean
+from crm.kernel.records import Message
+from crm.kernel.text import clean
 from router.wire import protocol as wire
 
 PAGE = 50

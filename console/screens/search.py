@@ -17,8 +17,8 @@ from textual.widgets.option_list import Option
 from console.screens.dialogs import Modal
 from console.shell import shell
 from console.words import local
-from crm.records import Message
-from crm.text import one_line
+from crm.kernel.records import Message
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
 Ask = Callable[[wire.Request, type[wire.Frame]], Awaitable[wire.Frame | None]]

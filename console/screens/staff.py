@@ -17,8 +17,8 @@ from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.shell import shell
 from console.wrap import fit
-from crm.records import Absence
-from crm.text import one_line
+from crm.kernel.records import Absence
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
 NAME_WIDTH = 18

@@ -12,8 +12,8 @@ from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.writing import Writing
 from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
-from crm.records import Duty
-from crm.text import one_line
+from crm.kernel.records import Duty
+from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import SessionView
 

@@ -11,7 +11,7 @@ from console.screens.dialogs import Choice, PickScreen
 from console.settings import Unconfirmed
 from console.shell import shell, work
 from console.widgets.composer import ReplyComposer, units
-from crm.records import Message
+from crm.kernel.records import Message
 from router.wire import protocol as wire
 from router.wire.protocol import MAX_TEXT
 

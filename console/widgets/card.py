@@ -8,7 +8,7 @@ from textual.widgets import Static
 from console.shell import shell
 from console.widgets.sessions import KINDS
 from console.words import local
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire.protocol import Card
 
 

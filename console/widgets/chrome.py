@@ -17,7 +17,7 @@ from console.actions import Action, Situation, footer, shown_key
 from console.shell import shell
 from console.widgets.sessions import SETTLED
 from console.wrap import fit
-from crm.text import one_line
+from crm.kernel.text import one_line
 
 Span = tuple[str, str]
 DUTY_MARKS = {"online": "●", "break": "◐", "offline": "○"}

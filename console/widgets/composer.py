@@ -18,7 +18,7 @@ from textual.widgets import TextArea
 
 from console.shell import shell
 from console.standing import Standing
-from crm.text import clean
+from crm.kernel.text import clean
 from router.wire.protocol import MAX_TEXT
 
 NEAR_LIMIT = 0.8

@@ -19,7 +19,7 @@ from textual.strip import Strip
 from console.paint import TICKS
 from console.shell import shell
 from console.wrap import fit
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 
 KINDS = {

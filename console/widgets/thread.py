@@ -21,8 +21,8 @@ from console.blocks import Blocks
 from console.model import Thread
 from console.paint import BAD, Brush
 from console.shell import shell
-from crm.records import Media, Message
-from crm.text import one_line
+from crm.kernel.records import Media, Message
+from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 
 STYLES = (

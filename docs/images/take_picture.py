@@ -21,7 +21,7 @@ from bots.loopback import Item, SentItem
 from console.app import Console
 from console.link import Credentials
 from console.settings import Settings, Shelf
-from crm.records import Media
+from crm.kernel.records import Media
 from navbat.lab.demo.house import CHANNELS, HUMAN, House
 from navbat.lab.demo.operators import Operator
 from navbat.lab.demo.street import Street

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import msgspec
 
-from crm import accounts
-from crm import lines as crm_lines
-from crm.errors import NavbatError, WrongUse
-from crm.ports import Store
-from crm.records import Absence, Account, Right
+from crm.kernel.errors import NavbatError, WrongUse
+from crm.kernel.ports import Store
+from crm.kernel.records import Absence, Account, Right
+from crm.lines import versions as crm_lines
+from crm.operators import accounts
 from navbat.cli import shapes
 from navbat.cli.printing import print_json
 from navbat.cli.reach import by, opened_store, tell

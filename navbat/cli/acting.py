@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from console.times import moment
-from crm.errors import Refused, Unavailable, WrongUse
+from crm.kernel.errors import Refused, Unavailable, WrongUse
 from navbat.cli.arguments import unknown_word
 from navbat.cli.client import ASK_AGAIN, Client, Unanswered, saved_login
 from navbat.cli.printing import given_text, print_json

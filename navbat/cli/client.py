@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from console.logins import DEFAULT_URL, Logins
-from crm.errors import NavbatError, Refused, Unavailable, WrongUse
-from crm.records import Media
+from crm.kernel.errors import NavbatError, Refused, Unavailable, WrongUse
+from crm.kernel.records import Media
 from router.wire import protocol
 
 CONNECT_TIMEOUT = 5.0

@@ -19,9 +19,9 @@ import msgspec
 from bots.supervision import Backoff
 from console.logins import Logins
 from console.model import Picture
-from crm.errors import NavbatError, Unavailable, WrongUse
-from crm.records import Message
-from crm.text import clean, one_line
+from crm.kernel.errors import NavbatError, Unavailable, WrongUse
+from crm.kernel.records import Message
+from crm.kernel.text import clean, one_line
 from navbat.cli import shapes
 from navbat.cli.acting import command, known_line, told
 from navbat.cli.client import Client, Login, NotLoggedIn, http_url, reasons, saved_login, saved_token

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crm import accounts, lines
-from crm.errors import ConfigError, NavbatError, Refused
-from crm.lines import LineVersion, Settings
-from crm.ports import Store
-from crm.records import Absence
+from crm.kernel.errors import ConfigError, NavbatError, Refused
+from crm.kernel.ports import Store
+from crm.kernel.records import Absence
+from crm.lines import versions as lines
+from crm.lines.versions import LineVersion, Settings
+from crm.operators import accounts
 from navbat.cli import shapes
 from navbat.cli.printing import print_json
 from navbat.cli.reach import by, opened_store, tell

@@ -18,7 +18,7 @@ from navbat.cli.arguments import STATUSES, Parser, check_text, languages, whole
 from navbat.cli.verbs import add_verbs
 
 if TYPE_CHECKING:
-    from crm.errors import NavbatError
+    from crm.kernel.errors import NavbatError
 
 DONE, FAILED, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
@@ -419,7 +419,7 @@ def _password(args: argparse.Namespace, *, repeat: bool) -> str:
     """From stdin as told, else asked for (twice where it is being chosen)."""
     import getpass
 
-    from crm.errors import NavbatError
+    from crm.kernel.errors import NavbatError
     from navbat.cli.printing import read_stdin
 
     if args.password_stdin or not sys.stdin.isatty():
@@ -431,7 +431,7 @@ def _password(args: argparse.Namespace, *, repeat: bool) -> str:
 
 
 def _asked(ask: Callable[[], str]) -> str:
-    from crm.errors import WrongUse
+    from crm.kernel.errors import WrongUse
     from navbat.cli.printing import read_stdin
 
     try:
@@ -478,7 +478,7 @@ def _run(argv: Sequence[str]) -> int:
     finally:
         sys.stdout.flush()  # help that nobody reads to its end is no error at exit
     module, _, name = args.call.partition(":")
-    from crm.errors import NavbatError, Unavailable, WrongUse
+    from crm.kernel.errors import NavbatError, Unavailable, WrongUse
 
     try:
         carried_out = getattr(import_module(module), name)(args)
@@ -502,7 +502,7 @@ _OUTCOMES = {FAILED: "failed", WRONG_USE: "wrong use", UNREACHABLE: "unreachable
 
 
 def _complain(args: argparse.Namespace, error: NavbatError, status: int) -> int:
-    from crm.errors import Refused
+    from crm.kernel.errors import Refused
 
     text, outcome = str(error), _OUTCOMES[status]
     if isinstance(error, Refused):

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any, TextIO
 
-from crm.errors import WrongUse
+from crm.kernel.errors import WrongUse
 
 
 def prepare_streams() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from crm.errors import Refused
-from crm.text import clean, one_line
+from crm.kernel.errors import Refused
+from crm.kernel.text import clean, one_line
 from navbat.cli import shapes
 from navbat.cli.client import Client, saved_login
 from navbat.cli.printing import print_json

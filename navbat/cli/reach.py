@@ -9,8 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from crm.errors import NavbatError, Refused, Unavailable
-from crm.ports import Store
+from crm.kernel.errors import NavbatError, Refused, Unavailable
+from crm.kernel.ports import Store
 from navbat.config.backends import make_log, make_store, place_of
 from navbat.config.types import Config
 from navbat.run.embedded import belongs_to, make_private

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crm.records import Message
+from crm.kernel.records import Message
 from router.wire.protocol import Card, DecisionView, Event, SessionView, SetAsideView, StatusReport
 
 _TIMES = frozenset({"at", "arrival", "waiting_since", "oldest", "offer_until", "duty_since", "pause_until"})

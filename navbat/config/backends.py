@@ -10,7 +10,7 @@ import msgspec
 from navbat.config.types import Config
 
 if TYPE_CHECKING:
-    from crm.ports import Store
+    from crm.kernel.ports import Store
     from router.log.log import Log
 
 

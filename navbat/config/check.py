@@ -20,8 +20,8 @@ import msgspec
 
 from bots import registry
 from bots.base import Secret
-from crm import accounts
-from crm.errors import ConfigError, NavbatError
+from crm.kernel.errors import ConfigError, NavbatError
+from crm.operators import accounts
 from navbat.config.backends import make_log, make_store, place_of
 from navbat.config.file import BadConfig, YamlFile
 from navbat.config.types import Config, read

@@ -18,8 +18,8 @@ from typing import Any, Union
 import msgspec
 import yaml
 
-from crm.errors import ConfigError
-from crm.yaml_line import WordLoader
+from crm.kernel.errors import ConfigError
+from crm.kernel.yaml_line import WordLoader
 from navbat.cli.arguments import unknown_word as unknown_word
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}")

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crm.errors import ConfigError
-from crm.text import clean
+from crm.kernel.errors import ConfigError
+from crm.kernel.text import clean
 from navbat.config.file import KeyPath, YamlFile, unknown_word
 from navbat.config.lines import Settings
 from router.desk.bots import flow

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from crm import lines
-from crm.errors import ConfigError, Refused
-from crm.lines import Settings
-from crm.records import Account
-from crm.yaml_line import as_line
+from crm.kernel.errors import ConfigError, Refused
+from crm.kernel.records import Account
+from crm.kernel.yaml_line import as_line
+from crm.lines import versions as lines
+from crm.lines.versions import Settings
 from navbat.config import flows as flow
 from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
 from navbat.config.lines import Line, joint_problems, no_language, operator_problems, problems

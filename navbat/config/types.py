@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 import platformdirs
 
-from crm.errors import ConfigError
+from crm.kernel.errors import ConfigError
 from navbat.cli.arguments import language_problem
 from navbat.config import flows as flow
 from navbat.config.file import Duration, KeyPath, YamlFile, unknown_word

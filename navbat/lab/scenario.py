@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from crm.errors import ConfigError
-from crm.records import Message, customer_of
+from crm.kernel.errors import ConfigError
+from crm.kernel.records import Message, customer_of
 from navbat.cli import shapes
 from navbat.cli.printing import print_json
 from navbat.config.file import YamlFile

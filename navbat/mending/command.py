@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.config.types import Config, load, locate
 from navbat.mending import journal
 from navbat.run.embedded import EmbeddedRedis, FolderLock, belongs_to, find_server

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.mending.commands import Bytes, read_from, resumes_at
 
 CHECK_TIMEOUT = 600.0

@@ -9,7 +9,7 @@ import sys
 
 import msgspec
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.config.backends import make_log, place_of
 from navbat.config.types import load, locate
 from navbat.run.parts import ProcessReport

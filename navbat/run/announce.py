@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from crm import accounts, lines
-from crm.errors import ConfigError, Refused
+from crm.kernel.errors import ConfigError, Refused
+from crm.lines import versions as lines
+from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.gateway.answers import line_changes
 
 if TYPE_CHECKING:
-    from crm.ports import Store
+    from crm.kernel.ports import Store
     from router.log.log import Log
 
 

@@ -23,7 +23,7 @@ from navbat.run import logs
 from navbat.run.waiting import Waiting
 
 if TYPE_CHECKING:
-    from crm.ports import Store
+    from crm.kernel.ports import Store
     from router.log.log import Log
 
 logger = logging.getLogger(__name__)

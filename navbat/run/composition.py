@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crm.errors import NavbatError
-from crm.text import one_line
+from crm.kernel.errors import NavbatError
+from crm.kernel.text import one_line
 from navbat.cli.reach import admit
 from navbat.config.backends import Place, make_log, make_store, opened, place_of
 from navbat.config.rulebook import Rulebook
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from bots.base import Channel
-    from crm.ports import Store
+    from crm.kernel.ports import Store
     from navbat.run.web.door import Door
     from navbat.run.web.server import Server
     from router.log.log import Log
@@ -201,11 +201,11 @@ class Desk:
         routes = HealthPages(health).routes() if self._roles & LISTENING else []
         starts: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         if "sender" in self._roles:
-            from bots.outbox import Sender
+            from bots.way_out.outbox import Sender
 
             starts.append(("sender", channels.opened_for(Sender(log, channels.all, media).run)))
         if "receiver" in self._roles:
-            from bots.inbox import Receiver
+            from bots.way_in.inbox import Receiver
 
             receiver = Receiver(log, channels.all, media)
             routes += receiver.routes()

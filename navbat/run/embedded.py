@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from bots.supervision import Backoff
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.mending.journal import Damage, examine, mend
 from navbat.run.serving import end, near_socket, ping, survivor, url_of
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bots.supervision import Backoff
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from navbat import __version__
 from navbat.config.backends import Place
 
 if TYPE_CHECKING:
-    from crm.ports import Store
+    from crm.kernel.ports import Store
     from router.log.log import Log
 
 logger = logging.getLogger(__name__)

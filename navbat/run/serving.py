@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 
 ASK_TIMEOUT = 2.0
 STOP_TIMEOUT = 5.0

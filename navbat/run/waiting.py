@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bots.supervision import Backoff
-from crm.errors import NavbatError, Unavailable
+from crm.kernel.errors import NavbatError, Unavailable
 from navbat.config.types import GatewaySettings
 from router.wire.protocol import Trouble
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from crm.errors import Refused
-from crm.text import is_visible
+from crm.kernel.errors import Refused
+from crm.kernel.text import is_visible
 from router.desk import events, moves
 from router.desk.capacity import HELD
 from router.desk.floor import Floor

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from crm.records import Button
+from crm.kernel.records import Button
 from router.desk import clocks, duty, moves, notices
 from router.desk.events import ButtonPressed
 from router.desk.floor import Floor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm.records import Customer, Identity, Message, MessageChange, customer_of, person_chat
-from crm.text import LIMIT, clean, one_line
+from crm.kernel.records import Customer, Identity, Message, MessageChange, customer_of, person_chat
+from crm.kernel.text import LIMIT, clean, one_line
 from router.desk import clocks, closing, events, fired, moves, notices
 from router.desk.bots import line_bot as bot
 from router.desk.capacity import HELD

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from crm.errors import Refused
-from crm.records import MessageChange
-from crm.text import one_line
+from crm.kernel.errors import Refused
+from crm.kernel.records import MessageChange
+from crm.kernel.text import one_line
 from router.desk import again, customers, duty, events, schedule, settings
 from router.desk.commands import writing
 from router.desk.commands.conversations import COMMANDS

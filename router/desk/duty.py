@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm.records import Duty
+from crm.kernel.records import Duty
 from router.desk import moves
 from router.desk.capacity import HELD
 from router.desk.floor import Floor

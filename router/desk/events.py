@@ -12,9 +12,9 @@ from typing import Literal, Union
 
 import msgspec
 
-from crm.records import Absence as Absence
-from crm.records import Button, Delivery, Duty, Media, MessageKind, Role
-from crm.records import Right as Right
+from crm.kernel.records import Absence as Absence
+from crm.kernel.records import Button, Delivery, Duty, Media, MessageKind, Role
+from crm.kernel.records import Right as Right
 from router.desk.bots.flow import Flow
 
 

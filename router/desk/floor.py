@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm.records import (
+from crm.kernel.records import (
     Button,
     Media,
     Message,
@@ -18,7 +18,7 @@ from crm.records import (
     person_chat,
     whole_chat,
 )
-from crm.text import one_line
+from crm.kernel.text import one_line
 from router.desk import capacity
 from router.desk.bots.flow import Flow
 from router.desk.events import LinesConfigured

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm.text import is_visible
+from crm.kernel.text import is_visible
 from router.desk.floor import Floor
 from router.desk.state import Session
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union
 
 import msgspec
 
-from crm.records import Button, Customer, Duty, Media, Message, MessageChange, Role
+from crm.kernel.records import Button, Customer, Duty, Media, Message, MessageChange, Role
 from router.desk.bots.flow import FlowState
 from router.desk.events import Absence, Right
 

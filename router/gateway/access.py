@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from crm.records import Account, Right
+from crm.kernel.records import Account, Right
 from router.desk.events import LineRules
 from router.wire import protocol
 

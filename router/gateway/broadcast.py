@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from crm.records import Message, MessageChange
+from crm.kernel.records import Message, MessageChange
 from router.desk.state import Session
 from router.gateway.connection import Connection
 from router.gateway.picture import Picture, is_waiting, people

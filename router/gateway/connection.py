@@ -14,8 +14,8 @@ from collections import deque
 import msgspec
 from aiohttp import WSMsgType, web
 
-from crm.errors import Unavailable
-from crm.records import Account
+from crm.kernel.errors import Unavailable
+from crm.kernel.records import Account
 from router.desk.state import Alert, Audit, Entry, MessageAdded, MessageChanged, Session
 from router.gateway.access import Access
 from router.gateway.follow import follow, plain

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from crm.errors import Refused, Unavailable
-from crm.records import Message
+from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.records import Message
 from router.desk.state import (  # fmt: skip
     Alert,
     Audit,

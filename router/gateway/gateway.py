@@ -13,9 +13,9 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from crm.errors import Unavailable
-from crm.ports import Store
-from crm.records import Account, Message, MessageChange, Right, Role
+from crm.kernel.errors import Unavailable
+from crm.kernel.ports import Store
+from crm.kernel.records import Account, Message, MessageChange, Right, Role
 from router.desk.events import Present
 from router.desk.state import (  # fmt: skip
     Alert,

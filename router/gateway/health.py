@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from crm.errors import NavbatError, Unavailable
-from crm.ports import Store
+from crm.kernel.errors import NavbatError, Unavailable
+from crm.kernel.ports import Store
 from router.log.home import home_of
 from router.log.log import Log
 from router.log.pipe import reaching

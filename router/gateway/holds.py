@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.desk.commands.writing import LEASE
 from router.desk.events import Writing
 from router.desk.state import Session

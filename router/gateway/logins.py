@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from crm import accounts
-from crm.ports import Store
-from crm.records import Account
+from crm.kernel.ports import Store
+from crm.kernel.records import Account
+from crm.operators import accounts
 from router.desk.state import LoginsRevoked, OperatorState
 from router.wire.protocol import Hello
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.gateway.access import Access
 from router.gateway.health import Health, has_router
 from router.gateway.picture import Picture

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from crm import history
-from crm.ports import Document, Store, Write
-from crm.records import Message, MessageChange, apply_change, customer_of, person_chat, to_document
+from crm.conversations import history
+from crm.kernel.ports import Document, Store, Write
+from crm.kernel.records import Message, MessageChange, apply_change, customer_of, person_chat, to_document
 from router.desk.state import (
     Alert,
     AnyTold,

@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
-from crm.errors import LeaseLost, Unavailable
-from crm.ports import Store, Write
-from crm.records import MessageChange
+from crm.kernel.errors import LeaseLost, Unavailable
+from crm.kernel.ports import Store, Write
+from crm.kernel.records import MessageChange
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 from router.history.projection import Batch, Early, Memory
 from router.log.log import Lease, Log, now_ms

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from crm.ports import Document
-from crm.records import person_chat
+from crm.kernel.ports import Document
+from crm.kernel.records import person_chat
 from router.desk.state import Known
 
 logger = logging.getLogger(__name__)

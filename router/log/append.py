@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as SilentRedis
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.log.pipe import Pipe, reaching, unavailable
 
 

@@ -33,7 +33,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as Disconnected
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.log.address import Address, apart, has_nodes
 from router.log.pipe import COMMAND_TIMEOUT, Args
 

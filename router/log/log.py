@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from crm.errors import LeaseLost, Unavailable
+from crm.kernel.errors import LeaseLost, Unavailable
 from router.desk.events import Event, encode_event
 from router.desk.state import Entry, read_entry
 from router.log.append import Appender

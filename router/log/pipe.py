@@ -26,7 +26,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 
 COMMAND_TIMEOUT = 5.0
 """Seconds that Redis may take to answer."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.desk import events
 from router.desk.state import Aside, Entry, decode_aside, encode
 from router.log.log import Keys, Log, id_key

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crm.errors import LeaseLost
+from crm.kernel.errors import LeaseLost
 from router.desk.state import Aside, Delivery, Entry, Saved, encode
 from router.log.log import Lease, Log
 from router.log.pipe import Args, Pipe, reaching, unavailable

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from crm.records import Absence, Right, Role
+from crm.kernel.records import Absence, Right, Role
 from router.wire.frame import Frame, Number, Request
 
 # ------------------------------------------------------------------ client -> gateway

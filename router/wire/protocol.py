@@ -20,7 +20,7 @@ from typing import Any, Union
 
 import msgspec
 
-from crm.records import Customer, Duty, Media, Message, MessageChange, Role
+from crm.kernel.records import Customer, Duty, Media, Message, MessageChange, Role
 from router.wire.admin_frames import GetLine as GetLine
 from router.wire.admin_frames import GetLineVersions as GetLineVersions
 from router.wire.admin_frames import GetOperator as GetOperator
@@ -159,7 +159,7 @@ class SetPriority(SessionCommandFrame, kw_only=True):
 
 class Tag(SessionCommandFrame, kw_only=True):
     """Puts words on a session by which it is found again; ``on=False`` takes them off. At most
-    ``crm.records.MAX_TAG`` characters each."""
+    ``crm.kernel.records.MAX_TAG`` characters each."""
 
     tags: list[str]
     on: bool = True

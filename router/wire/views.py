@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from crm.records import Duty, Role
+from crm.kernel.records import Duty, Role
 
 
 class SessionView(msgspec.Struct, omit_defaults=True, kw_only=True):

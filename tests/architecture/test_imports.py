@@ -16,7 +16,7 @@ FORBIDDEN = {
     "router.desk.desk": "asyncio aiohttp redis motor sqlite3 textual bots console storage router.log.log",
     "router.gateway.gateway": "textual console bots storage motor aiogram",
     "router.worker": "textual console bots storage aiohttp motor",
-    "crm.records": "asyncio router storage redis motor",
+    "crm.kernel.records": "asyncio router storage redis motor",
     "bots.registry": "aiogram vk_api botbuilder textual console",
     "navbat.run.child": "aiohttp.web_app aiogram textual console motor",
 }
@@ -38,7 +38,7 @@ def test_only_the_channels_in_use_are_imported() -> None:
     code = "import sys; from bots import registry; registry.settings_type('loopback'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "bots.loopback" in done.stdout.split()
-    assert "bots.telegram" not in done.stdout.split()
+    assert "bots.telegram.channel" not in done.stdout.split()
 
 
 def test_the_import_contracts_hold_and_can_fail(tmp_path: Path) -> None:

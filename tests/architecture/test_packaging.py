@@ -12,7 +12,7 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.run.embedded import find_server
 from tests.conftest import redis_server
 

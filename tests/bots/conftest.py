@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from bots.base import Can, Channel, ChannelSettings, OutFile, Sent
-from crm.errors import NavbatError
-from crm.records import Media
+from crm.kernel.errors import NavbatError
+from crm.kernel.records import Media
 from router.desk.events import Author, Event, MessageReceived, decode_event
 from router.desk.state import Delivery, encode
 from router.log.log import Log, now_ms

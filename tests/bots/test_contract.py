@@ -12,10 +12,10 @@ import pytest
 
 from bots import registry
 from bots.base import Can, Channel, Rejected, Secret, Sent
-from bots.inbox import understand
 from bots.loopback import LoopbackSettings
-from bots.telegram import TelegramSettings
-from crm.records import Button, Media
+from bots.telegram.channel import TelegramSettings
+from bots.way_in.inbox import understand
+from crm.kernel.records import Button, Media
 from router.desk.events import MessageReceived
 from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.telegram import FakeTelegram

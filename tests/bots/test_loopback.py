@@ -12,10 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bots.base import Secret
-from bots.inbox import understand
 from bots.loopback import Loopback, LoopbackSettings, SentItem
-from crm.errors import Unavailable
-from crm.records import Media
+from bots.way_in.inbox import understand
+from crm.kernel.errors import Unavailable
+from crm.kernel.records import Media
 from router.desk.events import (
     ButtonPressed,
     ChatReachable,

@@ -10,7 +10,7 @@ import pytest
 
 from bots import registry
 from bots.loopback import Loopback, LoopbackSettings
-from crm.errors import ConfigError
+from crm.kernel.errors import ConfigError
 
 
 def test_our_own_kinds() -> None:
@@ -29,7 +29,7 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
 def test_only_the_kind_asked_for_is_imported() -> None:
     code = (
         "import sys; from bots import registry; registry.kinds(); registry.channel_type('loopback');"
-        "print([m for m in ('aiogram', 'bots.telegram') if m in sys.modules])"
+        "print([m for m in ('aiogram', 'bots.telegram.channel') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -45,7 +45,7 @@ def test_the_settings_of_telegram_do_not_cost_its_sdk() -> None:
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "bots.telegram", raising=False)
+    monkeypatch.delitem(sys.modules, "bots.telegram.channel", raising=False)
     monkeypatch.setitem(sys.modules, "aiogram", None)
     with pytest.raises(ConfigError, match="needs the package 'aiogram'") as caught:
         registry.channel_type("telegram")

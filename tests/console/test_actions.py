@@ -11,7 +11,7 @@ from console.actions import ACTIONS
 from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScreen
 from console.screens.search import SearchScreen
 from console.words import LANGUAGES
-from crm.records import Media, MessageChange, Version, apply_change
+from crm.kernel.records import Media, MessageChange, Version, apply_change
 from router.wire import protocol as wire
 from tests.console import test_deskday, test_leading
 from tests.console.acts import TESTED, acts

@@ -11,7 +11,7 @@ from console.blocks import Blocks
 from console.model import Echo, Picture, Thread
 from console.paint import Brush
 from console.words import Words
-from crm.records import MessageChange
+from crm.kernel.records import MessageChange
 from router.wire.protocol import Changes
 from tests.fakes.gateway import NOW, message, session
 

@@ -18,8 +18,8 @@ from console.themes import NAMES
 from console.values import DAYS
 from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, setting_texts, texts
-from crm.lines import Source
-from crm.records import Duty, MessageKind, Right
+from crm.kernel.records import Duty, MessageKind, Right
+from crm.lines.versions import Source
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.desk.events import LineRules

@@ -15,8 +15,8 @@ import pytest
 from console import files
 from console.files import download, open_outside, opener, safe_name, upload
 from console.link import Credentials, Link
-from crm.errors import Refused, Unavailable
-from crm.records import Media
+from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.records import Media
 from tests.data.hostile import HOSTILE
 from tests.fakes.gateway import FakeGateway
 from tests.navbat.process import Desk

@@ -12,8 +12,9 @@ from console.screens.fields import FieldsScreen, MembersScreen
 from console.screens.rules import LineForm
 from console.screens.staff import OperatorForm
 from console.screens.versions import VersionsScreen
-from crm import accounts, lines
-from crm.lines import Settings
+from crm.lines import versions as lines
+from crm.lines.versions import Settings
+from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.log.log import Log

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from crm.records import Button, Media
+from crm.kernel.records import Button, Media
 from router.wire import protocol as wire
 from tests.data.hostile import HOSTILE
 from tests.fakes.gateway import NOW, FakeGateway, message, session

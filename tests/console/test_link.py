@@ -22,8 +22,8 @@ from console.link import (
     normal_url,
 )
 from console.model import Picture
-from crm.errors import NavbatError, Unavailable
-from crm.errors import Refused as Declined
+from crm.kernel.errors import NavbatError, Unavailable
+from crm.kernel.errors import Refused as Declined
 from router.wire import protocol as wire
 from tests.console.conftest import frames
 from tests.fakes.gateway import NOW, FakeGateway, message

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.model import EARLY_CHANGES, Picture
-from crm.records import MessageChange
+from crm.kernel.records import MessageChange
 from router.wire import protocol as wire
 from tests.fakes.gateway import NOW, message, session
 

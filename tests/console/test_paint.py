@@ -14,7 +14,7 @@ from console.model import Echo
 from console.paint import TICKS, Brush, echo_lines, message_lines, system_text
 from console.words import Words, size
 from console.wrap import fit, wrap
-from crm.records import Button, Media, Message, Version
+from crm.kernel.records import Button, Media, Message, Version
 from tests.fakes.gateway import NOW, message
 
 

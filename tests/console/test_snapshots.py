@@ -16,7 +16,7 @@ from console.app import Console
 from console.link import Credentials
 from console.screens.rules import LineForm
 from console.settings import Shelf
-from crm.records import Media
+from crm.kernel.records import Media
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.wire import protocol as wire

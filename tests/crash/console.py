@@ -19,9 +19,9 @@ from console.link import (
     LinkEvent,
     Refused,
 )
-from crm.errors import Refused as Declined
-from crm.errors import Unavailable
-from crm.records import Message, apply_change
+from crm.kernel.errors import Refused as Declined
+from crm.kernel.errors import Unavailable
+from crm.kernel.records import Message, apply_change
 from router.wire import protocol as wire
 
 PAGE = 200

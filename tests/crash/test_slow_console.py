@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from console import link
-from crm.records import Message
+from crm.kernel.records import Message
 from router.desk.events import Author, MessageReceived
 from router.log.log import Log, connect
 from router.wire.protocol import Open

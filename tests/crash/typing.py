@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.wire import protocol as wire
 from tests.crash.console import Console
 from tests.terminal.terminal import Terminal

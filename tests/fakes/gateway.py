@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import WSMsgType, web
 
-from crm.records import Customer, Media, Message, MessageChange, MessageKind
+from crm.kernel.records import Customer, Media, Message, MessageChange, MessageKind
 from router.wire import protocol as wire
 
 NOW = 1_772_445_600_000

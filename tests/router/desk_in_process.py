@@ -12,8 +12,8 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from crm import accounts
-from crm.records import Role
+from crm.kernel.records import Role
+from crm.operators import accounts
 from router.desk import events
 from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.desk.state import Delivery, decode_delivery

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm.errors import UnsupportedQuery
+from crm.kernel.errors import UnsupportedQuery
 from router.log.log import Log, now_ms
 from router.wire import protocol
 from tests.conftest import until

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from crm.errors import LeaseLost, Unavailable
-from crm.ports import Document, Write
+from crm.kernel.errors import LeaseLost, Unavailable
+from crm.kernel.ports import Document, Write
 from router.desk import events
 from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.desk.state import Entry, MessageAdded, Stray

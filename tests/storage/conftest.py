@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from crm.ports import Store
+from crm.kernel.ports import Store
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
 from tests.servers import ferretdb

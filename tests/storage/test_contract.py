@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from crm.errors import LeaseLost, UnsupportedQuery
-from crm.ports import Document, Filter, Store, Update, Write
-from crm.spelling import APOSTROPHES
+from crm.kernel.errors import LeaseLost, UnsupportedQuery
+from crm.kernel.ports import Document, Filter, Store, Update, Write
+from crm.kernel.spelling import APOSTROPHES
 
 PEOPLE: list[Document] = [
     {"_id": "ali", "age": 30, "city": "Tashkent", "tags": ["vip", "new"], "phones": [{"n": "1"}, {"n": "2"}]},

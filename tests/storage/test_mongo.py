@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorCollection
 
-from crm import accounts, history
-from crm.errors import ConfigError, Unavailable
-from crm.ports import Write
-from crm.records import Message
+from crm.conversations import history
+from crm.kernel.errors import ConfigError, Unavailable
+from crm.kernel.ports import Write
+from crm.kernel.records import Message
+from crm.operators import accounts
 from router.desk.state import Entry, MessageAdded, MessageChanged, Session, encode
 from router.history.projector import Projector
 from router.log.log import Log
 from storage import mongo as module
 from storage.mongo import MongoStore
-from tests.router.test_projector import change
+from tests.router.history.test_projector import change
 
 
 async def test_a_server_that_is_not_there(tmp_path: Path) -> None:

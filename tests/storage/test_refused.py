@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm import history
-from crm.errors import NotStored, Unavailable
-from crm.ports import Filter, Store, Write
-from crm.records import MessageChange
+from crm.conversations import history
+from crm.kernel.errors import NotStored, Unavailable
+from crm.kernel.ports import Filter, Store, Write
+from crm.kernel.records import MessageChange
 from router.desk import events
 from router.desk.state import Aside, Audit, MessageAdded, encode
 from router.history import projection
@@ -28,7 +28,7 @@ from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
 from storage.sqlite_thread import SqliteThread
 from tests.conftest import until
-from tests.router.test_projector import change, message, project, session, tell
+from tests.router.history.test_projector import change, message, project, session, tell
 from tests.router.test_worker import configure, working
 from tests.router.test_worker import message as incoming
 
@@ -270,7 +270,7 @@ async def test_only_an_error_about_what_was_given_is_a_refusal(tmp_path: Path) -
 
 KILLED = """
 import asyncio, os, signal, sys
-from router import projector as module
+from router.history import projector as module
 from router.log.log import Log, connect
 from router.history.projection import Batch
 from storage.sqlite import SqliteStore

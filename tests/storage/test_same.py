@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm.errors import UnsupportedQuery
-from crm.ports import Store, Write
+from crm.kernel.errors import UnsupportedQuery
+from crm.kernel.ports import Store, Write
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
 from tests.servers import ferretdb

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from crm.errors import Unavailable, UnsupportedQuery
-from crm.ports import Write
-from crm.spelling import fold_before
+from crm.kernel.errors import Unavailable, UnsupportedQuery
+from crm.kernel.ports import Write
+from crm.kernel.spelling import fold_before
 from storage import sqlite_thread
 from storage.filters import compile_filter
 from storage.narrow import narrow, order_by
@@ -24,7 +24,7 @@ async def test_what_was_written_survives_kill_9(tmp_path: Path) -> None:
     program = """
 import asyncio, os, signal, sys
 from storage.sqlite import SqliteStore
-from crm.ports import Write
+from crm.kernel.ports import Write
 async def main():
     store = SqliteStore(sys.argv[1])
     await store.open()

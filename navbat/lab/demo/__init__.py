@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 
 END_TIMEOUT = 20.0
 """Seconds for the desk to end: it promises ten."""

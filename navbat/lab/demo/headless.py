@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import msgspec
 
 from bots.loopback import Item, SentItem
-from crm.ports import Store
-from crm.records import Message
+from crm.kernel.ports import Store
+from crm.kernel.records import Message
 from navbat.lab.demo.conversations import ANSWERS, NAMES, STORIES, React, Story, key
 from navbat.lab.demo.house import CHANNELS, House
 from navbat.lab.demo.operators import Operator

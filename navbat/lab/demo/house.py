@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from crm import accounts
-from crm.errors import NavbatError
-from crm.ports import Store
+from crm.kernel.errors import NavbatError
+from crm.kernel.ports import Store
+from crm.operators import accounts
 from navbat.config.backends import make_store, place_of
 from navbat.config.types import Config, load
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from console.link import Arrived, Connected, Credentials, Link, LinkEvent, Refused
-from crm.errors import NavbatError
-from crm.records import Message
+from crm.kernel.errors import NavbatError
+from crm.kernel.records import Message
 from navbat.lab.demo.conversations import ANSWERS, NAMES, SORRY, key
 from router.wire import protocol as wire
 

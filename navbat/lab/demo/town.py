@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from bots.loopback import Item, SentItem
-from crm.errors import NavbatError
-from crm.records import Media
+from crm.kernel.errors import NavbatError
+from crm.kernel.records import Media
 from navbat.lab.demo.conversations import (
     LEAVE,
     NAMES,

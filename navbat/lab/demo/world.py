@@ -18,7 +18,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.lab.demo.house import HUMAN, House
 
 SESSIONS = 6

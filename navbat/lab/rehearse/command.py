@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from crm import lines as crm_lines
-from crm.errors import ConfigError, NavbatError, Refused
-from crm.lines import Settings
-from crm.ports import Store
+from crm.kernel.errors import ConfigError, NavbatError, Refused
+from crm.kernel.ports import Store
+from crm.lines import versions as crm_lines
+from crm.lines.versions import Settings
 from navbat.cli.printing import print_json
 from navbat.cli.reach import opened_store
 from navbat.cli.shapes import rfc3339

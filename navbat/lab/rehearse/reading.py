@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from crm import history
-from crm.accounts import list_accounts
-from crm.ports import Document, Store
+from crm.conversations import history
+from crm.kernel.ports import Document, Store
+from crm.operators.accounts import list_accounts
 from navbat.config.rulebook import Rulebook
 from navbat.lab.rehearse.recording import DutyChange, Recording, Talk, read_talk
 from router.desk.desk import Known

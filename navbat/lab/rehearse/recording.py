@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from crm.records import Duty, Message
+from crm.kernel.records import Duty, Message
 from router.desk.desk import Known
 from router.desk.state import AnyTold, Audit, Decided, MessageAdded
 

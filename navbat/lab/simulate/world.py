@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from crm.errors import LeaseLost, Unavailable
+from crm.kernel.errors import LeaseLost, Unavailable
 from navbat.lab.simulate import rules
 from navbat.lab.simulate.invariants import Checker, Violation
 from navbat.lab.simulate.redis import Client, Server

@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote
 import msgspec
 from aiohttp import web
 
-from crm.errors import NavbatError
-from crm.records import Media, MessageKind
-from crm.text import file_name
+from crm.kernel.errors import NavbatError
+from crm.kernel.records import Media, MessageKind
+from crm.kernel.text import file_name
 
 if TYPE_CHECKING:
     from navbat.run.web.door import Door

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 from aiohttp import web
 
-from crm import accounts
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
+from crm.operators import accounts
 from navbat import __version__
 from router.figures import COMMIT_BOUNDS
 from router.log.log import id_key, now_ms
 from router.log.quarantine import Quarantine
 
 if TYPE_CHECKING:
-    from crm.ports import Store
+    from crm.kernel.ports import Store
     from navbat.run.web.door import Door
     from router.gateway.health import Health
     from router.gateway.picture import Picture

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from crm.errors import NavbatError
+from crm.kernel.errors import NavbatError
 from navbat.config.types import GatewaySettings
 from navbat.run.web.door import HEAD_TIME, IDLE_TIME, Door, Rooms, Visitor, raise_file_limit
 

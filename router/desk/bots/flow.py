@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from crm.records import Button
-from crm.spelling import fold
-from crm.text import one_line
+from crm.kernel.records import Button
+from crm.kernel.spelling import fold
+from crm.kernel.text import one_line
 
 Kind = Literal["say", "menu", "ask", "faq", "line", "hand_over", "close"]
 Check = Literal["text", "phone", "email", "number"]

@@ -5,7 +5,7 @@ An external bot is an account of role ``bot``: it reads and writes over the wire
 
 from __future__ import annotations
 
-from crm.text import is_visible
+from crm.kernel.text import is_visible
 from router.desk import closing, moves
 from router.desk.bots import flow
 from router.desk.floor import Floor

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from crm.errors import Refused
-from crm.records import MAX_TAG, MAX_TAGS
-from crm.spelling import fold
-from crm.text import one_line
+from crm.kernel.errors import Refused
+from crm.kernel.records import MAX_TAG, MAX_TAGS
+from crm.kernel.spelling import fold
+from crm.kernel.text import one_line
 from router.desk import checks, clocks, closing, duty, events, moves, notices
 from router.desk.bots import line_bot as bot
 from router.desk.capacity import HELD

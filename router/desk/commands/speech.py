@@ -4,7 +4,7 @@ anything."""
 
 from __future__ import annotations
 
-from crm.errors import Refused
+from crm.kernel.errors import Refused
 from router.desk import checks, clocks, closing, events, fired, moves
 from router.desk.capacity import HELD
 from router.desk.customers import recognise

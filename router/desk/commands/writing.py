@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from crm.errors import Refused
+from crm.kernel.errors import Refused
 from router.desk import checks, events
 from router.desk.floor import Floor
 from router.desk.state import Session

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from crm import accounts, lines
-from crm.errors import Refused
-from crm.lines import LineVersion, Settings
-from crm.ports import Store
-from crm.records import Account
+from crm.kernel.errors import Refused
+from crm.kernel.ports import Store
+from crm.kernel.records import Account
+from crm.lines import versions as lines
+from crm.lines.versions import LineVersion, Settings
+from crm.operators import accounts
 from router.gateway.access import Access
 from router.gateway.answers import line_changes
 from router.gateway.answers.line_changes import Rulebook

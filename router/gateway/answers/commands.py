@@ -12,7 +12,7 @@ import asyncio
 import uuid
 from collections import OrderedDict
 
-from crm.errors import Unavailable
+from crm.kernel.errors import Unavailable
 from router.desk.events import Command
 from router.desk.state import CommandDone
 from router.log.log import Log

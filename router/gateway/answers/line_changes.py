@@ -13,11 +13,11 @@ from typing import Protocol
 
 import msgspec
 
-from crm import lines
-from crm.errors import Refused
-from crm.lines import LineVersion, Settings, Source
-from crm.ports import Store
-from crm.records import Account
+from crm.kernel.errors import Refused
+from crm.kernel.ports import Store
+from crm.kernel.records import Account
+from crm.lines import versions as lines
+from crm.lines.versions import LineVersion, Settings, Source
 from router.desk.bots.flow import Flow
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 from router.log.log import Log

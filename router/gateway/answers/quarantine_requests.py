@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from crm.errors import Refused
-from crm.ports import Store, Write
+from crm.kernel.errors import Refused
+from crm.kernel.ports import Store, Write
 from router.desk.state import Aside
 from router.gateway.connection import Connection
 from router.log.log import Log, now_ms

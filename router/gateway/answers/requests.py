@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from crm import accounts, history
-from crm.errors import Refused, Unavailable
-from crm.ports import Store
-from crm.records import MAX_TAGS, Customer, Media, Message, MessageChange, apply_change
-from crm.spelling import fold
-from crm.text import file_name
+from crm.conversations import history
+from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.ports import Store
+from crm.kernel.records import MAX_TAGS, Customer, Media, Message, MessageChange, apply_change
+from crm.kernel.spelling import fold
+from crm.kernel.text import file_name
+from crm.operators import accounts
 from router.desk import events
 from router.desk.state import Decided, Entry, Known, MessageAdded, MessageChanged, Session, Told
 from router.gateway.access import needed

@@ -1,0 +1,1 @@
+"""The way in: raw bodies are kept first, and understood afterwards."""

@@ -1,0 +1,236 @@
+"""The way in: transports put raw bodies into the inbox, the parser turns them into events.
+
+A transport may tell its platform "received" only after ``put`` returned. Parsing comes later, may
+be repeated, and refuses nothing: what cannot be parsed becomes an "unsupported message" that keeps
+the raw body. Bodies leave the inbox in the same step in which their events enter the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from bots.base import Can, Channel, MediaFiles
+from bots.supervision import Backoff, Health, lead, report_for_ever
+from bots.way_in.fetch import Fetcher, jobs_for
+from bots.way_in.order import Reorder
+from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
+from router.desk.events import Author, Event, MessageReceived, decode_event, encode_event
+from router.log.log import Lease, Log, now_ms
+
+logger = logging.getLogger(__name__)
+
+READ = 256
+"""Bodies taken from one inbox at a time."""
+
+UNKNOWN_CHAT = "unparsed"
+"""The chat of a body that does not even say where it was written."""
+
+
+class ChannelInbox:
+    """The inbox as one channel sees it."""
+
+    def __init__(self, log: Log, channel: str) -> None:
+        self._log = log
+        self._channel = channel
+
+    async def put(self, *bodies: bytes) -> None:
+        """Returns when all bodies are durable, in this order. Raises ``Unavailable``; then some of
+        them may be durable all the same, and event ids make their repetition harmless."""
+        outcomes = await asyncio.gather(
+            *(self._log.put_raw(self._channel, body) for body in bodies), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+class Receiver:
+    """Everything that comes in through the given channels. Any number of processes may run one:
+    each takes web hooks, and for each channel one of them pulls, one parses and one fetches."""
+
+    def __init__(self, log: Log, channels: Sequence[Channel], media: MediaFiles) -> None:
+        self._log = log
+        self._channels = {channel.name: channel for channel in channels}
+        self._inboxes = {channel.name: ChannelInbox(log, channel.name) for channel in channels}
+        self._media = media
+        self._token = uuid.uuid4().hex
+
+    def routes(self) -> list[web.RouteDef]:
+        """The web hooks of all push channels."""
+        return [
+            route for name, channel in self._channels.items() for route in channel.routes(self._inboxes[name])
+        ]
+
+    async def run(self) -> None:
+        """Pulls, parses and fetches until cancelled."""
+        if not self._channels:
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            for name, channel in self._channels.items():
+                group.create_task(self._report(channel), name=f"health-{name}")
+                parts = {"parse": self._parse}
+                if type(channel).run is not Channel.run:
+                    parts["pull"] = self._pull
+                if Can.FETCH in channel.can:
+                    parts["fetch"] = self._fetch
+                for what, work in parts.items():
+                    group.create_task(self._lead_for_ever(channel, what, work), name=f"{what}-{name}")
+
+    async def _report(self, channel: Channel) -> None:
+        await report_for_ever(self._log, f"channel:{channel.name}", lambda: Health(trouble=channel.trouble))
+
+    async def _pull(self, channel: Channel, lease: Lease) -> None:
+        channel.trouble = ""
+        await channel.run(self._inboxes[channel.name])
+
+    async def _fetch(self, channel: Channel, lease: Lease) -> None:
+        await Fetcher(self._log, channel, self._media).run()
+
+    async def _lead_for_ever(
+        self, channel: Channel, what: str, work: Callable[[Channel, Lease], Awaitable[None]]
+    ) -> None:
+        """Does one channel's work whenever this process leads in it, and again after a failure, so
+        that none disturbs another."""
+        backoff = Backoff()
+        while True:
+            started = now_ms()
+            try:
+                await lead(
+                    self._log, f"{what}:{channel.name}", self._token, lambda lease: work(channel, lease)
+                )
+            except NavbatError as error:
+                channel.trouble = str(error)
+                logger.warning("channel %s: %s stopped: %s", channel.name, what, type(error).__name__)
+            except Exception as error:  # the boundary: a channel's bug stays its own
+                channel.trouble = f"failed: {type(error).__name__}"
+                logger.exception("channel %s: %s failed", channel.name, what)
+            if now_ms() - started > 60_000:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
+
+    # ---------------------------------------------------------------- parsing
+
+    async def _parse(self, channel: Channel, lease: Lease) -> None:
+        """Works off one channel's inbox. What is in it is undone, so a start begins at 0."""
+        backoff = Backoff(most=5.0)
+        name = channel.name
+        after: dict[str, str] = {}
+        order = await self._order(name, backoff)
+        while True:
+            try:
+                rows = await self._log.read_raw([name], after, READ, order.wait(_ms()) or 2000)
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            for _, entry, body in rows:
+                order.add(entry, number(channel, body), body, _ms())
+                after[name] = entry
+            if ready := order.take(_ms()):
+                await self._move(channel, ready, order.last, lease)
+
+    async def _order(self, name: str, backoff: Backoff) -> Reorder:
+        """A channel's order, from where the last process left it."""
+        while True:
+            try:
+                return Reorder(await self._log.last_number(name))
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+
+    async def _move(
+        self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None, lease: Lease
+    ) -> None:
+        """Moves bodies as events into the log, however long Redis takes to come back."""
+        read = understand
+        events = [event for _, body in ready for event in read(channel, body)]
+        backoff = Backoff(most=5.0)
+        while True:
+            try:
+                jobs = jobs_for(events) if Can.FETCH in channel.can else []
+                return await self._log.move_parsed(
+                    channel.name, [entry for entry, _ in ready], events, jobs, last, lease
+                )
+            except Unavailable:
+                await asyncio.sleep(backoff.next())
+            except LeaseLost:
+                raise
+            except Exception:
+                if read is writable:
+                    raise
+                # Rare enough not to look for it in every event: only now is each body tried alone.
+                read = writable
+                events = [event for _, body in ready for event in read(channel, body)]
+
+
+def _ms() -> int:
+    """The time for waiting: a host clock that is set back stops nothing."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def understand(channel: Channel, body: bytes) -> list[Event]:
+    """The events of a raw body; never raises."""
+    try:
+        events = list(channel.parse(body))
+        return (
+            events if all(isinstance(event, Event) for event in events) else [unsupported(channel.name, body)]
+        )
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a body does to the parser, it is kept
+        logger.warning("channel %s: %s while parsing a body", channel.name, type(error).__name__)
+        return [unsupported(channel.name, body)]
+
+
+def writable(channel: Channel, body: bytes) -> list[Event]:
+    """The same, of a body that may hold what no log entry can: half characters, endless numbers, fields
+    that are none."""
+    events = understand(channel, body)
+    try:
+        jobs_for(events)
+        for event in events:
+            decode_event(encode_event(event))
+    except Exception as error:  # noqa: BLE001 - whatever a channel has made of it
+        logger.warning(
+            "channel %s: a body holds what cannot be written: %s", channel.name, type(error).__name__
+        )
+        return [unsupported(channel.name, body)]
+    return events
+
+
+def number(channel: Channel, body: bytes) -> int | None:
+    """The body's place in the platform's order, None where it does not say; never raises."""
+    try:
+        return channel.number(body)
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a body does to the channel, it is kept
+        logger.warning("channel %s: %s while numbering a body", channel.name, type(error).__name__)
+        return None
+
+
+def unsupported(channel: str, body: bytes) -> MessageReceived:
+    """The message that stands for a body nobody understood."""
+    return MessageReceived(
+        channel=channel,
+        chat=UNKNOWN_CHAT,
+        event_id=body_event_id(channel, body),
+        author=Author(),
+        kind="unsupported",
+        raw=body,
+    )
+
+
+class _Numbered(msgspec.Struct):
+    update_id: int
+
+
+def body_event_id(channel: str, body: bytes) -> str:
+    """The deduplication key of a body that only its bytes tell apart."""
+    try:
+        return f"{channel}:{msgspec.json.decode(body, type=_Numbered).update_id}"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return f"{channel}:{hashlib.sha256(body).hexdigest()}"

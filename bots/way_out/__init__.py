@@ -1,0 +1,1 @@
+"""The way out: each chat in order, each delivery at most once."""

@@ -1,0 +1,1 @@
+"""What everything stands on: records, the store's port, errors, text. Imports nothing else of ours."""

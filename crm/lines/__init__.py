@@ -1,0 +1,1 @@
+"""The lines' rules as they were in force."""

@@ -1,0 +1,64 @@
+"""The command line as such."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from navbat.cli import main as cli
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["fly"],
+        ["take"],
+        ["history"],
+        ["history", "1", "--customer", "2"],
+        ["transfer", "1"],
+        ["operator"],
+        ["operator", "add"],
+        ["duty", "asleep"],
+        ["demo", "--seconds", "soon"],
+        ["sessions", "--jso"],
+    ],
+)
+def test_wrong_use_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from navbat.cli import main as cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(set(sys.modules) & {'aiohttp', 'redis', 'textual', 'msgspec', 'yaml', 'asyncio.events_'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_config_may_stand_before_or_after_the_command() -> None:
+    parse = cli.parser().parse_args
+    assert parse(["--config", "a", "check"]).config == "a"
+    assert parse(["check", "--config", "a"]).config == "a"
+    assert parse(["operator", "list", "--config", "a"]).config == "a"
+    assert parse(["check"]).config is None
+
+
+def test_every_command_leads_somewhere() -> None:
+    from importlib import import_module
+
+    from navbat.cli.reference import _subparsers
+
+    for name, parser in _subparsers(cli.parser()):
+        for _, leaf in list(_subparsers(parser)) or [(name, parser)]:
+            module, _, function = leaf.get_default("call").partition(":")
+            assert callable(getattr(import_module(module), function)), name
