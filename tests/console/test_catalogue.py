@@ -103,7 +103,7 @@ def test_nothing_is_missing_and_nothing_left_over() -> None:
 def refusals() -> set[str]:
     """The codes with which the desk refuses: ``Refused("…"`` and ``code="…"`` in its source."""
     found: set[str] = set()
-    for path in (ROOT / "router").glob("*.py"):
+    for path in (ROOT / "router").rglob("*.py"):
         found |= set(re.findall(r'Refused\(\s*"([a-z_]+)"', path.read_text()))
     return found
 
@@ -114,9 +114,9 @@ def test_every_refusal_of_the_desk_has_a_text() -> None:
 
 def test_every_trouble_of_the_desk_has_a_text() -> None:
     files = [
-        *(ROOT / "router").glob("*.py"),
-        *(ROOT / "storage").glob("*.py"),
-        *(ROOT / "navbat").glob("*.py"),
+        *(ROOT / "router").rglob("*.py"),
+        *(ROOT / "storage").rglob("*.py"),
+        *(ROOT / "navbat").rglob("*.py"),
     ]
     source = "\n".join(path.read_text() for path in files)
     codes = set(re.findall(r'"((?:redis|router|store)_[a-z]+)"', source))
@@ -127,7 +127,7 @@ def test_every_trouble_of_the_desk_has_a_text() -> None:
 
 
 def test_every_note_of_the_desk_has_a_text() -> None:
-    source = "\n".join(path.read_text() for path in (ROOT / "router").glob("*.py"))
+    source = "\n".join(path.read_text() for path in (ROOT / "router").rglob("*.py"))
     codes = set(re.findall(r'\.system\(\s*\w+,\s*"([a-z_]+)"', source))
     assert codes
     assert {code for code in codes if f"system.{code}" not in texts("en")} == set()
@@ -136,7 +136,7 @@ def test_every_note_of_the_desk_has_a_text() -> None:
 def test_every_reason_of_a_decision_has_a_text() -> None:
     """Modes and reasons, what drops somebody, and timers: whatever ``navbat why`` may say."""
     source = "\n".join(
-        (ROOT / "router" / f"{name}.py").read_text() for name in ("floor", "queue", "dispatch")
+        (ROOT / "router/desk" / f"{name}.py").read_text() for name in ("floor", "queue", "dispatch")
     )
     inside = re.findall(
         r"(?:def standing|def dropped_by|def lacks).*?(?=\n    def |\ndef )", source, re.DOTALL
@@ -153,7 +153,7 @@ def test_every_reason_of_a_decision_has_a_text() -> None:
 
 
 def test_every_goodbye_of_the_gateway_has_a_text() -> None:
-    source = "\n".join(path.read_text() for path in (ROOT / "router").glob("*.py"))
+    source = "\n".join(path.read_text() for path in (ROOT / "router").rglob("*.py"))
     codes = set(re.findall(r'Bye\(\s*code="([a-z_]+)"', source))
     assert codes
     assert {code for code in codes if f"bye.{code}" not in texts("en")} == set()
