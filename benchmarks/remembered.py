@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Callable
 
 from benchmarks.harness import Figure, figure, running_redis
-from router.log.log import Lease, Log, connect, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, connect, now_ms
 from router.log.writer import Writer
 
 COUNT = 1_000_000

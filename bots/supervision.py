@@ -13,7 +13,8 @@ import msgspec
 from crm.kernel.errors import LeaseLost, Unavailable
 from router.backoff import Backoff as Backoff
 from router.desk.state import Aside
-from router.log.log import Lease, Log
+from router.log.lease import Lease
+from router.log.log import Log
 from router.log.pipe import Args
 from router.log.quarantine import kind_of, set_aside
 

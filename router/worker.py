@@ -24,7 +24,8 @@ from router.desk.state import Aside, Entry, Stray
 from router.figures import Figures
 from router.history.recent import Recent, by_chat
 from router.log.clock import Clock, ClockWarnings, steady_ms
-from router.log.log import Lease, Log, id_key, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, id_key, now_ms
 from router.log.quarantine import kind_of, reason_of
 from router.log.writer import Writer
 from router.suspects import Suspects

@@ -23,7 +23,8 @@ from bots.way_in.fetch import Fetcher, jobs_for
 from bots.way_in.order import Reorder
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from router.desk.events import Author, Event, MessageReceived, decode_event, encode_event
-from router.log.log import Lease, Log, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, now_ms
 
 logger = logging.getLogger(__name__)
 

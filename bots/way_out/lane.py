@@ -26,7 +26,8 @@ from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.records import Media
 from router.desk.events import Author, ChatMoved, ChatReachable, Delivered, Event
 from router.desk.state import Delivery, decode_delivery
-from router.log.log import Lease, Log, id_key, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, id_key, now_ms
 from router.log.quarantine import reason_of
 
 logger = logging.getLogger(__name__)

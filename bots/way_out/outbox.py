@@ -20,7 +20,8 @@ from bots.base import Can, Channel, MediaFiles
 from bots.supervision import Backoff, Health, lead, report_for_ever
 from bots.way_out.lane import Lane
 from crm.kernel.errors import Unavailable
-from router.log.log import Lease, Log
+from router.log.lease import Lease
+from router.log.log import Log
 
 logger = logging.getLogger(__name__)
 

@@ -34,6 +34,7 @@ from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection, alert_view, concerns, goodbye, receive
 from router.gateway.follow import plain
 from router.gateway.health import Health
+from router.gateway.listening import listen
 from router.gateway.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.gateway.picture import Picture
 from router.gateway.status import Status
@@ -46,12 +47,9 @@ from router.wire.protocol import (  # fmt: skip
     VERSION,
     Bye,
     Changes,
-    ClientFrame,
     Hello,
     Hint,
-    Ping,
     Snapshot,
-    Typing,
     Welcome,
     encode_frame,
 )
@@ -59,16 +57,12 @@ from router.wire.protocol import (  # fmt: skip
 logger = logging.getLogger(__name__)
 
 HELLO_TIMEOUT = 15.0
-SILENCE = 600.0
-"""Seconds without a frame after which a connection is given up."""
 PRESENCE = 3 * HEARTBEAT
 PRESENT_EVERY = 5.0
 FLUSH_EVERY = 0.1
 """Lists and counters go out ten times a second at most."""
 WOKEN_TOGETHER = 8
 """Consoles whose lists are written before the gateway looks for messages again."""
-ASKED_AHEAD = 64
-"""Requests of one client that may wait for the answer to an earlier one; then it is not read."""
 PER_ACCOUNT = 500
 """Connections of one account: none takes the place of all."""
 
@@ -387,7 +381,7 @@ class Gateway:
         try:
             if connection.presence:
                 await self._present([connection.name])
-            await self._listen(connection)
+            await listen(connection, self._requests, self.status)
         except Unavailable:
             connection.end(Bye(code="unavailable"))
             await asyncio.wait([pump], timeout=1.0)
@@ -456,41 +450,6 @@ class Gateway:
                 lines=[self.picture.line_view(name) for name in sorted(access.lines)],
             )
         )
-
-    async def _listen(self, connection: Connection) -> None:
-        """Reads on while an answer is awaited: heartbeats do not wait for a slow desk."""
-        asked: asyncio.Queue[ClientFrame] = asyncio.Queue(ASKED_AHEAD)
-        async with asyncio.TaskGroup() as tasks:
-            answering = tasks.create_task(self._answer(connection, asked), name=f"answer-{connection.id}")
-            await self._hear(connection, asked)
-            answering.cancel()
-
-    async def _hear(self, connection: Connection, asked: asyncio.Queue[ClientFrame]) -> None:
-        while True:
-            await connection.room()
-            try:
-                async with asyncio.timeout(SILENCE):
-                    frame = await receive(connection.socket)
-            except TimeoutError:
-                logger.info("connection %s has said nothing for %d s", connection.id, SILENCE)
-                return
-            if frame is None or connection.closing is not None:
-                return
-            connection.heard_at = steady_ms()
-            if isinstance(frame, Ping):
-                connection.send(self.status.pong(frame.at))
-            elif isinstance(frame, Typing):
-                await self._requests.typing(connection, frame)
-            else:
-                await asked.put(frame)
-
-    async def _answer(self, connection: Connection, asked: asyncio.Queue[ClientFrame]) -> None:
-        """One after the other, in the order in which they were asked."""
-        while True:
-            frame = await asked.get()
-            await connection.room()
-            if connection.closing is None:
-                await self._requests.handle(connection, frame)
 
 
 def _as_granted(account: Account, operator: OperatorState) -> Account:

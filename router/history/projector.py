@@ -21,7 +21,8 @@ from crm.kernel.ports import Store, Write
 from crm.kernel.records import MessageChange
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 from router.history.projection import Batch, Early, Memory
-from router.log.log import Lease, Log, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, now_ms
 from router.log.quarantine import journal_part, kind_of, reason_of, set_aside
 
 logger = logging.getLogger(__name__)

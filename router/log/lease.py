@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from redis.asyncio import Redis
+
+from router.log.keys import Keys
 from router.log.pipe import reaching
-
-if TYPE_CHECKING:
-    from router.log.log import Log
 
 _RENEW = (
     "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
@@ -18,13 +18,20 @@ LONGEST_MS = 60_000
 """No lease is given for longer."""
 
 
+class Keeper(Protocol):
+    """What leases are kept in: a desk's part of Redis."""
+
+    redis: Redis
+    keys: Keys
+
+
 class Lease:
     """The right to be the only one who does something (``of``: ``router``, ``projector``,
     ``out:<channel>``). ``ttl`` in seconds."""
 
-    def __init__(self, log: Log, of: str, token: str, ttl: float = 3.0) -> None:
-        self._redis = log.redis
-        self.key = log.keys.lease(of)
+    def __init__(self, keeper: Keeper, of: str, token: str, ttl: float = 3.0) -> None:
+        self._redis = keeper.redis
+        self.key = keeper.keys.lease(of)
         self.token = token
         self.ttl_ms = int(ttl * 1000)
 

@@ -21,7 +21,8 @@ from router.desk.events import Event, encode_event
 from router.desk.state import Entry, read_entry
 from router.log.append import Appender
 from router.log.home import connect as connect
-from router.log.lease import Lease as Lease
+from router.log.keys import Keys
+from router.log.lease import Lease
 from router.log.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 
 SAME_MS = 2_000
@@ -59,47 +60,6 @@ for i = 2, #KEYS do
   if redis.call('exists', KEYS[i]) == 0 then redis.call('srem', KEYS[1], ARGV[i - 1]) end
 end
 """
-
-
-class Keys:
-    """Names of one desk's keys."""
-
-    def __init__(self, desk: str) -> None:
-        self.root = f"nb:{{{desk}}}:"
-        self.log = self.root + "log"
-        self.journal = self.root + "journal"
-        self.cursor = self.root + "cursor"
-        self.written = self.root + "written"
-        self.sessions = self.root + "sessions"
-        self.operators = self.root + "operators"
-        self.desk = self.root + "desk"
-        self.health = self.root + "health"
-        self.parts = self.root + "parts"
-        self.hints = self.root + "hints"
-        self.quarantine = self.root + "quarantine"
-        self.quarantine_order = self.root + "quarantine:order"
-        self.quarantine_facts = self.root + "quarantine:facts"
-
-    def lease(self, of: str) -> str:
-        return f"{self.root}lease:{of}"
-
-    def reader(self, name: str) -> str:
-        return f"{self.root}reader:{name}"
-
-    def inbox(self, channel: str) -> str:
-        return f"{self.root}in:{channel}"
-
-    def last(self, channel: str) -> str:
-        return f"{self.root}last:{channel}"
-
-    def out(self, channel: str) -> str:
-        return f"{self.root}out:{channel}"
-
-    def sending(self, channel: str) -> str:
-        return f"{self.root}sending:{channel}"
-
-    def fetch(self, channel: str) -> str:
-        return f"{self.root}fetch:{channel}"
 
 
 class Log:

@@ -16,7 +16,8 @@ import msgspec
 from crm.kernel.errors import Unavailable
 from router.desk import events
 from router.desk.state import Aside, Entry, decode_aside, encode
-from router.log.log import Keys, Log, id_key
+from router.log.keys import Keys
+from router.log.log import Log, id_key
 from router.log.pipe import Args, Pipe, reaching
 
 MAX_ITEMS = 10_000

@@ -12,7 +12,8 @@ from typing import Any
 
 from crm.kernel.errors import LeaseLost
 from router.desk.state import Aside, Delivery, Entry, Saved, encode
-from router.log.log import Lease, Log
+from router.log.lease import Lease
+from router.log.log import Log
 from router.log.pipe import Args, Pipe, reaching, unavailable
 from router.log.quarantine import put_command
 from router.log.seen import Seen

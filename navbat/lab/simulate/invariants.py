@@ -26,7 +26,7 @@ from router.desk.state import (
     decode_operator,
     decode_session,
 )
-from router.log.log import Keys
+from router.log.keys import Keys
 
 HELD = ("taken", "answered", "pending")
 NOBODYS = ("waiting", "bot", "spam")

@@ -14,7 +14,8 @@ from bots.way_in.inbox import ChannelInbox, Receiver
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from crm.kernel.records import Media
 from router.desk.events import Event, MediaStored, MessageReceived
-from router.log.log import Lease, Log, connect
+from router.log.lease import Lease
+from router.log.log import Log, connect
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, all_logged, logged, running
 from tests.conftest import RedisServer, until
 

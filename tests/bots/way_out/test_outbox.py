@@ -15,7 +15,8 @@ from bots.way_out import lane
 from bots.way_out.outbox import Sender
 from router.desk.events import ChatMoved, ChatReachable, Delivered
 from router.desk.state import Delivery
-from router.log.log import Lease, Log
+from router.log.lease import Lease
+from router.log.log import Log
 from tests.bots.conftest import (
     MemoryMedia,
     ScriptedChannel,

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from router.log.log import Keys
+from router.log.keys import Keys
 from tests.conftest import RedisServer
 from tests.navbat.process import CONFIG, Desk, wait_for
 from tests.navbat.run.test_health import MakeDesk

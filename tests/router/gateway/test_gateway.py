@@ -13,7 +13,7 @@ from crm.kernel.ports import Write
 from crm.kernel.records import Media
 from router.desk.events import Delivered, OperatorChanged
 from router.desk.state import CommandDone
-from router.gateway import gateway as gateway_module
+from router.gateway import listening
 from router.gateway.connection import QUEUE_BYTES, QUEUE_FRAMES
 from router.history.projector import Projector
 from router.log.log import Log
@@ -405,7 +405,7 @@ async def test_nothing_overtakes_a_page_that_is_being_read(
     await anna.until(has_message("two"))
     since = anna.last_id()
     reading, read = asyncio.Event(), asyncio.Event()
-    page = desk.gateway._requests._page
+    page = desk.gateway._requests._current.page
 
     async def slow(*args: object) -> object:
         found = await page(*args)  # type: ignore[arg-type]
@@ -413,7 +413,7 @@ async def test_nothing_overtakes_a_page_that_is_being_read(
         await read.wait()
         return found
 
-    monkeypatch.setattr(desk.gateway._requests, "_page", slow)
+    monkeypatch.setattr(desk.gateway._requests._current, "page", slow)
     await anna.send(protocol.Open(rid=900, session="1"))
     await reading.wait()
     await desk.write("ali", "three")
@@ -436,7 +436,7 @@ async def test_nothing_overtakes_a_page_that_is_being_read(
 async def test_who_says_nothing_for_long_is_let_go_in_order(
     desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gateway_module, "SILENCE", 0.05)
+    monkeypatch.setattr(listening, "SILENCE", 0.05)
     anna = await desk.login("anna")
     with pytest.raises(ConnectionError):
         await anna.until(lambda _: False)

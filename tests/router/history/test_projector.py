@@ -30,7 +30,8 @@ from router.desk.state import (
 )
 from router.history.projection import Early, Memory
 from router.history.projector import Projector
-from router.log.log import Lease, Log, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, now_ms
 from storage.sqlite import SqliteStore
 from tests.conftest import until
 

@@ -21,7 +21,8 @@ from router.desk.shifting import TIMES, shift_session
 from router.desk.state import Entry, MessageAdded, Refusal, Session, decode_session
 from router.gateway.health import Health
 from router.log.clock import Clock, ClockWarnings, steady_ms
-from router.log.log import Lease, Log, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, now_ms
 from router.log.writer import Writer
 from router.wire import protocol
 from router.worker import PIECE, Worker, in_pieces

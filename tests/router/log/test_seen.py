@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from router.log import seen
-from router.log.log import Lease, Log, connect, now_ms
+from router.log.lease import Lease
+from router.log.log import Log, connect, now_ms
 from router.log.seen import OWN_PERIOD_MS, PERIOD_MS
 from router.log.writer import Writer
 from tests.conftest import RedisServer

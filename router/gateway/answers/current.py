@@ -1,0 +1,110 @@
+"""What is known now: the store's answer brought up to date with the journal.
+
+The history may lag behind; the journal entries that the projector has not taken up yet are added, so
+nobody ever sees less than what has been committed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from crm.conversations import history
+from crm.kernel.errors import Refused
+from crm.kernel.ports import Store
+from crm.kernel.records import Message, MessageChange, apply_change
+from router.desk.state import Entry, MessageAdded, MessageChanged, Session, Told
+from router.gateway.follow import plain
+from router.gateway.picture import Picture
+from router.log.log import Log
+
+PAGE_MAX = 200
+_SEQ = re.compile(r"[0-9]{1,15}")
+
+
+class Current:
+    """Sessions and their messages, open or closed, as of the newest commit."""
+
+    def __init__(self, log: Log, store: Store, picture: Picture) -> None:
+        self._log = log
+        self._store = store
+        self._picture = picture
+
+    async def session(self, id: str) -> Session:
+        """Open or closed. Raises ``Refused``."""
+        session = self._picture.sessions.get(id)
+        if session is not None:
+            return session
+        document = await history.session(self._store, id)
+        stored = msgspec.convert(document, Session, strict=False) if document is not None else None
+        if stored is not None and stored.status == "closed":
+            return stored
+        # It began while the store was asked, or it has ended and the store does not know that yet.
+        told = await self._last_told(id)
+        session = self._picture.sessions.get(id) or told or stored
+        if session is None:
+            raise Refused("no_such_session", session=id)
+        return session
+
+    async def _last_told(self, id: str) -> Session | None:
+        """A session's newest state in the part of the journal that the store has not taken up."""
+        found = None
+        async for entry in self._not_stored():
+            found = next((s for s in entry.sessions if s.id == id), found)
+        return found
+
+    async def page(self, session: str, before_seq: int, limit: int) -> tuple[list[Message], bool]:
+        limit = max(1, min(limit, PAGE_MAX))
+        tail = await self.tail(session)
+        found = await history.messages(self._store, session, before_seq=before_seq, limit=limit + 1)
+        added = [t.message for t in tail if isinstance(t, MessageAdded)]
+        by_seq = {m.seq: m for m in (*found, *added) if not before_seq or m.seq < before_seq}
+        for told in tail:
+            if isinstance(told, MessageChanged):
+                _change(by_seq, told.change)
+        messages = [plain(by_seq[seq]) for seq in sorted(by_seq)][-(limit + 1) :]
+        return messages[-limit:], len(messages) > limit
+
+    async def tail(self, session: str) -> list[Told]:
+        """What the journal says of a session that the store has not taken up yet."""
+        return [t async for entry in self._not_stored() for t in entry.told if about(t) == session]
+
+    async def _not_stored(self) -> AsyncIterator[Entry]:
+        """The journal from where the projector is."""
+        position = await self._log.reader("projector")
+        while True:
+            entries = await self._log.read_journal(position, count=256, reader="projector")
+            for id, entry in entries:
+                position = id
+                yield entry
+            if len(entries) < 256:
+                return
+
+    async def message(self, session: Session, id: str) -> Message:
+        seq = id.rpartition("-")[2]
+        if not id.startswith(f"{session.id}-") or not _SEQ.fullmatch(seq):
+            raise Refused("no_such_message")
+        messages, _ = await self.page(session.id, int(seq) + 1, 1)
+        if not messages or messages[-1].id != id:
+            raise Refused("no_such_message")
+        return messages[-1]
+
+
+def about(told: Told) -> str:
+    """The session that something told is about, or nothing."""
+    if isinstance(told, MessageAdded):
+        return told.message.session
+    if isinstance(told, MessageChanged):
+        return told.change.session
+    session: str = getattr(told, "session", "")
+    return session
+
+
+def _change(by_seq: dict[int, Message], change: MessageChange) -> None:
+    for message in by_seq.values():
+        if change.id == message.id or (
+            not change.id and change.external_id and change.external_id in message.external_id.split()
+        ):
+            apply_change(message, change)
