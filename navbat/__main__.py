@@ -2,6 +2,6 @@
 
 import sys
 
-from navbat.cli.main import main
+from navbat.cli import main
 
 sys.exit(main())

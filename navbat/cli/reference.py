@@ -17,7 +17,7 @@ import msgspec
 
 from bots import registry
 from bots.base import ChannelSettings
-from navbat.cli import main as cli
+from navbat.cli import program as cli
 from navbat.config.file import Duration, NumberOrOff, OffDuration
 from navbat.config.lines import Absence, Line, Notices, Operator, Overflow, SkillRing, Sla
 from navbat.config.types import Config, GatewaySettings, Tls

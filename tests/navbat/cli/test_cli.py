@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from navbat.cli import main as cli
+from navbat.cli import program as cli
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_wrong_use_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) 
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from navbat.cli import main as cli\n"
+        "from navbat.cli import program as cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted(set(sys.modules) & {'aiohttp', 'redis', 'textual', 'msgspec', 'yaml', 'asyncio.events_'}))"
@@ -62,3 +62,12 @@ def test_every_command_leads_somewhere() -> None:
         for _, leaf in list(_subparsers(parser)) or [(name, parser)]:
             module, _, function = leaf.get_default("call").partition(":")
             assert callable(getattr(import_module(module), function)), name
+
+
+def test_the_entry_point_of_an_installed_script_is_a_function() -> None:
+    """Scripts that were installed earlier import ``main`` from ``navbat.cli``."""
+    script = "import sys; from navbat.cli import main; sys.exit(main(['--version']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout[:7]) == (0, "navbat ")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from navbat.cli import main as cli
+from navbat.cli import program as cli
 from navbat.cli.reference import _subparsers
 from tests.navbat.process import CONFIG, ROOT, Desk
 

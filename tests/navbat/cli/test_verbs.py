@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from console.actions import ACTIONS
-from navbat.cli import main as cli
+from navbat.cli import program as cli
 from navbat.cli.arguments import LANGUAGES, STATUSES
 from navbat.cli.reference import _subparsers
 from navbat.cli.verbs import VERBS

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from navbat.cli.main import main
+from navbat.cli.program import main
 from navbat.lab.rehearse import printing, reading
 from navbat.lab.rehearse.command import compare, moment
 from navbat.lab.rehearse.figures import Figures, measure, waits

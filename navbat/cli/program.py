@@ -61,7 +61,7 @@ def _command(
         name, help=help, description=help[:1].upper() + help[1:] + ".", allow_abbrev=False
     )
     made.set_defaults(call=call)
-    if call.startswith("navbat.cli.main:"):
+    if call.startswith("navbat.cli.program:"):
         made.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     if json:
         made.add_argument("--json", action="store_true", help="print JSON")
@@ -115,19 +115,19 @@ def _add_flow(commands: Any) -> None:
 
 
 def _add_desk(commands: Any) -> None:
-    run = _command(commands, "run", "navbat.cli.main:run_desk", "run the desk in the foreground")
+    run = _command(commands, "run", "navbat.cli.program:run_desk", "run the desk in the foreground")
     run.add_argument(
         "--role", action="append", default=[], metavar="ROLE",
         help="run this part only (receiver, router, gateway, sender, projector); may be given again",
     )  # fmt: skip
     check = _command(
-        commands, "check", "navbat.cli.main:check", "validate the configuration without starting"
+        commands, "check", "navbat.cli.program:check", "validate the configuration without starting"
     )
     check.add_argument("--online", action="store_true", help="also ask each channel's platform who we are")
     repair = _command(
         commands,
         "repair",
-        "navbat.cli.main:repair",
+        "navbat.cli.program:repair",
         "say what is damaged in the data folder, and mend it",
         json=True,
     )
@@ -138,18 +138,22 @@ def _add_desk(commands: Any) -> None:
         metavar="PATH",
         help="take what cannot be read from this navbat.sqlite, or folder",
     )
-    console = _command(commands, "console", "navbat.cli.main:console", "open the operator's screen")
+    console = _command(commands, "console", "navbat.cli.program:console", "open the operator's screen")
     console.add_argument("--url", help="the gateway (else NAVBAT_URL, else the saved one)")
     console.add_argument("--plain", action="store_true", help="linear text: for screen readers and scripts")
     console.add_argument("--web", action="store_true", help="serve the screen to a browser")
-    demo = _command(commands, "demo", "navbat.cli.main:demo", "show a desk with simulated customers")
+    demo = _command(commands, "demo", "navbat.cli.program:demo", "show a desk with simulated customers")
     demo.add_argument("--headless", action="store_true", help="no screen: scripted operators and a summary")
     demo.add_argument(
         "--seconds", type=whole(), default=20, metavar="N", help="how long a headless demo lasts [20]"
     )
     logout = _command(commands, "logout", "navbat.cli.commands:logout", "forget the saved login", json=True)
     login = _command(
-        commands, "login", "navbat.cli.main:login", "save server and token for the commands below", json=True
+        commands,
+        "login",
+        "navbat.cli.program:login",
+        "save server and token for the commands below",
+        json=True,
     )
     for made in (login, logout):
         made.set_defaults(acts=True)
@@ -172,7 +176,7 @@ def _add_operator(commands: Any) -> None:
         ("set", "change what an operator can and may"),
         ("list", "list the accounts"),
     ):
-        made[action] = _command(actions, action, "navbat.cli.main:operator", about, json=True)
+        made[action] = _command(actions, action, "navbat.cli.program:operator", about, json=True)
         made[action].set_defaults(acts=action != "list")
         if action != "list":
             made[action].add_argument("name", metavar="NAME")
@@ -332,7 +336,7 @@ def _add_quarantine(commands: Any) -> None:
 
 def _add_completion(commands: Any) -> None:
     made = _command(
-        commands, "completion", "navbat.cli.main:completion", "print a script that completes commands"
+        commands, "completion", "navbat.cli.program:completion", "print a script that completes commands"
     )
     made.add_argument("shell", choices=("bash", "zsh", "fish"))
 
