@@ -8,7 +8,7 @@ client chose.
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from typing import Union
 
 import msgspec
 
@@ -16,6 +16,10 @@ from crm.kernel.records import Absence as Absence
 from crm.kernel.records import Button, Delivery, Duty, Media, MessageKind, Role
 from crm.kernel.records import Right as Right
 from router.desk.bots.flow import Flow
+from router.desk.rules import LineRules as LineRules
+from router.desk.rules import Overflow as Overflow
+from router.desk.rules import Ring as Ring
+from router.desk.rules import Sla as Sla
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
@@ -336,77 +340,6 @@ class SessionRestored(Event, kw_only=True):
 
 
 # ------------------------------------------------------------------ what administrators change
-
-
-class Ring(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Skills that are needed from ``after`` ms in the line's queue on."""
-
-    need: list[str] = []
-    after: int = 0
-
-
-class Overflow(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """After so many ms in the line's queue a session moves to ``line``, if ``when`` holds."""
-
-    after: int
-    line: str
-    when: Literal["always", "off_hours", "nobody_on_duty"] = "always"
-
-
-class Sla(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
-    """Working time in ms, 0 = off."""
-
-    first_response: int = 0
-    next_response: int = 0
-    resolution: int = 0
-
-
-class LineRules(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The settings of one line as the desk uses them; durations in ms, 0 = off. ``hours``: weekday
-    (``mon`` … ``sun``) -> intervals such as ``09:00-13:00``; None is always open. ``days``: date ->
-    intervals, before the weekday. ``shifts``: member -> weekday -> intervals. ``notices``: name ->
-    language ("" = any) -> text."""
-
-    mode: Literal["even", "strict", "all", "manual", "least_loaded"] = "even"
-    members: list[str] = []
-    max_sessions: int = 0
-    counts_until: Literal["first_answer", "answered", "closed"] = "answered"
-    answer_within: int = 60_000
-    transfer_wait: int = 120_000
-    while_writing: Literal["hold", "take", "off"] = "hold"
-    """What writing into an offer does: its end waits, it is taken, or nothing."""
-    hold_at_most: int = 120_000
-    """So long after its end an offer is held."""
-    on_leave: Literal["keep", "when_customer_writes", "at_once"] = "when_customer_writes"
-    check_duty: bool = True
-    away_after_missed: int = 0
-    priority: int = 0
-    notices: dict[str, dict[str, str]] = {}
-    show_position: bool = False
-    zone: str = "UTC"
-    hours: dict[str, list[str]] | None = None
-    days: dict[str, list[str]] = {}
-    holidays: str = ""
-    shifts: dict[str, dict[str, list[str]]] = {}
-    off_hours: Literal["queue", "offer", "bot"] = "queue"
-    skills: list[Ring] = []
-    language: str = ""
-    """``customer``, or the code that is needed; empty is off."""
-    responsible_first: bool = True
-    responsible_wait: int = 120_000
-    last_operator_first: bool = False
-    no_answer_after: int = 300_000
-    return_unanswered_after: int = 0
-    overflow: list[Overflow] = []
-    auto_close_after: int = 4 * 3_600_000
-    closing_time: int = 600_000
-    sla: Sla = Sla()
-    rating: bool = False
-    results: list[str] = []
-    bot: str = ""
-    """A flow of this name, or the operator account (role ``bot``) of an external program."""
-    bot_first: Literal["always", "first_contact", "off"] = "always"
-    bot_time: int = 600_000
 
 
 class LinesConfigured(Event, kw_only=True):
