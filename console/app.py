@@ -29,11 +29,11 @@ from console.link import (
     Disconnected,
     Link,
     LinkEvent,
-    Refused,
+    TurnedAway,
     UnsentChanged,
     normal_url,
 )
-from console.model import Picture, Touched
+from console.model import Mirror, Touched
 from console.notify import desktop
 from console.screens.dialogs import Choice, Modal, PickScreen, ShowScreen
 from console.screens.login import LoginScreen
@@ -80,7 +80,7 @@ class Console(Shell):
         self.shelf = shelf or Shelf()
         self.settings = self.shelf.load()
         self.words = Words(self.settings.language)
-        self.picture = Picture()
+        self.picture = Mirror()
         self.drafts = self.shelf.drafts("", "")
         self._drafts_of = ("", "")
         self.zone = zone
@@ -176,7 +176,7 @@ class Console(Shell):
             while len(self.screen_stack) > 2:
                 self.pop_screen()
             self.desk = None
-            self.picture = Picture()
+            self.picture = Mirror()
             self.switch_screen(LoginScreen(self.url, trouble))
         elif isinstance(self.screen, LoginScreen):
             self.screen.say(trouble)
@@ -200,7 +200,7 @@ class Console(Shell):
         self.workers.cancel_group(self, "link")
         self.shelf.save_token(self.url, "")
         self.link, self.latency = None, -1.0
-        self.picture = Picture()
+        self.picture = Mirror()
         self._to_login("")
 
     def do_quit(self) -> None:
@@ -240,7 +240,7 @@ class Console(Shell):
                 self._connected(heard.event)
             case Disconnected():
                 self._disconnected(heard.event)
-            case Refused(bye=bye):
+            case TurnedAway(bye=bye):
                 self.shelf.save_token(self.url, "")
                 self.latency = -1.0
                 clean = {key: one_line(value, 100) for key, value in bye.params.items()}

@@ -72,7 +72,7 @@ class Disconnected:
 
 
 @dataclass(frozen=True)
-class Refused:
+class TurnedAway:
     """The gateway said goodbye for good; the link has ended."""
 
     bye: wire.Bye
@@ -117,8 +117,8 @@ class _Sent:
         return getattr(self.command, "session", "") or type(self.command).__name__
 
 
-LinkEvent = Connected | Disconnected | Refused | Arrived | Beat | UnsentChanged
-Picture = wire.Snapshot | wire.Changes | wire.Hint
+LinkEvent = Connected | Disconnected | TurnedAway | Arrived | Beat | UnsentChanged
+News = wire.Snapshot | wire.Changes | wire.Hint
 
 
 def normal_url(text: str) -> str:
@@ -165,7 +165,7 @@ class Link:
         self._presence = presence
         self._client = client
         self._tell = on_event
-        self._frames: deque[Picture] = deque()
+        self._frames: deque[News] = deque()
         self._room = asyncio.Event()
         self._room.set()
         self._http: aiohttp.ClientSession | None = None
@@ -190,7 +190,7 @@ class Link:
         """Commands that the desk has not answered."""
         return len(self._commands)
 
-    def drain(self) -> list[Picture]:
+    def drain(self) -> list[News]:
         """The frames that arrived since the last call, in order."""
         frames = list(self._frames)
         self._frames.clear()
@@ -274,7 +274,7 @@ class Link:
                 reason, bye = await self._attempt()
                 self._offline()
                 if bye is not None and bye.code in FINAL:
-                    self._tell(Refused(bye))
+                    self._tell(TurnedAway(bye))
                     return
                 if self._logins > before:
                     wait = FIRST_WAIT
@@ -376,7 +376,7 @@ class Link:
             except msgspec.MsgspecError:
                 log.warning("skipped a frame of %d bytes that is not understood", len(message.data))
 
-    async def _keep(self, frame: Picture) -> None:
+    async def _keep(self, frame: News) -> None:
         if len(self._frames) >= MAX_WAITING:
             self._room.clear()
             await self._room.wait()

@@ -18,7 +18,7 @@ SERVICE = "navbat"
 DEFAULT_URL = "http://127.0.0.1:8700"
 
 
-class Saved(msgspec.Struct, omit_defaults=True, kw_only=True):
+class SavedLogin(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What is in the file."""
 
     url: str = ""
@@ -65,7 +65,7 @@ def write_private(path: Path, data: bytes) -> None:
         raise
 
 
-class Logins:
+class SavedLogins:
     """The store. It is read anew each time: another console may have signed in meanwhile."""
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -75,13 +75,13 @@ class Logins:
         self._older = (folder if folder is not None else _state()) / "tokens.json"
         """Tokens by server, as earlier consoles kept them."""
 
-    def _saved(self) -> list[Saved]:
+    def _saved(self) -> list[SavedLogin]:
         """What is in the files, the one that counts first."""
         return [_read_saved(file) for file in (self.file, self._fallback) if file is not None]
 
-    def last(self) -> Saved:
+    def last(self) -> SavedLogin:
         """The server that was used last, and who was there."""
-        return next((saved for saved in self._saved() if saved.url), Saved())
+        return next((saved for saved in self._saved() if saved.url), SavedLogin())
 
     def token(self, url: str) -> str:
         """The saved token of a server, or an empty string."""
@@ -101,7 +101,7 @@ class Logins:
         kept = ring is not None and _ask(ring, "set_password", SERVICE, url, token) is not False
         saved = _without(_read_saved(self.file), url)
         others = saved.tokens | ({saved.url: saved.token} if saved.token else {})
-        self._write(self.file, Saved(url=url, name=name, token="" if kept else token, tokens=others))
+        self._write(self.file, SavedLogin(url=url, name=name, token="" if kept else token, tokens=others))
         return self.file
 
     def forget(self, url: str) -> None:
@@ -119,18 +119,18 @@ class Logins:
     def _older_tokens(self) -> dict[str, str]:
         return _read(self._older, dict[str, str]) or {}
 
-    def _write(self, file: Path, saved: Saved) -> None:
+    def _write(self, file: Path, saved: SavedLogin) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(file, msgspec.json.format(msgspec.json.encode(saved)))
 
 
-def _without(saved: Saved, url: str) -> Saved:
+def _without(saved: SavedLogin, url: str) -> SavedLogin:
     tokens = {server: token for server, token in saved.tokens.items() if server != url}
     return msgspec.structs.replace(saved, tokens=tokens, token="" if saved.url == url else saved.token)
 
 
-def _read_saved(file: Path) -> Saved:
-    saved: Saved = _read(file, Saved) or Saved()
+def _read_saved(file: Path) -> SavedLogin:
+    saved: SavedLogin = _read(file, SavedLogin) or SavedLogin()
     if saved.token and not saved.url:
         saved.url = DEFAULT_URL  # earlier versions wrote no address that was the default
     return saved

@@ -174,7 +174,7 @@ def _offer(view: SessionView) -> int:
     return view.offered_at or view.offer_until
 
 
-class Picture:
+class Mirror:
     """Everything this login sees."""
 
     def __init__(self) -> None:

@@ -22,10 +22,10 @@ from console.link import (
     Disconnected,
     Link,
     LinkEvent,
-    Refused,
+    TurnedAway,
     new_id,
 )
-from console.model import Picture, Touched
+from console.model import Mirror, Touched
 from console.paint import TICKS, author_name, media_label, system_text
 from console.settings import Shelf
 from console.shell import epoch_ms
@@ -75,7 +75,7 @@ class Plain:
         self.refused = ""
         """Why the desk does not want this login, as a code."""
         self._connected = connected
-        self.picture = Picture()
+        self.picture = Mirror()
         self.session = ""
         """The open conversation: what is said goes there and nowhere else."""
         self.left = ""
@@ -143,7 +143,7 @@ class Plain:
                 self.say(self.words("plain.connected", name=name, duty=duty))
             elif isinstance(event, Disconnected):
                 self.say(self.words("plain.lost"))
-            elif isinstance(event, Refused):
+            elif isinstance(event, TurnedAway):
                 self.say(self.words.coded("bye", one_line(event.bye.code, 60), event.bye.params))
                 self.refused = event.bye.code
                 self.end(1)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from console.logins import Logins, write_private
+from console.logins import SavedLogins, write_private
 
 log = logging.getLogger(__name__)
 
 
-class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Preferences(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Preferences of this user on this computer."""
 
     server: str = ""
@@ -53,15 +53,15 @@ class Shelf:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or state_folder()
-        self.logins = Logins(folder)
+        self.logins = SavedLogins(folder)
 
-    def load(self) -> Settings:
+    def load(self) -> Preferences:
         try:
-            return msgspec.json.decode((self.folder / "console.json").read_bytes(), type=Settings)
+            return msgspec.json.decode((self.folder / "console.json").read_bytes(), type=Preferences)
         except (OSError, msgspec.MsgspecError):
-            return Settings()
+            return Preferences()
 
-    def save(self, settings: Settings) -> None:
+    def save(self, settings: Preferences) -> None:
         """Keeps the preferences where the folder can be written to."""
         settings.discarded = settings.discarded[-500:]
         kept = msgspec.json.format(msgspec.json.encode(settings))

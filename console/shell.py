@@ -12,8 +12,8 @@ from textual.dom import DOMNode
 
 from console.condition import Condition
 from console.link import Link
-from console.model import Picture
-from console.settings import Drafts, Settings, Shelf
+from console.model import Mirror
+from console.settings import Drafts, Preferences, Shelf
 from console.words import Words
 
 
@@ -26,8 +26,8 @@ class Shell(App[int]):
     """The parts of the app that widgets use: texts, picture, link, settings and the clock."""
 
     words: Words
-    picture: Picture
-    settings: Settings
+    picture: Mirror
+    settings: Preferences
     shelf: Shelf
     drafts: Drafts
     link: Link | None = None

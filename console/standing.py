@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from console.model import HELD, Picture
+from console.model import HELD, Mirror
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 
@@ -47,7 +47,7 @@ class Left:
     """It had been an offer."""
 
 
-def standing(picture: Picture, session: str) -> Standing:
+def standing(picture: Mirror, session: str) -> Standing:
     """Where a session stands now; one that is not known is strange."""
     view = picture.sessions.get(session)
     if view is None:
@@ -78,7 +78,7 @@ def has_left(before: Standing, now: Standing, kind: str) -> bool:
     return kind == "whisper" and before.holder != now.holder and before.holder != ""
 
 
-def how_left(picture: Picture, before: Standing, view: SessionView | None) -> Left:
+def how_left(picture: Mirror, before: Standing, view: SessionView | None) -> Left:
     """What has become of a session that has left."""
     status = view.status if view is not None else ""
     if view is None or not status:

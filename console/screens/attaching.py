@@ -11,14 +11,14 @@ from pathlib import Path
 from console.files import download, open_outside, upload
 from console.paint import media_label
 from console.screens.dialogs import Choice, FileScreen, PickScreen
-from console.screens.reading import Reading
+from console.screens.reading import ReadingScreen
 from console.shell import shell, work
 from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.records import Media
 from crm.kernel.text import one_line
 
 
-class Attaching(Reading):
+class Attaching(ReadingScreen):
     """Uploads wait beside the composer of their session, whichever session is open meanwhile."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from console.standing import OVER, STRANGE, Standing, standing
 from console.widgets.card import CardView
 from console.widgets.chrome import KeyBar, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
-from console.widgets.sessions import SessionList
+from console.widgets.sessions import SessionPane
 from console.widgets.thread import ThreadView
 from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.records import Media, Message
@@ -45,7 +45,7 @@ class DeskScreen(Screen[None]):
     verbs < main: each file one concern, each using only what is below it."""
 
     bar: TopBar
-    sessions: SessionList
+    sessions: SessionPane
     thread: ThreadView
     reply: ReplyComposer
     note: NoteComposer

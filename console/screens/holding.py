@@ -16,7 +16,7 @@ from textual.widget import Widget
 from console.model import Touched
 from console.screens.base import Delayed
 from console.screens.dialogs import Dialog, StopScreen, T
-from console.screens.layout import Layout
+from console.screens.layout import LayoutScreen
 from console.shell import shell
 from console.standing import GUEST, Standing, has_left, how_left
 from console.widgets.composer import Composer
@@ -37,7 +37,7 @@ class Asking:
     before: Standing
 
 
-class Holding(Layout):
+class Holding(LayoutScreen):
     """Watches over what is begun."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from console.paint import media_label
 from console.screens.base import DeskScreen
 from console.shell import shell
 from console.standing import OVER
-from console.widgets.chrome import Divider, Part, ReplyRule, Rule
+from console.widgets.chrome import Divider, PaneHead, ReplyRule, Rule
 from console.widgets.composer import Composer
 from console.words import hour
 from console.wrap import fit
@@ -24,7 +24,7 @@ WIDE, MEDIUM = 100, 70
 """Columns from which all three panes stand side by side, and from which two do."""
 
 
-class Layout(DeskScreen):
+class LayoutScreen(DeskScreen):
     """Lays the parts out and says what the keys mean now."""
 
     # -------------------------------------------------------------- layout
@@ -116,17 +116,17 @@ class Layout(DeskScreen):
         """Writes the titles into the rules and joins the borders."""
         words = shell(self).words
         view = self.view
-        parts: list[Part] = []
+        parts: list[PaneHead] = []
         lists, middle, card = self._widths
         area = self.area()
         if lists:
-            parts.append(Part(lists, words("list.mine"), focused=area == "list"))
+            parts.append(PaneHead(lists, words("list.mine"), focused=area == "list"))
         if middle:
-            parts.append(Part(middle, *self._thread_title(), focused=area == "thread"))
+            parts.append(PaneHead(middle, *self._thread_title(), focused=area == "thread"))
         if card:
-            parts.append(Part(card, words("card.title"), focused=area == "card"))
+            parts.append(PaneHead(card, words("card.title"), focused=area == "card"))
         self.query_one("#top", Rule).put(parts)
-        self.query_one("#bottom", Rule).put([Part(part.width) for part in parts])
+        self.query_one("#bottom", Rule).put([PaneHead(part.width) for part in parts])
         if view is not None:
             title = self._reply_title(middle)
             self.query_one(ReplyRule).put([replace(title, focused=area in (*WRITING, "locked"))])
@@ -226,22 +226,22 @@ class Layout(DeskScreen):
             else words("main.over", n=count, limit=limit)
         )
 
-    def _reply_title(self, width: int) -> Part:
+    def _reply_title(self, width: int) -> PaneHead:
         view, words = self.view, shell(self).words
         assert view is not None
         right = self._room()
         if self.composer.locked:
-            return Part(width, f"✗ {self.composer.locked}", words("main.locked"), "bad")
+            return PaneHead(width, f"✗ {self.composer.locked}", words("main.locked"), "bad")
         if self.writing != "reply":
-            return Part(width, words(f"main.{self.writing}"), right, self.writing)
+            return PaneHead(width, words(f"main.{self.writing}"), right, self.writing)
         if self.reply.editing:
-            return Part(width, words("main.editing"), right, "note")
+            return PaneHead(width, words("main.editing"), right, "note")
         if self.reply.quoting:
-            return Part(width, words("main.quoting", text=fit(self.quote_text(), 40).strip()), right)
+            return PaneHead(width, words("main.quoting", text=fit(self.quote_text(), 40).strip()), right)
         if not self.can_write(view):
             kept = words("main.draft_kept") if self.reply.text.strip() else ""
-            return Part(width, self.why_not(view), kept, "faint")
-        return Part(width, words("main.reply"), right)
+            return PaneHead(width, self.why_not(view), kept, "faint")
+        return PaneHead(width, words("main.reply"), right)
 
     def why_not(self, view: SessionView) -> str:
         """Why nothing can be written in a session."""

@@ -22,7 +22,7 @@ from console.shell import shell
 from console.widgets.card import CardView
 from console.widgets.chrome import Divider, KeyBar, ReplyRule, Rule, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
-from console.widgets.sessions import SessionList
+from console.widgets.sessions import SessionPane
 from console.widgets.thread import ThreadView
 from crm.kernel.errors import Unavailable
 
@@ -67,7 +67,7 @@ class MainScreen(Leading):
         yield Rule("┌┬┐", id="top")
         with Horizontal(id="panes"):
             yield Divider("├", id="edge-left")
-            yield SessionList(id="sessions")
+            yield SessionPane(id="sessions")
             yield Divider("├", id="edge-list")
             with Vertical(id="middle"):
                 yield Static("", id="blank", markup=False)
@@ -87,7 +87,7 @@ class MainScreen(Leading):
 
     def on_mount(self) -> None:
         self.bar = self.query_one(TopBar)
-        self.sessions = self.query_one(SessionList)
+        self.sessions = self.query_one(SessionPane)
         self.thread = self.query_one(ThreadView)
         self.reply = self.query_one(ReplyComposer)
         self.note = self.query_one(NoteComposer)
@@ -171,12 +171,12 @@ class MainScreen(Leading):
 
     # -------------------------------------------------------------- events of the parts
 
-    @on(SessionList.Opened)
-    def _opened(self, event: SessionList.Opened) -> None:
+    @on(SessionPane.Opened)
+    def _opened(self, event: SessionPane.Opened) -> None:
         self.open_session(event.session)
 
-    @on(SessionList.Moved)
-    def _moved(self, event: SessionList.Moved) -> None:
+    @on(SessionPane.Moved)
+    def _moved(self, event: SessionPane.Moved) -> None:
         self.refresh_keys()
 
     @on(ThreadView.OlderWanted)

@@ -32,7 +32,7 @@ JUMP_PAGES = 60
 """Pages loaded at most to reach a found message: twelve thousand messages."""
 
 
-class Reading(Holding):
+class ReadingScreen(Holding):
     """What looks at the desk and changes nothing there, except that messages count as read."""
 
     def open_session(self, session: str, *, focus: bool = True) -> None:

@@ -9,7 +9,7 @@ from console.link import new_id
 from console.reasons import LEADS_TO_WRITING, why_not
 from console.screens.base import Delayed
 from console.screens.dialogs import AskScreen, Choice, PickScreen
-from console.screens.writing import Writing
+from console.screens.writing import WritingScreen
 from console.shell import shell
 from console.widgets.chrome import DUTY_MARKS
 from crm.kernel.records import Duty
@@ -25,7 +25,7 @@ CONFIRM = 5_000
 DUTIES: tuple[Duty, ...] = ("online", "break", "offline")
 
 
-class Verbs(Writing):
+class Verbs(WritingScreen):
     """The verbs. ``run_verb`` is the one way in, from keys, palette, footer and tests."""
 
     def __init__(self) -> None:

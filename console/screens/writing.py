@@ -22,7 +22,7 @@ Words = wire.Say | wire.Note | wire.Whisper
 KIND_OF: dict[type[wire.Frame], str] = {wire.Say: "reply", wire.Note: "note", wire.Whisper: "whisper"}
 
 
-class Writing(Attaching):
+class WritingScreen(Attaching):
     """What is written goes to the session it was written for, or back into that session's draft."""
 
     def say(self, session: str, text: str, editing: str = "", quoting: str = "") -> None:

@@ -191,7 +191,7 @@ def _cells(stretches: list[Stretch]) -> int:
 
 
 @dataclass(frozen=True)
-class Part:
+class PaneHead:
     """A stretch of a rule above one pane: ``width`` cells and its titles."""
 
     width: int
@@ -208,9 +208,9 @@ class Rule(Painted):
     def __init__(self, ends: str, *, id: str) -> None:
         super().__init__(id=id)
         self._ends = ends
-        self._parts: list[Part] = []
+        self._parts: list[PaneHead] = []
 
-    def put(self, parts: list[Part]) -> None:
+    def put(self, parts: list[PaneHead]) -> None:
         """Sets the stretches from left to right; painted again only when they differ."""
         if parts != self._parts:
             self._parts = parts
@@ -228,7 +228,7 @@ class Rule(Painted):
         return [*spans, ("rule", end)]
 
 
-def stretch(part: Part) -> list[Span]:
+def stretch(part: PaneHead) -> list[Span]:
     """A part's titles on a line."""
     fill, line, style = ("━", "focus", part.style) if part.focused else ("─", "rule", part.style)
     if part.focused and style in ("title", "faint"):

@@ -56,7 +56,7 @@ class Row:
     label: str = ""
 
 
-class SessionList(ScrollView, can_focus=True):
+class SessionPane(ScrollView, can_focus=True):
     """Sessions in order. The cursor stays with its session when the order changes; when the session leaves
     the list, the cursor is nowhere until the operator moves it, for the next key was meant for that one."""
 
@@ -67,7 +67,7 @@ class SessionList(ScrollView, can_focus=True):
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"sessions--{name}" for name in STYLES}
     DEFAULT_CSS = """
-    SessionList {
+    SessionPane {
         height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; background: $background;
         & .sessions--head { color: $faint; }
         & .sessions--name { color: $foreground; }

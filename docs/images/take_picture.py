@@ -20,7 +20,7 @@ from textual.pilot import Pilot
 from bots.loopback import Item, SentItem
 from console.app import Console
 from console.link import Credentials
-from console.settings import Settings, Shelf
+from console.settings import Preferences, Shelf
 from crm.kernel.records import Media
 from navbat.lab.demo.house import CHANNELS, HUMAN, House
 from navbat.lab.demo.operators import Operator
@@ -100,7 +100,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="navbat-picture-") as name:
         folder = Path(name)
         shelf = Shelf(folder)
-        shelf.save(Settings(language="en"))
+        shelf.save(Preferences(language="en"))
         async with House(folder, limit=2) as house:
             street = Street(house.url, house.secret, [house.sent(channel) for channel in CHANNELS])
             await street.open()

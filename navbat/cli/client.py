@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from console.logins import DEFAULT_URL, Logins
+from console.logins import DEFAULT_URL, SavedLogins
 from crm.kernel.errors import NavbatError, Refused, Unavailable, WrongUse
 from crm.kernel.records import Media
 from router.wire import protocol
@@ -58,7 +58,7 @@ class Login(msgspec.Struct, omit_defaults=True):
 def saved_login() -> Login:
     """NAVBAT_URL and NAVBAT_TOKEN, else what ``navbat login`` or the console saved. A saved token is
     only for the server that it was given by."""
-    logins = Logins()
+    logins = SavedLogins()
     url = os.environ.get("NAVBAT_URL") or logins.last().url or DEFAULT_URL
     return Login(url=url, token=os.environ.get("NAVBAT_TOKEN") or saved_token(url))
 
@@ -66,7 +66,7 @@ def saved_login() -> Login:
 def saved_token(url: str) -> str:
     """The token that is kept for this server; empty when there is none."""
     with contextlib.suppress(NavbatError):
-        return Logins().token(http_url(url))
+        return SavedLogins().token(http_url(url))
     return ""
 
 

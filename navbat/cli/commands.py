@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from bots.supervision import Backoff
-from console.logins import Logins
-from console.model import Picture
+from console.logins import SavedLogins
+from console.model import Mirror
 from crm.kernel.errors import NavbatError, Unavailable, WrongUse
 from crm.kernel.records import Message
 from crm.kernel.text import clean, one_line
@@ -210,7 +210,7 @@ async def search(args: argparse.Namespace) -> int:
 
 async def upcoming(args: argparse.Namespace) -> int:
     """``navbat next``: fails when nothing is owed."""
-    picture = Picture()
+    picture = Mirror()
     async with _client() as client:
         picture.welcome(client.welcome, client.welcome.now)
         picture.apply(await client.snapshot(), client.welcome.now)
@@ -396,7 +396,7 @@ async def login(args: argparse.Namespace) -> int:
     async with Client(given, remember=True) as client:
         if not client.welcome.token:
             raise NavbatError("the gateway gave no token")
-        path = Logins().keep(client.url, client.welcome.operator, client.welcome.token)
+        path = SavedLogins().keep(client.url, client.welcome.operator, client.welcome.token)
     print(f"logged in at {client.url} as {args.name}; kept in {path}", file=sys.stderr)
     if args.json:
         print_json({"outcome": "done", "url": client.url, "name": args.name, "path": str(path)})
@@ -408,7 +408,7 @@ async def logout(args: argparse.Namespace) -> int:
     url = http_url(saved_login().url)
     if not saved_token(url):
         raise NavbatError(f"there is no saved login at {url}")
-    Logins().forget(url)
+    SavedLogins().forget(url)
     print(f"forgotten: the login at {url}", file=sys.stderr)
     if args.json:
         print_json({"outcome": "done", "url": url})

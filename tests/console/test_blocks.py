@@ -8,7 +8,7 @@ from datetime import UTC
 import pytest
 
 from console.blocks import Blocks
-from console.model import Echo, Picture, Thread
+from console.model import Echo, Mirror, Thread
 from console.paint import Brush
 from console.words import Words
 from crm.kernel.records import MessageChange
@@ -32,7 +32,7 @@ def check(kept: Blocks, thread: Thread, brush: Brush = BRUSH, now: int = NOW) ->
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_happens_to_a_thread(seed: int) -> None:
     dice = random.Random(seed)
-    picture, kept = Picture(), Blocks()
+    picture, kept = Mirror(), Blocks()
     picture.sessions["10"] = session("10")
     thread = picture.thread("10")
     seq, first = 100, 100
@@ -106,7 +106,7 @@ def test_a_line_belongs_to_its_block() -> None:
 
 
 def test_offers_that_nobody_took_are_one_line() -> None:
-    picture, kept = Picture(), Blocks()
+    picture, kept = Mirror(), Blocks()
     picture.sessions["10"] = session("10")
     thread = picture.thread("10")
     for seq, who in enumerate(("anna", "bek", "anna"), 1):

@@ -17,11 +17,11 @@ from console.link import (
     Disconnected,
     Link,
     LinkEvent,
-    Refused,
+    TurnedAway,
     UnsentChanged,
     normal_url,
 )
-from console.model import Picture
+from console.model import Mirror
 from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.errors import Refused as Declined
 from router.wire import protocol as wire
@@ -34,7 +34,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.events: list[LinkEvent] = []
-        self.picture = Picture()
+        self.picture = Mirror()
         self.changed = asyncio.Event()
         self.link: Link | None = None
 
@@ -65,7 +65,7 @@ async def linked(
     link = owner.link = Link(gateway.url, credentials or Credentials(token="token-1"), owner)
     task = asyncio.create_task(link.run())
     try:
-        await owner.until(lambda: link.online or owner.count(Refused))
+        await owner.until(lambda: link.online or owner.count(TurnedAway))
         yield link, owner
     finally:
         task.cancel()
@@ -199,7 +199,7 @@ async def test_a_password_becomes_a_token(gateway: FakeGateway) -> None:
 async def test_a_final_goodbye_ends_the_link(gateway: FakeGateway, code: str) -> None:
     async with linked(gateway) as (link, owner):
         await gateway.bye(code)
-        await owner.until(lambda: owner.count(Refused))
+        await owner.until(lambda: owner.count(TurnedAway))
         assert not link.online
         assert gateway.count(wire.Hello) == 1
 

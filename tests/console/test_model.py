@@ -7,14 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.model import EARLY_CHANGES, Picture
+from console.model import EARLY_CHANGES, Mirror
 from crm.kernel.records import MessageChange
 from router.wire import protocol as wire
 from tests.fakes.gateway import NOW, message, session
 
 
-def picture(*views: wire.SessionView, line: dict[str, Any] | None = None) -> Picture:
-    made = Picture()
+def picture(*views: wire.SessionView, line: dict[str, Any] | None = None) -> Mirror:
+    made = Mirror()
     made.welcome(wire.Welcome(operator="anna", role="operator", desk="shop", server="x", now=NOW), NOW)
     lines = [wire.LineView(name="sales", members=["anna"], answer_within=60_000, **(line or {}))]
     made.apply(wire.Snapshot(id="1", sessions=list(views), lines=lines), NOW)

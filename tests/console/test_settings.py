@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from console.logins import DEFAULT_URL, Logins, Saved
-from console.settings import Drafts, Settings, Shelf
+from console.logins import DEFAULT_URL, SavedLogin, SavedLogins
+from console.settings import Drafts, Preferences, Shelf
 from router.wire import protocol as wire
 from tests.console.conftest import frames, seated
 from tests.fakes.gateway import FakeGateway
 
 
 def test_settings_come_back(tmp_path: Path) -> None:
-    Shelf(tmp_path).save(Settings(server="http://x", sound=True, discarded=["1"]))
-    assert Shelf(tmp_path).load() == Settings(server="http://x", sound=True, discarded=["1"])
+    Shelf(tmp_path).save(Preferences(server="http://x", sound=True, discarded=["1"]))
+    assert Shelf(tmp_path).load() == Preferences(server="http://x", sound=True, discarded=["1"])
 
 
 def test_broken_files_count_as_absent(tmp_path: Path) -> None:
     for name in ("console.json", "tokens.json", "login.json"):
         (tmp_path / name).write_text("{not json")
-    assert Shelf(tmp_path).load() == Settings()
+    assert Shelf(tmp_path).load() == Preferences()
     assert Shelf(tmp_path).token("x") == ""
 
 
@@ -37,8 +37,8 @@ def test_a_token_is_for_its_user_only(tmp_path: Path) -> None:
 
 
 def test_each_server_has_its_token_and_the_last_one_is_known(tmp_path: Path) -> None:
-    logins = Logins(tmp_path)
-    assert logins.last() == Saved()
+    logins = SavedLogins(tmp_path)
+    assert logins.last() == SavedLogin()
     logins.keep("http://x", "anna", "tx")
     logins.keep("http://y", "bek", "ty")
     assert [logins.token(url) for url in ("http://x", "http://y")] == ["tx", "ty"]
@@ -57,7 +57,7 @@ def test_what_earlier_versions_saved_still_counts(tmp_path: Path, monkeypatch: p
     state = Path(os.environ["NAVBAT_STATE"])
     state.mkdir()
     (state / "tokens.json").write_text('{"http://old": "of the console"}')
-    logins = Logins()
+    logins = SavedLogins()
     assert logins.last().url == DEFAULT_URL
     assert logins.token(DEFAULT_URL) == "of the command"
     assert logins.token("http://old") == "of the console"

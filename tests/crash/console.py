@@ -17,7 +17,7 @@ from console.link import (
     Disconnected,
     Link,
     LinkEvent,
-    Refused,
+    TurnedAway,
 )
 from crm.kernel.errors import Refused as Declined
 from crm.kernel.errors import Unavailable
@@ -146,7 +146,7 @@ class Console:
                 self.online.set()
             case Disconnected():
                 self.online.clear()
-            case Refused(bye=bye):
+            case TurnedAway(bye=bye):
                 self.bye = bye
                 self.online.clear()
             case Beat(how=how):

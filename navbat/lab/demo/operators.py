@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from console.link import Arrived, Connected, Credentials, Link, LinkEvent, Refused
+from console.link import Arrived, Connected, Credentials, Link, LinkEvent, TurnedAway
 from crm.kernel.errors import NavbatError
 from crm.kernel.records import Message
 from navbat.lab.demo.conversations import ANSWERS, NAMES, SORRY, key
@@ -52,7 +52,7 @@ class Operator:
             case Arrived():
                 for frame in self.link.drain():
                     self._take_up(frame)
-            case Refused():
+            case TurnedAway():
                 self._on_duty.clear()
             case _:
                 pass
