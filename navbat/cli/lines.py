@@ -13,6 +13,7 @@ import msgspec
 from crm.kernel.errors import ConfigError, NavbatError, Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Absence
+from crm.kernel.text import one_line
 from crm.lines import versions as lines
 from crm.lines.versions import LineVersion, Settings
 from crm.operators import accounts
@@ -20,7 +21,7 @@ from navbat.cli import shapes
 from navbat.cli.printing import print_json
 from navbat.cli.reach import by, opened_store, tell
 from navbat.config.file import YamlFile, unknown_word
-from navbat.config.lines import no_language
+from navbat.config.lines import member_problem, no_language
 from navbat.config.rulebook import Rulebook, as_kept
 from navbat.config.types import Config, locate
 from router.gateway.answers import line_changes
@@ -188,14 +189,24 @@ class Lines:
     async def _keep(
         self, settings: Settings, expected: int, *, source: lines.Source = "cli", comment: str = ""
     ) -> None:
+        before = (await lines.in_force(self.store)).get(self.args.line)
         made = await line_changes.change(
             self.store, self.book, self.args.line, settings,
             expected=expected if self.args.expected is None else self.args.expected,
             by=by(), source=source, comment=comment or self.args.comment,
         )  # fmt: skip
         print(f"line {made.line}: version {made.version} is in force", file=sys.stderr)
+        await self._name_absent(made, before)
         await self._publish()
         self._told(made)
+
+    async def _name_absent(self, made: LineVersion, before: LineVersion | None) -> None:
+        """New members whom nobody can log in as. They stay: a line may be set up before its accounts."""
+        there = (before.settings.get("members") or ()) if before else ()
+        known = {account.name: account for account in await accounts.list_accounts(self.store)}
+        for member in made.settings.get("members") or ():
+            if member not in there and (wrong := member_problem(member, known)):
+                print(f"{made.line}.members: {one_line(wrong, 200)}", file=sys.stderr)
 
     def _told(self, version: LineVersion) -> None:
         if self.args.json:

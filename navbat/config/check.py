@@ -24,6 +24,7 @@ from crm.kernel.errors import ConfigError, NavbatError
 from crm.operators import accounts
 from navbat.config.backends import make_log, make_store, place_of
 from navbat.config.file import BadConfig, YamlFile
+from navbat.config.lines import member_problem
 from navbat.config.types import Config, read
 from navbat.run.embedded import belongs_to, find_server, socket_home
 from navbat.run.serving import near_socket
@@ -252,12 +253,8 @@ def _members(config: Config, known: dict[str, Any], found: Findings) -> None:
     for name, line in config.lines.items():
         _bot(name, line.bot, config, known, found)
         for member in dict.fromkeys(line.members):
-            if member not in known:
-                found.problems.append(
-                    f"lines.{name}.members: {member} has no account; `navbat operator add {member}` makes one"
-                )
-            elif known[member].disabled:
-                found.problems.append(f"lines.{name}.members: the account {member} is disabled")
+            if wrong := member_problem(member, known):
+                found.problems.append(f"lines.{name}.members: {wrong}")
         if not line.members and not any(name in account.lines for account in known.values()):
             found.warnings.append(f"lines.{name} has no member yet")
     if not config.lines:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from crm.kernel.records import Account
 from navbat.cli.arguments import language_problem
 from navbat.config import declared
 from navbat.config.declared import Problem, file_form, is_date
@@ -78,6 +79,13 @@ def no_language(value: object) -> str:
     """Why a line's ``language`` is one that nobody can have, so that nobody would get an offer; else empty.
     Asked of what is written now: what was kept before goes on."""
     return language_problem(value) if isinstance(value, str) and value not in ("", "customer", "off") else ""
+
+
+def member_problem(name: str, known: Mapping[str, Account]) -> str:
+    """Why nobody takes part in a line as this member, when the accounts are these; else empty."""
+    if name not in known:
+        return f"{name} has no account; `navbat operator add {name}` makes one"
+    return f"the account {name} is disabled" if known[name].disabled else ""
 
 
 def operator_problems(operator: Operator) -> Iterator[Problem]:

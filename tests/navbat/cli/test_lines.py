@@ -97,6 +97,20 @@ def test_a_change_is_in_force_at_once_and_after_a_restart(desk: Desk) -> None:
     assert (now["version"], now["source"], now["settings"]["members"]) == (3, "file", ["anna", "bek"])
 
 
+def test_a_new_member_whom_nobody_can_be_is_named(desk: Desk) -> None:
+    desk.add("bek")
+    desk.add("vali")
+    desk.command("operator", "disable", "vali")
+    said = desk.command("line", "set", "sales", "members=[anna, bek, zed, vali]").stderr
+    assert "sales.members: zed has no account; `navbat operator add zed` makes one\n" in said
+    assert "sales.members: the account vali is disabled\n" in said
+    assert "anna has" not in said  # as before
+    assert "bek" not in said
+    assert shown(desk)["settings"]["members"] == ["anna", "bek", "zed", "vali"]
+    assert "zed" not in desk.command("line", "set", "sales", "members=[anna, bek, zed]").stderr
+    assert "dora has no account" in desk.command("line", "add", "night", "members=[dora]").stderr
+
+
 def test_a_line_added_while_running_lives_on_and_can_be_removed(desk: Desk) -> None:
     desk.start()
     desk.command("line", "add", "night", "mode=all", "members=[anna]")
