@@ -7,7 +7,6 @@ from typing import get_args
 
 from crm.kernel.records import Account, Right
 from router.desk.events import LineRules
-from router.wire import protocol
 
 RIGHTS: dict[str, frozenset[str]] = {
     "operator": frozenset({"read", "work"}),
@@ -21,43 +20,6 @@ RIGHTS: dict[str, frozenset[str]] = {
 SEPARATE: frozenset[str] = frozenset(get_args(Right)) - {"read_only"}
 """Rights that an account can have in single lines; supervisors and administrators have them all unless
 the account says otherwise."""
-
-NEEDED: dict[type[protocol.Frame], str] = {
-    protocol.Say: "work",
-    protocol.Note: "work",
-    protocol.Take: "work",
-    protocol.Skip: "work",
-    protocol.Return: "work",
-    protocol.Transfer: "work",
-    protocol.Close: "work",
-    protocol.Pin: "work",
-    protocol.Resend: "work",
-    protocol.EditMessage: "work",
-    protocol.MarkRead: "read",
-    protocol.Open: "read",
-    protocol.Leave: "read",
-    protocol.GetThread: "read",
-    protocol.GetWhy: "read",
-    protocol.Start: "work",
-    protocol.Typing: "work",
-    protocol.Whisper: "whisper",
-    protocol.TakeOver: "take_over",
-    protocol.Snooze: "work",
-    protocol.Spam: "work",
-    protocol.SetPriority: "work",
-    protocol.Tag: "work",
-    protocol.Score: "lead",
-}
-"""The right each frame about one session or line needs there; ``Join`` see ``needed``."""
-
-
-def needed(frame: protocol.Frame) -> str:
-    """The right that a frame needs in its session's line. Who leaves again needs none but to see it."""
-    if isinstance(frame, protocol.Join):
-        if not frame.on:
-            return "read"
-        return "join_silent" if frame.silent else "join_open"
-    return NEEDED[type(frame)]
 
 
 class Access:

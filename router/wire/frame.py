@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -25,6 +25,13 @@ class CommandFrame(Request, kw_only=True):
     again: bool = False
     """It may have been sent before with this ``id``. What cannot be done any more may have been done then:
     the desk is asked before it is refused."""
+    right: ClassVar[str]
+    """What it needs in the line that it is about; empty: every login may."""
+
+    @property
+    def needs(self) -> str:
+        """The right that this one needs, where its fields matter too."""
+        return self.right
 
 
 class SessionCommandFrame(CommandFrame, kw_only=True):

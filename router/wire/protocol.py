@@ -20,7 +20,7 @@ from typing import Any, Union
 
 import msgspec
 
-from crm.kernel.records import Customer, Duty, Media, Message, MessageChange, Role
+from crm.kernel.records import Customer, Duty, Message, MessageChange, Role
 from router.wire.admin_frames import GetLine as GetLine
 from router.wire.admin_frames import GetLineVersions as GetLineVersions
 from router.wire.admin_frames import GetOperator as GetOperator
@@ -32,6 +32,27 @@ from router.wire.admin_frames import RollbackLine as RollbackLine
 from router.wire.admin_frames import SetLine as SetLine
 from router.wire.admin_frames import SetOperator as SetOperator
 from router.wire.admin_frames import SettingView as SettingView
+from router.wire.commands import Close as Close
+from router.wire.commands import EditMessage as EditMessage
+from router.wire.commands import Join as Join
+from router.wire.commands import MarkRead as MarkRead
+from router.wire.commands import Note as Note
+from router.wire.commands import Pin as Pin
+from router.wire.commands import Resend as Resend
+from router.wire.commands import Return as Return
+from router.wire.commands import Say as Say
+from router.wire.commands import Score as Score
+from router.wire.commands import SetDuty as SetDuty
+from router.wire.commands import SetPriority as SetPriority
+from router.wire.commands import Skip as Skip
+from router.wire.commands import Snooze as Snooze
+from router.wire.commands import Spam as Spam
+from router.wire.commands import Start as Start
+from router.wire.commands import Tag as Tag
+from router.wire.commands import Take as Take
+from router.wire.commands import TakeOver as TakeOver
+from router.wire.commands import Transfer as Transfer
+from router.wire.commands import Whisper as Whisper
 from router.wire.frame import CommandFrame as CommandFrame
 from router.wire.frame import Frame as Frame
 from router.wire.frame import Number as Number
@@ -87,114 +108,6 @@ class Hello(Frame, kw_only=True):
 
 class Ping(Frame, kw_only=True):
     at: Number = 0
-
-
-class Say(SessionCommandFrame, kw_only=True):
-    """``media``: keys from uploads (``POST /media``), as ``Media`` with ``key``."""
-
-    text: str = ""
-    media: list[Media] = []
-    reply_to: str = ""
-
-
-class Note(SessionCommandFrame, kw_only=True):
-    text: str
-
-
-class Take(SessionCommandFrame, kw_only=True):
-    pass
-
-
-class Skip(SessionCommandFrame, kw_only=True):
-    pass
-
-
-class Return(SessionCommandFrame, kw_only=True):
-    reason: str = ""
-
-
-class Transfer(SessionCommandFrame, kw_only=True):
-    to: str
-    comment: str = ""
-
-
-class Close(SessionCommandFrame, kw_only=True):
-    result: str = ""
-
-
-class Pin(SessionCommandFrame, kw_only=True):
-    on: bool = True
-
-
-class Whisper(SessionCommandFrame, kw_only=True):
-    text: str
-
-
-class TakeOver(SessionCommandFrame, kw_only=True):
-    pass
-
-
-class Join(SessionCommandFrame, kw_only=True):
-    """Openly (a participant) or silently (a reader); ``on=False`` leaves again."""
-
-    silent: bool = False
-    on: bool = True
-
-
-class Snooze(SessionCommandFrame, kw_only=True):
-    """Until a time (ms), or with 0 until the customer writes."""
-
-    until: Number = 0
-
-
-class Spam(SessionCommandFrame, kw_only=True):
-    """``on=False`` unmutes the chat of a session in status ``spam``."""
-
-    on: bool = True
-
-
-class SetPriority(SessionCommandFrame, kw_only=True):
-    priority: Number
-
-
-class Tag(SessionCommandFrame, kw_only=True):
-    """Puts words on a session by which it is found again; ``on=False`` takes them off. At most
-    ``crm.kernel.records.MAX_TAG`` characters each."""
-
-    tags: list[str]
-    on: bool = True
-
-
-class Score(SessionCommandFrame, kw_only=True):
-    """A supervisor's judgement, 1 to 5; of a closed session too."""
-
-    score: Number
-    comment: str = ""
-
-
-class Resend(SessionCommandFrame, kw_only=True):
-    message: str
-
-
-class EditMessage(SessionCommandFrame, kw_only=True):
-    message: str
-    text: str
-
-
-class MarkRead(SessionCommandFrame, kw_only=True):
-    seq: Number
-
-
-class SetDuty(CommandFrame, kw_only=True):
-    duty: Duty
-
-
-class Start(CommandFrame, kw_only=True):
-    """Opens an outgoing session with a known customer's chat."""
-
-    chat: str
-    line: str
-    text: str = ""
 
 
 class Open(Request, kw_only=True):

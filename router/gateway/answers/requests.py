@@ -14,7 +14,6 @@ from crm.kernel.text import file_name
 from crm.operators import accounts
 from router.desk import events
 from router.desk.state import Known, Session
-from router.gateway.access import needed
 from router.gateway.answers.admin_requests import Administration
 from router.gateway.answers.commands import Answers
 from router.gateway.answers.current import Current
@@ -124,9 +123,9 @@ class Requests:
         if isinstance(frame, protocol.Score):
             # A closed one too: it is the history that knows it then.
             session = await self._current.session(frame.session)
-            self._check_right(connection, session, needed(frame))
+            self._check_right(connection, session, frame.needs)
         else:
-            session = await self._open_session(connection, frame.session, needed(frame))
+            session = await self._open_session(connection, frame.session, frame.needs)
         if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
             return await self._about_message(frame, session, common)
         fields = {
@@ -184,8 +183,8 @@ class Requests:
     async def _start(
         self, connection: Connection, frame: protocol.Start, common: dict[str, Any]
     ) -> events.Command:
-        if not connection.access.may("work", frame.line):
-            raise Refused("no_right", right="work", line=frame.line)
+        if not connection.access.may(frame.needs, frame.line):
+            raise Refused("no_right", right=frame.needs, line=frame.line)
         _check_lengths(frame)
         channel, _, chat = frame.chat.partition(":")
         found = await self._store.find("customers", {"chats": frame.chat}, limit=1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from router.desk import events
 from router.gateway.logins import Logins
 from router.log.log import Log
 from router.wire import protocol
@@ -104,6 +105,20 @@ async def test_numbers_and_ids_without_measure_are_no_frame(
     bye = await answer(desk, kind, fields)
     assert isinstance(bye, Bye)
     assert bye.code == "frame"
+
+
+async def test_nobody_acts_as_somebody_else(desk: DeskInProcess) -> None:
+    """What a frame says of who gives it, when and under which id counts for nothing."""
+    claims = {"operator": "bek", "by": "bek", "at": 1, "event_id": "bek/c1", "attempt": "x"}
+    done = await answer(desk, protocol.Note, {"session": "1", "text": "mine", **claims})
+    assert isinstance(done, Done)
+    assert done.code == ""
+    entries = await desk.log.read_log("0", 1000, 100)
+    logged = [events.decode_event(data) for _, data in entries]
+    (note,) = [event for event in logged if isinstance(event, events.Note)]
+    assert (note.operator, note.event_id) == ("anna", "anna/c1")
+    assert note.at != 1
+    assert note.attempt != "x"
 
 
 async def test_what_failed_logins_leave_behind_is_small() -> None:
