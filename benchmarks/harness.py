@@ -43,6 +43,7 @@ def figure(
     at_least: float | None = None,
     at_most: float | None = None,
     ratio_at_least: float | None = None,
+    ratio_at_most: float | None = None,
 ) -> Figure:
     """A figure with its budget: every limit given must hold."""
     ratio = value / yardstick if yardstick else None
@@ -56,6 +57,9 @@ def figure(
     if ratio_at_least is not None:
         wants.append(f"ratio >= {ratio_at_least:g}")
         holds.append(ratio is not None and ratio >= ratio_at_least)
+    if ratio_at_most is not None:
+        wants.append(f"ratio <= {ratio_at_most:g}")
+        holds.append(ratio is not None and ratio <= ratio_at_most)
     return Figure(
         name=name,
         value=round(value, 3),

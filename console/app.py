@@ -442,7 +442,7 @@ class Console(Shell):
         self.push_screen(PickScreen(self.words("action.palette"), choices), chosen)
 
 
-def _rare_collections() -> None:
+def collect_rarely() -> None:
     """A full collection over ten thousand loaded messages stops the screen for 100 ms; little here
     is cyclic, so it is done rarely."""
     gc.set_threshold(50_000, 20, 1_000)
@@ -492,5 +492,5 @@ def main(
     if trouble := unfit(Words(Shelf().load().language)):
         sys.stderr.write(trouble + "\n")
         return 2
-    _rare_collections()
+    collect_rarely()
     return Console(url, credentials).run() or 0
