@@ -74,3 +74,16 @@ def test_who_leaves_needs_no_more_than_to_read(silent: bool, on: bool, right: st
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_no_command_has_a_field_for_who_gives_it(kind: type[protocol.CommandFrame]) -> None:
     assert not {"operator", "by", "at", "event_id", "attempt"} & set(kind.__struct_fields__)
+
+
+def test_every_command_is_a_frame_of_the_client() -> None:
+    declared = {kind for kind in vars(commands).values() if isinstance(kind, type)}
+    bases = {protocol.CommandFrame, protocol.SessionCommandFrame}
+    assert {kind for kind in declared if issubclass(kind, protocol.CommandFrame)} - bases == set(COMMANDS)
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_the_desk_knows_every_command_with_all_its_fields(kind: type[protocol.CommandFrame]) -> None:
+    event = getattr(events, kind.__name__)
+    assert event in get_args(events.AnyEvent)
+    assert set(kind.__struct_fields__) - {"rid", "id", "again"} <= set(event.__struct_fields__)
