@@ -20,8 +20,8 @@ from crm.operators import accounts
 from navbat.cli import shapes
 from navbat.cli.printing import print_json
 from navbat.cli.reach import by, opened_store, tell
-from navbat.config.file import YamlFile, unknown_word
-from navbat.config.lines import member_problem, no_language
+from navbat.config.file import YamlFile, show_path, unknown_word
+from navbat.config.lines import member_problem, problems_now
 from navbat.config.rulebook import Rulebook, as_kept
 from navbat.config.types import Config, locate
 from router.gateway.answers import line_changes
@@ -127,8 +127,8 @@ class Lines:
             settings = as_kept(file.tree)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.args.file}: {error}") from error
-        if wrong := no_language(settings.get("language")):
-            raise ConfigError(f"{self.args.file}: language: {wrong}")
+        for path, wrong in problems_now(settings):
+            raise ConfigError(f"{self.args.file}: {show_path(path)}: {wrong}")
         await self._keep(settings, version.version)
 
     async def rollback(self) -> None:

@@ -75,10 +75,15 @@ def problems(line: Line) -> Iterator[Problem]:
     return declared.problems(line, LineRules)
 
 
-def no_language(value: object) -> str:
-    """Why a line's ``language`` is one that nobody can have, so that nobody would get an offer; else empty.
-    Asked of what is written now: what was kept before goes on."""
-    return language_problem(value) if isinstance(value, str) and value not in ("", "customer", "off") else ""
+def problems_now(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with settings that are written now, although those kept before go on: a language that
+    nobody can have, so that nobody would get an offer."""
+    for field in declared.declared(LineRules):
+        value = settings.get(field.name) if field.setting.written == "language" else None
+        if isinstance(value, str) and value not in ("", "customer", "off"):
+            wrong = language_problem(value)
+            if wrong:
+                yield (field.name,), wrong
 
 
 def member_problem(name: str, known: Mapping[str, Account]) -> str:

@@ -17,7 +17,7 @@ from crm.lines import versions as lines
 from crm.lines.versions import Settings
 from navbat.config import flows as flow
 from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
-from navbat.config.lines import Line, joint_problems, no_language, operator_problems, problems
+from navbat.config.lines import Line, joint_problems, operator_problems, problems, problems_now
 from navbat.config.lines import Operator as OperatorSettings
 from navbat.config.types import Config, read
 from router.desk.bots.flow import Flow
@@ -82,8 +82,8 @@ class Rulebook:
                 raise bad(f"{key}: {error}") from error
             _set(result, path, value)
         kept = as_kept(result)
-        if "language" in changes and (wrong := no_language(kept.get("language"))):
-            raise bad(f"language: {wrong}")
+        for where, wrong in problems_now({key: kept.get(key) for key in changes}):
+            raise bad(f"{show_path(where)}: {wrong}")
         return kept
 
     def texts(self, settings: Settings) -> dict[str, str]:

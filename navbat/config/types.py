@@ -23,9 +23,9 @@ from navbat.config.lines import (
     Operator,
     Settings,
     joint_problems,
-    no_language,
     operator_problems,
     problems,
+    problems_now,
 )
 from router.desk.events import LinesConfigured
 from router.log.address import problem as redis_problem
@@ -270,8 +270,8 @@ def _check_lines(file: YamlFile, config: Config) -> None:
         found += [(("lines", name, *key), problem) for key, problem in problems(line)]
     found += [(("lines", *key), problem) for key, problem in joint_problems(config.lines)]
     for name, line in config.lines.items():
-        if wrong := no_language(line.language):
-            found.append((("lines", name, "language"), wrong))
+        now = problems_now(msgspec.structs.asdict(line))
+        found += [(("lines", name, *key), problem) for key, problem in now]
     for name, operator in config.operators.items():
         for number, code in enumerate(operator.languages):
             if wrong := language_problem(code):
