@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from tests.navbat import warm
+
 ROOT = Path(__file__).parent.parent.parent
 READY = re.compile(
     r"ready gateway=(http://127\.0\.0\.1:\d+) redis=(embedded|external) store=(sqlite|mongodb)\n"
@@ -85,10 +87,15 @@ class Desk:
         self, *words: str, status: int = 0, stdin: str = "", env: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Carries out a command and expects its exit status."""
-        process = self.start_command(*words, env=env)
-        out, err = process.communicate(stdin, timeout=30)
-        assert process.returncode == status, f"{words}: {process.returncode}\n{out}\n{err}"
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+        if self.within:
+            process = self.start_command(*words, env=env)
+            out, err = process.communicate(stdin, timeout=30)
+            done = subprocess.CompletedProcess(list(words), process.returncode, out, err)
+        else:
+            given = ("--config", str(self.file), *words)
+            done = warm.carried_out(given, stdin, self.environment(env), self.folder)
+        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
 
     def as_operator(self, name: str, token: str) -> Operator:
         return Operator(self, name, token)
