@@ -30,7 +30,7 @@ demo: setup  ## a desk with simulated customers, and you at the console
 	@exec $(BIN)/navbat demo
 
 test: setup  ## the test suite; ARGS are passed to pytest
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not soak" $(ARGS)
 
 soak: setup  ## what takes minutes: failovers under load, random typing at two consoles
 	$(BIN)/python -m pytest -n 2 --dist load -m soak $(ARGS)
