@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, message, prepare
+from navbat.run.child import collect_rarely
 from router.history.projector import Projector
 from router.log.log import Log, connect
 from router.worker import Worker
@@ -59,6 +60,7 @@ async def _measure(url: str, folder: Path) -> Figure:
     store = SqliteStore(folder / "desk.sqlite")
     await store.open()
     projector = Projector(log, store)
+    collect_rarely()
     await projector.claim()
     started = time.perf_counter()
     while await projector.step():

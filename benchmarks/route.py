@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from benchmarks.harness import Figure, figure, running, running_redis, until
+from navbat.run.child import collect_rarely
 from router.desk.events import (  # fmt: skip
     Author,
     LineRules,
@@ -154,6 +155,7 @@ async def _work(url: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "worker":
+        collect_rarely()
         asyncio.run(_work(sys.argv[2]))
     else:
         asyncio.run(produce(sys.argv[2], MESSAGES))

@@ -109,7 +109,8 @@ class Worker:
         """Returns when the lease is ours."""
         while not await self.lease.acquire():
             await self._report(active=False)
-            await asyncio.sleep(self._ttl / 6)
+            # Who renews does so long before the end: near it, that end is worth waiting for exactly.
+            await asyncio.sleep(min(self._ttl / 6, (self.lease.free_in + 2) / 1000))
         self._renewed = self._steady()
 
     async def _write(self) -> None:

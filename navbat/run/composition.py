@@ -20,7 +20,7 @@ from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from navbat.run import logs, parts
 from navbat.run.announce import announce
-from navbat.run.child import Child
+from navbat.run.child import Child, collect_rarely
 from navbat.run.embedded import EmbeddedRedis, FolderLock, belongs_to, make_private
 from navbat.run.serving import attach
 from navbat.run.waiting import Waiting
@@ -54,6 +54,7 @@ def run(config: Config, book: Rulebook, roles: Sequence[str] = ()) -> int:
     for role in roles:
         if role in EMPTY_ROLES:
             raise NavbatError(f"--role {role}: there is nothing to run, {EMPTY_ROLES[role]}")
+    collect_rarely()
     logs.set_up(secrets_of(config))
     with contextlib.ExitStack() as stack:
         make_private(config.folder)

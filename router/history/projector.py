@@ -32,7 +32,7 @@ CURSOR = "journal"
 
 READ = 32
 """Journal entries of one read."""
-BATCH = 1000
+BATCH = 3000
 """Told things of one write to the store, or one entry if it tells more."""
 EARLY_DAYS = 30
 """So long a change waits for its message."""

@@ -13,7 +13,11 @@ _RENEW = (
     "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
 )
 _RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
-_CUT = "if redis.call('pttl',KEYS[1])>tonumber(ARGV[2]) then return redis.call('pexpire',KEYS[1],ARGV[1]) end return 0"
+_CUT = """
+local left = redis.call('pttl', KEYS[1])
+if left > tonumber(ARGV[2]) then redis.call('pexpire', KEYS[1], ARGV[1]) return tonumber(ARGV[1]) end
+return left
+"""
 LONGEST_MS = 60_000
 """No lease is given for longer."""
 
@@ -34,6 +38,8 @@ class Lease:
         self.key = keeper.keys.lease(of)
         self.token = token
         self.ttl_ms = int(ttl * 1000)
+        self.free_in = 0
+        """Ms after which the holder's lease ends unless he renews it, when ``acquire`` was last refused."""
 
     async def acquire(self) -> bool:
         """True when it is ours now (it was free, or ours already)."""
@@ -44,7 +50,8 @@ class Lease:
                 return True
             # Redis' clock was set back: a lease of nobody alive would last until it has come there again.
             longest = max(LONGEST_MS, self.ttl_ms)
-            await self._redis.eval(_CUT, 1, self.key, str(self.ttl_ms), str(longest))
+            left = await self._redis.eval(_CUT, 1, self.key, str(self.ttl_ms), str(longest))
+            self.free_in = self.ttl_ms if int(left) == -1 else max(0, int(left))
             return False
 
     async def renew(self) -> bool:

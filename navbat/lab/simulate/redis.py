@@ -105,7 +105,9 @@ class Server:
         """The lease's scripts: extend or delete it, if it is still the caller's."""
         if b"'pttl'" in script:
             left = self.expires.get(key, 0) - self.clock()
-            return self._pexpire(key, token) if self.get(key) is not None and left > int(rest[0]) else 0
+            return (
+                self._pexpire(key, token) if self.get(key) is not None and left > int(rest[0]) else int(left)
+            )
         if self.get(key) != token:
             return 0
         return self.delete(key) if b"'del'" in script else self._pexpire(key, rest[0])
