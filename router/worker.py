@@ -19,7 +19,7 @@ from router.backoff import Backoff
 from router.desk.again import tell_aside
 from router.desk.desk import Desk, Known
 from router.desk.events import Command, Event, FromChat, decode_event
-from router.desk.outcome import Outcome
+from router.desk.floor import Outcome
 from router.desk.state import Aside, Entry, Stray
 from router.figures import Figures
 from router.history.recent import Recent, by_chat

@@ -7,8 +7,7 @@ from crm.kernel.text import is_visible
 from router.desk import events, moves
 from router.desk.capacity import HELD
 from router.desk.floor import Floor
-from router.desk.rights import leads, may
-from router.desk.state import Audit, OperatorState, Session
+from router.desk.state import Audit, OperatorState, Session, leads, may
 
 
 def session_of(floor: Floor, id: str) -> Session:

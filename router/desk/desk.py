@@ -17,8 +17,7 @@ from router.desk.commands.conversations import COMMANDS
 from router.desk.dispatch import settle
 from router.desk.events import LinesConfigured
 from router.desk.fired import fire
-from router.desk.floor import Floor
-from router.desk.outcome import Outcome
+from router.desk.floor import Floor, Outcome
 from router.desk.shifting import shift_refusal
 from router.desk.state import CommandDone, Known, MessageChanged, OperatorState, Refusal, Session
 from router.desk.timers import CALENDAR, TimerFailed

@@ -7,8 +7,7 @@ from router.desk import clocks, duty, moves, schedule
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 from router.desk.floor import Floor
 from router.desk.queue import Queue
-from router.desk.rights import may
-from router.desk.state import LoginsRevoked, OperatorState
+from router.desk.state import LoginsRevoked, OperatorState, may
 
 
 def lines_configured(floor: Floor, event: LinesConfigured) -> None:

@@ -420,3 +420,15 @@ def _read(decode: Callable[[msgspec.Raw], Part], raw: msgspec.Raw) -> Part | Str
         return decode(raw)
     except Exception as error:  # noqa: BLE001 - this part is of a newer version
         return Strange(data=bytes(raw), reason=type(error).__name__)
+
+
+def may(operator: OperatorState, right: Right, line: str) -> bool:
+    """Whether the operator has the right in the line."""
+    if operator.rights is None:
+        return right != "read_only" and leads(operator)
+    return right in operator.rights.get("*", ()) or right in operator.rights.get(line, ())
+
+
+def leads(operator: OperatorState) -> bool:
+    """Supervisors and administrators act on what others hold."""
+    return operator.role in ("supervisor", "admin")

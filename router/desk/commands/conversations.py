@@ -15,8 +15,7 @@ from router.desk.bots import line_bot as bot
 from router.desk.capacity import HELD
 from router.desk.commands import speech
 from router.desk.floor import Floor
-from router.desk.rights import leads
-from router.desk.state import OperatorState, Rated, Session
+from router.desk.state import OperatorState, Rated, Session, leads
 
 PRIORITY_MAX = 1_000_000
 

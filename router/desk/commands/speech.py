@@ -9,8 +9,7 @@ from router.desk import checks, clocks, closing, events, fired, moves
 from router.desk.capacity import HELD
 from router.desk.customers import recognise
 from router.desk.floor import Floor
-from router.desk.rights import leads
-from router.desk.state import Known, OperatorState, Session
+from router.desk.state import Known, OperatorState, Session, leads
 
 
 def say(floor: Floor, command: events.Say) -> Session:

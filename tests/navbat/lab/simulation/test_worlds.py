@@ -15,8 +15,7 @@ from navbat.lab.simulate import Report, one, play, shrink, simulate
 from navbat.lab.simulate.world import KINDS, actions
 from router.desk import clocks, customers
 from router.desk.capacity import has_room
-from router.desk.floor import Floor
-from router.desk.outcome import Outcome
+from router.desk.floor import Floor, Outcome
 from router.desk.queue import Queue
 from router.desk.state import Session
 from router.log.writer import Writer
