@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from crm.kernel.errors import LeaseLost, Unavailable
-from router.backoff import Backoff as Backoff
+from router.backoff import Backoff
 from router.desk.state import Aside
 from router.log.lease import Lease
 from router.log.log import Log

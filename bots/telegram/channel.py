@@ -28,11 +28,11 @@ from bots.base import (
     Uncertain,
 )
 from bots.hooks import keep, read_body, same_secret
-from bots.supervision import Backoff
 from bots.telegram.page import NoPage, Page, Reading, pressed, read_page, update_id
 from bots.telegram.place import place_of
 from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.records import Media
+from router.backoff import Backoff
 from router.desk.events import Event
 from router.desk.state import Delivery
 

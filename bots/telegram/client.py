@@ -15,9 +15,9 @@ from aiohttp import ClientTimeout
 # The parser is not used here, but it belongs to what takes long to import.
 import bots.telegram.parse  # noqa: F401
 from bots.base import Rejected, TryLater, Uncertain
-from bots.supervision import Backoff
 from bots.telegram.place import moved, place_of
 from bots.telegram.send import BadRequest, File, Method, already_done, calls, outcome, plainer
+from router.backoff import Backoff
 from router.desk.state import Delivery
 
 CONNECT_TIMEOUT = 10.0

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterable
 import msgspec
 
 from bots.base import Channel, MediaFiles, Rejected, TryLater
-from bots.supervision import Backoff, set_aside_for_sure
+from bots.supervision import set_aside_for_sure
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from crm.kernel.records import Media
+from router.backoff import Backoff
 from router.desk.events import Event, MediaStored, MessageEdited, MessageReceived
 from router.log.log import Log, now_ms
 from router.log.quarantine import reason_of

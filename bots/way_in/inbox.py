@@ -18,10 +18,11 @@ import msgspec
 from aiohttp import web
 
 from bots.base import Can, Channel, MediaFiles
-from bots.supervision import Backoff, Health, lead, report_for_ever
+from bots.supervision import Health, lead, report_for_ever
 from bots.way_in.fetch import Fetcher, jobs_for
 from bots.way_in.order import Reorder
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
+from router.backoff import Backoff
 from router.desk.events import Author, Event, MessageReceived, decode_event, encode_event
 from router.log.lease import Lease
 from router.log.log import Log, now_ms

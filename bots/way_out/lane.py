@@ -18,12 +18,13 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from bots.base import Can, Channel, MediaFiles, OutFile, Rejected, Sent, TryLater, Uncertain
-from bots.supervision import Backoff, set_aside_for_sure
+from bots.supervision import set_aside_for_sure
 from bots.way_out.fallback import degrade
 from bots.way_out.rates import Bucket
 from crm.kernel import records
 from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.records import Media
+from router.backoff import Backoff
 from router.desk.events import Author, ChatMoved, ChatReachable, Delivered, Event
 from router.desk.state import Delivery, decode_delivery
 from router.log.lease import Lease

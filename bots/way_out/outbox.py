@@ -17,9 +17,10 @@ from collections.abc import Sequence
 import msgspec
 
 from bots.base import Can, Channel, MediaFiles
-from bots.supervision import Backoff, Health, lead, report_for_ever
+from bots.supervision import Health, lead, report_for_ever
 from bots.way_out.lane import Lane
 from crm.kernel.errors import Unavailable
+from router.backoff import Backoff
 from router.log.lease import Lease
 from router.log.log import Log
 

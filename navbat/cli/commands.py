@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from bots.supervision import Backoff
 from console.logins import SavedLogins
 from console.model import Mirror
 from crm.kernel.errors import NavbatError, Unavailable, WrongUse
@@ -26,6 +25,7 @@ from navbat.cli import shapes
 from navbat.cli.acting import command, known_line, told
 from navbat.cli.client import Client, Login, NotLoggedIn, http_url, reasons, saved_login, saved_token
 from navbat.cli.printing import print_json
+from router.backoff import Backoff
 from router.wire import protocol
 
 PAGE = 200

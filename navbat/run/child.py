@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bots.supervision import Backoff
 from navbat.config.backends import Place, make_log, make_store, opened
 from navbat.run import logs
 from navbat.run.waiting import Waiting
+from router.backoff import Backoff
 
 if TYPE_CHECKING:
     from crm.kernel.ports import Store

@@ -22,10 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bots.supervision import Backoff
 from crm.kernel.errors import NavbatError
 from navbat.mending.journal import Damage, examine, mend
 from navbat.run.serving import end, near_socket, ping, survivor, url_of
+from router.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bots.supervision import Backoff
 from crm.kernel.errors import Unavailable
 from navbat import __version__
 from navbat.config.backends import Place
+from router.backoff import Backoff
 
 if TYPE_CHECKING:
     from crm.kernel.ports import Store

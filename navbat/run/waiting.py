@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from bots.supervision import Backoff
 from crm.kernel.errors import NavbatError, Unavailable
 from navbat.config.types import GatewaySettings
+from router.backoff import Backoff
 from router.wire.protocol import Trouble
 
 if TYPE_CHECKING:

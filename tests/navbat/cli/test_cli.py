@@ -45,6 +45,15 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.endswith("[]\n")
 
 
+def test_a_client_of_a_running_desk_imports_nothing_of_its_servers() -> None:
+    code = (
+        "import sys, navbat.cli.commands, navbat.cli.acting\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'redis', 'bots', 'storage', 'motor', 'textual'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_config_may_stand_before_or_after_the_command() -> None:
     parse = cli.parser().parse_args
     assert parse(["--config", "a", "check"]).config == "a"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bots.supervision import Backoff
 from crm.kernel.errors import Unavailable
 from navbat.config.backends import Place
 from navbat.run import child
 from navbat.run.child import Child
+from router.backoff import Backoff
 from router.log.log import Log
 from router.worker import Worker
 from tests.conftest import until
