@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from bots.base import Can, Channel, MediaFiles, OutFile, Rejected, Sent, TryLater, Uncertain
-from bots.supervision import set_aside_for_sure
 from bots.way_out.fallback import degrade
 from bots.way_out.rates import Bucket
 from crm.kernel import records
@@ -29,7 +28,7 @@ from router.desk.events import Author, ChatMoved, ChatReachable, Delivered, Even
 from router.desk.state import Delivery, decode_delivery
 from router.log.lease import Lease
 from router.log.log import Log, id_key, now_ms
-from router.log.quarantine import reason_of
+from router.log.quarantine import reason_of, set_aside_for_sure
 
 logger = logging.getLogger(__name__)
 

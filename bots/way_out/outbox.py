@@ -17,10 +17,11 @@ from collections.abc import Sequence
 import msgspec
 
 from bots.base import Can, Channel, MediaFiles
-from bots.supervision import Health, lead, report_for_ever
 from bots.way_out.lane import Lane
 from crm.kernel.errors import Unavailable
 from router.backoff import Backoff
+from router.intake.report import ChannelReport, report_for_ever
+from router.log.leading import lead
 from router.log.lease import Lease
 from router.log.log import Log
 
@@ -92,11 +93,11 @@ class Sender:
             await asyncio.sleep(backoff.next())
 
     async def _report(self, channel: Channel) -> None:
-        def health() -> Health | None:
+        def health() -> ChannelReport | None:
             lane = self._lanes.get(channel.name)
             if lane is None and not channel.trouble:
                 return None  # the one who leads tells
-            return Health(
+            return ChannelReport(
                 trouble=channel.trouble,
                 leading=lane is not None,
                 waiting=len(lane) if lane else 0,

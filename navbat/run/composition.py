@@ -206,7 +206,7 @@ class Desk:
 
             starts.append(("sender", channels.opened_for(Sender(log, channels.all, media).run)))
         if "receiver" in self._roles:
-            from bots.way_in.inbox import Receiver
+            from router.intake.inbox import Receiver
 
             receiver = Receiver(log, channels.all, media)
             routes += receiver.routes()

@@ -6,6 +6,8 @@ on with what comes behind it. Bounded in number and bytes; what falls out for th
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from crm.kernel.errors import Unavailable
+from router.backoff import Backoff
 from router.desk import events
 from router.desk.state import Aside, Entry, decode_aside, encode
 from router.log.keys import Keys
 from router.log.log import Log, id_key
 from router.log.pipe import Args, Pipe, reaching
+
+logger = logging.getLogger(__name__)
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 64 << 20
@@ -107,6 +112,25 @@ async def set_aside(log: Log, item: Aside, *leaving: Args, quietly: bool = False
     for reply in replies:
         if isinstance(reply, Exception):
             raise Unavailable(f"Redis refused to set something aside: {type(reply).__name__}")
+
+
+async def set_aside_for_sure(log: Log, origin: str, channel: str, id: str, data: bytes, reason: str) -> None:
+    """Takes one entry out of a channel's stream (``out`` or ``fetch``) and sets it aside, however long
+    Redis takes to come back."""
+    logger.error("channel %s: %s %s is set aside: %s", channel, origin, id, reason)
+    item = Aside(
+        id=f"{origin}-{channel}-{id}", origin=origin, place=f"{channel} {id}", at=log.now(), reason=reason,
+        data=data, kind=kind_of(data) or origin,
+    )  # fmt: skip
+    leaving: list[Args] = [("XDEL", getattr(log.keys, origin)(channel), id)]
+    if origin == "out":
+        leaving.append(("SREM", log.keys.sending(channel), id))
+    backoff = Backoff(most=5.0)
+    while True:
+        try:
+            return await set_aside(log, item, *leaving)
+        except Unavailable:
+            await asyncio.sleep(backoff.next())
 
 
 class Quarantine:

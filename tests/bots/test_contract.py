@@ -14,9 +14,9 @@ from bots import registry
 from bots.base import Can, Channel, Rejected, Secret, Sent
 from bots.loopback import LoopbackSettings
 from bots.telegram.channel import TelegramSettings
-from bots.way_in.inbox import understand
 from crm.kernel.records import Button, Media
 from router.desk.events import MessageReceived
+from router.intake.inbox import understand
 from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.telegram import FakeTelegram
 

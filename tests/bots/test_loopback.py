@@ -13,7 +13,6 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bots.base import Secret
 from bots.loopback import Loopback, LoopbackSettings, SentItem
-from bots.way_in.inbox import understand
 from crm.kernel.errors import Unavailable
 from crm.kernel.records import Media
 from router.desk.events import (
@@ -27,6 +26,7 @@ from router.desk.events import (
     MessageReceived,
     Reacted,
 )
+from router.intake.inbox import understand
 from tests.bots.conftest import Bytes, delivery
 
 

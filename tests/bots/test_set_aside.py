@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from bots.base import Can
-from bots.way_in import fetch
-from bots.way_in.inbox import ChannelInbox, Receiver
 from bots.way_out.outbox import Sender
 from router.desk.events import Author, MessageReceived, PutAside
 from router.desk.state import encode
+from router.intake import fetch
+from router.intake.inbox import ChannelInbox, Receiver
 from router.log.log import Log
 from router.log.quarantine import Quarantine
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
-from tests.bots.way_in.test_inbox import WithFiles
 from tests.conftest import until
+from tests.router.intake.test_inbox import WithFiles
 
 NEWER = msgspec.msgpack.encode(msgspec.to_builtins(delivery("d2")) | {"action": "hologram"})
 

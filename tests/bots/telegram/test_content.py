@@ -14,9 +14,9 @@ from aiogram.enums import ContentType, MessageEntityType, UpdateType
 from bots.base import Secret
 from bots.telegram.channel import ALLOWED_UPDATES, Telegram, TelegramSettings
 from bots.telegram.words import SERVICE, SPEAKING, linked
-from bots.way_in.inbox import understand
 from crm.kernel.text import clean
 from router.desk.events import Event, MessageEdited, MessageReceived, encode_event
+from router.intake.inbox import understand
 
 CHANNEL = Telegram("shop", TelegramSettings(kind="telegram", line="sales", token=Secret("42:abc")))
 USER = {"id": 5551001, "is_bot": False, "first_name": "Ali"}

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from bots.base import Secret
 from bots.telegram.channel import Telegram, TelegramSettings
-from bots.way_in.fetch import Fetcher, jobs_for
 from crm.kernel.records import Media
 from router.desk.events import Author, MediaStored, MessageReceived
+from router.intake.fetch import Fetcher, jobs_for
 from router.log.log import Log
 from storage.media import MediaStore
 from tests.bots.conftest import TOKEN, delivery, logged, running

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from bots.base import Secret
 from bots.telegram.channel import Telegram, TelegramSettings
-from bots.way_in.inbox import understand
 from router.desk.events import (
     ButtonPressed,
     ChatMoved,
@@ -23,6 +22,7 @@ from router.desk.events import (
     MessageReceived,
     Reacted,
 )
+from router.intake.inbox import understand
 
 CORPUS = Path(__file__).parents[2] / "data" / "telegram"
 

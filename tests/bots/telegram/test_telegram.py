@@ -17,11 +17,11 @@ from aiohttp import web
 
 from bots.base import Rejected, Secret, TryLater, Uncertain
 from bots.telegram.channel import Telegram, TelegramSettings
-from bots.way_in.inbox import Receiver
 from bots.way_out.outbox import Sender
 from crm.kernel.errors import Unavailable
 from crm.kernel.records import Button, Media
 from router.desk.events import ButtonPressed
+from router.intake.inbox import Receiver
 from router.log.log import Log
 from tests.bots.conftest import TOKEN, Bytes, MemoryMedia, all_logged, delivery, enqueue, logged, running
 from tests.conftest import until
@@ -300,7 +300,7 @@ def with_file(bot: BotState, data: bytes) -> None:
 async def test_an_attachment_is_fetched_through_trouble(
     bot: BotState, channel: Telegram, log: Log, media: MemoryMedia, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bots.way_in.fetch.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("router.intake.fetch.FIRST_WAIT", 0.01)
     data = bytes(range(256)) * 1000
     with_file(bot, data)
     bot.faults += [Fault("html", "getFile"), Fault("refuse", "file")]

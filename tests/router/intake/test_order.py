@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bots.way_in.order import PATIENCE_MS, Reorder
+from router.intake.order import PATIENCE_MS, Reorder
 
 
 def ids(taken: list[tuple[str, bytes]]) -> list[str]:

@@ -9,15 +9,20 @@ from typing import ClassVar
 import pytest
 
 from bots.base import Can, Inbox, Rejected, TryLater
-from bots.way_in import fetch
-from bots.way_in.inbox import ChannelInbox, Receiver
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from crm.kernel.records import Media
 from router.desk.events import Event, MediaStored, MessageReceived
+from router.intake import fetch
+from router.intake.inbox import ChannelInbox, Receiver
 from router.log.lease import Lease
 from router.log.log import Log, connect
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, all_logged, logged, running
 from tests.conftest import RedisServer, until
+
+
+@pytest.fixture
+def media() -> MemoryMedia:
+    return MemoryMedia()
 
 
 @pytest.fixture
@@ -221,7 +226,7 @@ async def test_a_failing_transport_disturbs_no_other_and_comes_back(log: Log, me
 
 
 async def test_trouble_is_reported(log: Log, media: MemoryMedia, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bots.supervision.REPORT_EVERY", 0.05)
+    monkeypatch.setattr("router.intake.report.REPORT_EVERY", 0.05)
     bad = Puller("bad")
     bad.failures = 1_000_000
     async with running(Receiver(log, [bad], media)):

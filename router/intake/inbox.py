@@ -17,13 +17,14 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from aiohttp import web
 
-from bots.base import Can, Channel, MediaFiles
-from bots.supervision import Health, lead, report_for_ever
-from bots.way_in.fetch import Fetcher, jobs_for
-from bots.way_in.order import Reorder
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from router.backoff import Backoff
 from router.desk.events import Author, Event, MessageReceived, decode_event, encode_event
+from router.intake.fetch import Fetcher, jobs_for
+from router.intake.order import Reorder
+from router.intake.report import ChannelReport, report_for_ever
+from router.intake.source import MediaFiles, Source
+from router.log.leading import lead
 from router.log.lease import Lease
 from router.log.log import Log, now_ms
 
@@ -58,7 +59,7 @@ class Receiver:
     """Everything that comes in through the given channels. Any number of processes may run one:
     each takes web hooks, and for each channel one of them pulls, one parses and one fetches."""
 
-    def __init__(self, log: Log, channels: Sequence[Channel], media: MediaFiles) -> None:
+    def __init__(self, log: Log, channels: Sequence[Source], media: MediaFiles) -> None:
         self._log = log
         self._channels = {channel.name: channel for channel in channels}
         self._inboxes = {channel.name: ChannelInbox(log, channel.name) for channel in channels}
@@ -79,25 +80,27 @@ class Receiver:
             for name, channel in self._channels.items():
                 group.create_task(self._report(channel), name=f"health-{name}")
                 parts = {"parse": self._parse}
-                if type(channel).run is not Channel.run:
+                if type(channel).run is not Source.run:
                     parts["pull"] = self._pull
-                if Can.FETCH in channel.can:
+                if channel.fetches_files:
                     parts["fetch"] = self._fetch
                 for what, work in parts.items():
                     group.create_task(self._lead_for_ever(channel, what, work), name=f"{what}-{name}")
 
-    async def _report(self, channel: Channel) -> None:
-        await report_for_ever(self._log, f"channel:{channel.name}", lambda: Health(trouble=channel.trouble))
+    async def _report(self, channel: Source) -> None:
+        await report_for_ever(
+            self._log, f"channel:{channel.name}", lambda: ChannelReport(trouble=channel.trouble)
+        )
 
-    async def _pull(self, channel: Channel, lease: Lease) -> None:
+    async def _pull(self, channel: Source, lease: Lease) -> None:
         channel.trouble = ""
         await channel.run(self._inboxes[channel.name])
 
-    async def _fetch(self, channel: Channel, lease: Lease) -> None:
+    async def _fetch(self, channel: Source, lease: Lease) -> None:
         await Fetcher(self._log, channel, self._media).run()
 
     async def _lead_for_ever(
-        self, channel: Channel, what: str, work: Callable[[Channel, Lease], Awaitable[None]]
+        self, channel: Source, what: str, work: Callable[[Source, Lease], Awaitable[None]]
     ) -> None:
         """Does one channel's work whenever this process leads in it, and again after a failure, so
         that none disturbs another."""
@@ -120,7 +123,7 @@ class Receiver:
 
     # ---------------------------------------------------------------- parsing
 
-    async def _parse(self, channel: Channel, lease: Lease) -> None:
+    async def _parse(self, channel: Source, lease: Lease) -> None:
         """Works off one channel's inbox. What is in it is undone, so a start begins at 0."""
         backoff = Backoff(most=5.0)
         name = channel.name
@@ -148,7 +151,7 @@ class Receiver:
                 await asyncio.sleep(backoff.next())
 
     async def _move(
-        self, channel: Channel, ready: Sequence[tuple[str, bytes]], last: int | None, lease: Lease
+        self, channel: Source, ready: Sequence[tuple[str, bytes]], last: int | None, lease: Lease
     ) -> None:
         """Moves bodies as events into the log, however long Redis takes to come back."""
         read = understand
@@ -156,7 +159,7 @@ class Receiver:
         backoff = Backoff(most=5.0)
         while True:
             try:
-                jobs = jobs_for(events) if Can.FETCH in channel.can else []
+                jobs = jobs_for(events) if channel.fetches_files else []
                 return await self._log.move_parsed(
                     channel.name, [entry for entry, _ in ready], events, jobs, last, lease
                 )
@@ -177,7 +180,7 @@ def _ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def understand(channel: Channel, body: bytes) -> list[Event]:
+def understand(channel: Source, body: bytes) -> list[Event]:
     """The events of a raw body; never raises."""
     try:
         events = list(channel.parse(body))
@@ -189,7 +192,7 @@ def understand(channel: Channel, body: bytes) -> list[Event]:
         return [unsupported(channel.name, body)]
 
 
-def writable(channel: Channel, body: bytes) -> list[Event]:
+def writable(channel: Source, body: bytes) -> list[Event]:
     """The same, of a body that may hold what no log entry can: half characters, endless numbers, fields
     that are none."""
     events = understand(channel, body)
@@ -205,7 +208,7 @@ def writable(channel: Channel, body: bytes) -> list[Event]:
     return events
 
 
-def number(channel: Channel, body: bytes) -> int | None:
+def number(channel: Source, body: bytes) -> int | None:
     """The body's place in the platform's order, None where it does not say; never raises."""
     try:
         return channel.number(body)

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 
-from bots.base import Channel, MediaFiles, Rejected, TryLater
-from bots.supervision import set_aside_for_sure
 from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from crm.kernel.records import Media
 from router.backoff import Backoff
 from router.desk.events import Event, MediaStored, MessageEdited, MessageReceived
+from router.intake.source import MediaFiles, Rejected, Source, TryLater
 from router.log.log import Log, now_ms
-from router.log.quarantine import reason_of
+from router.log.quarantine import reason_of, set_aside_for_sure
 from storage.media import TooLarge
 
 logger = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ def jobs_for(events: Iterable[Event]) -> list[bytes]:
 class Fetcher:
     """Works off one channel's fetch jobs; a job that fails waits without holding up the others."""
 
-    def __init__(self, log: Log, channel: Channel, media: MediaFiles) -> None:
+    def __init__(self, log: Log, channel: Source, media: MediaFiles) -> None:
         self.channel = channel
         self._log = log
         self._media = media

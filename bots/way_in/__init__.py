@@ -1,1 +1,0 @@
-"""The way in: raw bodies are kept first, and understood afterwards."""

@@ -1,0 +1,1 @@
+"""The intake: raw bodies are kept first, and understood afterwards."""
