@@ -51,8 +51,8 @@ format: setup  ## formats and repairs what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## all benchmarks, or NAMES="route latency"
-	@exec $(BIN)/python -m benchmarks $(NAMES)
+bench: setup  ## all benchmarks, or NAMES="route latency"; COMPARE=results/baseline.json, REPEAT=3
+	@exec $(BIN)/python -m benchmarks $(NAMES) $(if $(COMPARE),--compare '$(COMPARE)') $(if $(REPEAT),--repeat $(REPEAT))
 
 docs: setup  ## writes the generated pages of docs/ anew
 	$(BIN)/python -m navbat.cli.reference

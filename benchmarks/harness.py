@@ -84,8 +84,15 @@ def table(figures: Sequence[Figure]) -> str:
         yardstick = f"{f.yardstick:,.2f}" if f.yardstick is not None else ""
         ratio = f"{f.ratio:.3f}" if f.ratio is not None else ""
         rows.append((f.name, f"{f.value:,.2f}", f.unit, yardstick, ratio, f.budget, met))
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of the same length, in columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def percentile(values: Sequence[float], p: float) -> float:
