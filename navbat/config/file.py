@@ -7,6 +7,7 @@ the environment, ``${file:/path}`` by the content of a file, ``$${`` stands for 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import types
@@ -237,15 +238,14 @@ class YamlFile:
         return result
 
     def _struct(self, kind: type[msgspec.Struct], value: Any, path: KeyPath) -> Any:
-        if value is None and not any(field.required for field in msgspec.structs.fields(kind)):
+        fields, hints = _members(kind)
+        if value is None and not any(field.required for field in fields.values()):
             value = {}
         if not isinstance(value, dict):
-            keys = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
+            keys = ", ".join(fields)
             self.problem(path, f"expected a mapping with the keys {keys}")
             return None
         before = len(self.problems)
-        hints = typing.get_type_hints(kind, include_extras=True)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         given: dict[str, Any] = {}
         for key, item in value.items():
             if key in fields and isinstance(key, str):
@@ -381,14 +381,24 @@ def switched(kind: Any, value: Any) -> Any:
         kind = _arm(kind, value)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if _is_struct(kind) and isinstance(value, dict):
-        hints = typing.get_type_hints(kind, include_extras=True)
-        names = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(kind)}
-        return {key: switched(names.get(key, Any), item) for key, item in value.items()}
+        fields, hints = _members(kind)
+        return {
+            key: switched(hints[fields[key].name] if key in fields else Any, item)
+            for key, item in value.items()
+        }
     if origin is dict and isinstance(value, dict):
         return {key: switched(arguments[1], item) for key, item in value.items()}
     if origin is list and isinstance(value, list):
         return [switched(arguments[0], item) for item in value]
     return _switched(kind, value)
+
+
+@functools.cache
+def _members(kind: type[msgspec.Struct]) -> tuple[dict[str, msgspec.structs.FieldInfo], dict[str, Any]]:
+    """The fields of a struct by their keys in a file, and their types by name. Kept, since finding out the
+    types compiles each of them."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    return fields, typing.get_type_hints(kind, include_extras=True)
 
 
 def _bare(kind: Any) -> Any:
