@@ -12,7 +12,7 @@ COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 """Seconds; a commit includes the fsync of Redis."""
 
 
-class Figures:
+class RouterCounters:
     """Counters of one router. ``events`` are the desk's own words in conversations (taken, missed,
     closed), ``decisions`` whom sessions were offered to: one (``offered``), all, or nobody."""
 

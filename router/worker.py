@@ -21,7 +21,7 @@ from router.desk.desk import Desk, Known
 from router.desk.events import Command, Event, FromChat, decode_event
 from router.desk.floor import Outcome
 from router.desk.state import Aside, Entry, Stray
-from router.figures import Figures
+from router.figures import RouterCounters
 from router.history.recent import Recent, by_chat
 from router.log.clock import Clock, ClockWarnings, steady_ms
 from router.log.lease import Lease
@@ -70,7 +70,7 @@ class Worker:
         self.cursor = "0"
         self.applied = 0
         self.duplicates = 0
-        self.figures = Figures()
+        self.figures = RouterCounters()
         self._steady = steady or steady_ms
         """For everything that is only waited for: no clock that is set stops it."""
         self._clock = Clock(self._wall, self._steady, lambda: steady is not None or log.now is now_ms)

@@ -23,7 +23,7 @@ COMMIT_EVERY = 5000
 Row = tuple[str, str]
 
 
-class Saved(msgspec.Struct):
+class Salvaged(msgspec.Struct):
     """What was read: documents by collection, and the stretches of row numbers that could not be."""
 
     documents: dict[str, int] = {}
@@ -44,9 +44,9 @@ def problems(path: Path) -> list[str]:
     )
 
 
-def readable(path: Path) -> Saved:
+def readable(path: Path) -> Salvaged:
     """How much can be read of a file."""
-    saved = Saved()
+    saved = Salvaged()
     with contextlib.closing(_read_only(path)) as db:
         for collection in _collections(db):
             for _ in _documents(db, collection, saved):
@@ -54,7 +54,7 @@ def readable(path: Path) -> Saved:
     return saved
 
 
-def rebuild(sources: list[Path], target: Path) -> list[Saved]:
+def rebuild(sources: list[Path], target: Path) -> list[Salvaged]:
     """Makes a new file of what can be read of the others; of a document that is in several, that of the
     last one. The journal will be read again from its beginning. Raises ``sqlite3.Error`` and ``OSError``."""
     found = []
@@ -62,7 +62,7 @@ def rebuild(sources: list[Path], target: Path) -> list[Saved]:
         db.execute("BEGIN")
         create_all(db)
         for source in sources:
-            saved = Saved()
+            saved = Salvaged()
             found.append(saved)
             with contextlib.closing(_read_only(source)) as old:
                 for collection in _collections(old):
@@ -105,7 +105,7 @@ def _collections(db: sqlite3.Connection) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _documents(db: sqlite3.Connection, collection: str, saved: Saved) -> Iterator[Row]:
+def _documents(db: sqlite3.Connection, collection: str, saved: Salvaged) -> Iterator[Row]:
     """What can be read of a collection, in order; around what cannot be."""
     last = -1
     while True:

@@ -28,7 +28,7 @@ from bots.base import (
     Uncertain,
 )
 from bots.hooks import keep, read_body, same_secret
-from bots.telegram.page import NoPage, Page, Reading, pressed, read_page, update_id
+from bots.telegram.page import NoPage, Reading, UpdatesPage, pressed, read_page, update_id
 from bots.telegram.place import place_of
 from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.records import Media
@@ -37,7 +37,7 @@ from router.desk.events import Event
 from router.desk.state import Delivery
 
 if TYPE_CHECKING:
-    from bots.telegram.client import Client
+    from bots.telegram.client import TelegramClient
 
 if importlib.util.find_spec("aiogram") is None:
     raise ModuleNotFoundError("No module named 'aiogram'", name="aiogram")
@@ -115,7 +115,7 @@ class Telegram(Channel):
         self._hook_url = settings.public_url.rstrip("/") + self._hook_path
         self._secret = settings.secret_token or _derived_secret(self._token, name)
         self._http: ClientSession | None = None
-        self._client: Client | None = None
+        self._client: TelegramClient | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self._flooded: dict[str, float] = {}
         self._sending_trouble = ""
@@ -124,7 +124,7 @@ class Telegram(Channel):
         """Makes the HTTP clients; no network call. aiogram builds its types while it is imported,
         which takes a second or more: beside the event loop, and only for a desk with such a bot."""
         module = await asyncio.to_thread(importlib.import_module, "bots.telegram.client")
-        self._client = module.Client(self._token, self._api)
+        self._client = module.TelegramClient(self._token, self._api)
         self._http = ClientSession()
 
     async def close(self) -> None:
@@ -217,7 +217,7 @@ class Telegram(Channel):
             raise TryLater(1, "Telegram answers with something that is no update list") from None
         raise await self._refused_poll(page)
 
-    async def _refused_poll(self, page: Page) -> TryLater:
+    async def _refused_poll(self, page: UpdatesPage) -> TryLater:
         if page.error_code == 409 and "webhook" in page.description:
             await self._insist(self._bot().delete_webhook)
             return TryLater(0, "a web hook was set for this bot by somebody else")
@@ -340,7 +340,7 @@ class Telegram(Channel):
             raise RuntimeError("the channel is not open")
         return self._http
 
-    def _bot(self) -> Client:
+    def _bot(self) -> TelegramClient:
         if self._client is None:
             raise RuntimeError("the channel is not open")
         return self._client

@@ -34,7 +34,7 @@ _ACTION = frozenset({"chat_id", "business_connection_id", "message_thread_id"})
 T = TypeVar("T")
 
 
-class Client:
+class TelegramClient:
     """One bot. Every method raises ``TryLater``, ``Rejected`` or ``Uncertain`` and nothing else."""
 
     def __init__(self, token: str, api_url: str) -> None:

@@ -21,7 +21,7 @@ class Parameters(msgspec.Struct):
     retry_after: int = 0
 
 
-class Page(msgspec.Struct):
+class UpdatesPage(msgspec.Struct):
     """An answer to getUpdates. ``torn``: what follows the last of ``result`` cannot be told apart."""
 
     ok: bool
@@ -55,7 +55,7 @@ class Reading:
         self.offset: int | None = None
         self.limit = self.ALL
 
-    def take(self, page: Page, body: bytes) -> tuple[list[bytes], Reading]:
+    def take(self, page: UpdatesPage, body: bytes) -> tuple[list[bytes], Reading]:
         """The updates of a page, and the reading as it is when they are safe. Raises ``NoPage`` for
         one that can be neither taken apart nor passed over."""
         after = Reading()
@@ -78,16 +78,16 @@ class Reading:
         return updates or [body], after
 
 
-def read_page(body: bytes) -> Page:
+def read_page(body: bytes) -> UpdatesPage:
     """The updates of a page, each as its raw bytes. Raises ``NoPage``."""
     try:
-        return msgspec.json.decode(body, type=Page)
+        return msgspec.json.decode(body, type=UpdatesPage)
     except _READ_ERRORS:
         pass
     for depth, token in _tokens(body):
         if depth == 1 and (result := _RESULT.match(body, token.start())):
             updates, ended = _cut(body, result.end())
-            return Page(ok=True, result=[msgspec.Raw(update) for update in updates], torn=not ended)
+            return UpdatesPage(ok=True, result=[msgspec.Raw(update) for update in updates], torn=not ended)
     raise NoPage
 
 

@@ -23,7 +23,7 @@ from console.link import Credentials
 from console.settings import Preferences, Shelf
 from crm.kernel.records import Media
 from navbat.lab.demo.house import CHANNELS, HUMAN, House
-from navbat.lab.demo.operators import Operator
+from navbat.lab.demo.operators import DemoOperator
 from navbat.lab.demo.street import Street
 from router.desk.events import Author
 
@@ -105,7 +105,7 @@ async def main() -> None:
             street = Street(house.url, house.secret, [house.sent(channel) for channel in CHANNELS])
             await street.open()
             listening = asyncio.create_task(street.listen())
-            me = Operator(house.url, HUMAN, house.tokens[HUMAN])
+            me = DemoOperator(house.url, HUMAN, house.tokens[HUMAN])
             working = asyncio.create_task(me.run())
             await me.on_duty()
             app = Console(

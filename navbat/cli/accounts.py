@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from router.log.log import Log
 
 
-class Desk(NamedTuple):
+class DeskConfig(NamedTuple):
     """What the configuration says."""
 
     config: Config
     book: Rulebook
 
 
-Action = Callable[[argparse.Namespace, Store, Desk], Awaitable[Sequence[str] | None]]
+Action = Callable[[argparse.Namespace, Store, DeskConfig], Awaitable[Sequence[str] | None]]
 """Returns the token ids that stop working (``["*"]``: every login), or None when nothing changed."""
 
 
@@ -42,12 +42,12 @@ async def operator(args: argparse.Namespace) -> int:
     config, book = Rulebook.load(locate(args.config), channels=False)
     args.made = ""
     async with opened_store(config) as store:
-        ended = await _ACTIONS[args.action](args, store, Desk(config, book))
+        ended = await _ACTIONS[args.action](args, store, DeskConfig(config, book))
         if ended is not None:
             await _tell(config, book, store, args.name, ended)
         if args.json and args.action != "list":
             account = await accounts.get_account(store, args.name)
-            row = _row(account, await _members(store, Desk(config, book)))
+            row = _row(account, await _members(store, DeskConfig(config, book)))
             token = {"token": args.made} if args.made else {}
             print_json({"outcome": "done", **row, **token})
     return 0
@@ -60,7 +60,7 @@ def _show_token(args: argparse.Namespace, token: str) -> None:
         print(token)
 
 
-async def _add(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+async def _add(args: argparse.Namespace, store: Store, desk: DeskConfig) -> Sequence[str]:
     lines = await _known_lines(store, desk, args.lines)
     password = args.password or ""
     await accounts.add_account(
@@ -74,31 +74,31 @@ async def _add(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[s
     return []
 
 
-async def _passwd(args: argparse.Namespace, store: Store, desk: Desk) -> None:
+async def _passwd(args: argparse.Namespace, store: Store, desk: DeskConfig) -> None:
     await accounts.set_password(store, args.name, args.password or "", by=by())
 
 
-async def _token(args: argparse.Namespace, store: Store, desk: Desk) -> None:
+async def _token(args: argparse.Namespace, store: Store, desk: DeskConfig) -> None:
     _show_token(args, await accounts.new_token(store, args.name, by=by()))
 
 
-async def _disable(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+async def _disable(args: argparse.Namespace, store: Store, desk: DeskConfig) -> Sequence[str]:
     await accounts.disable(store, args.name, by=by())
     return ["*"]
 
 
-async def _enable(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+async def _enable(args: argparse.Namespace, store: Store, desk: DeskConfig) -> Sequence[str]:
     await accounts.enable(store, args.name, by=by())
     return []
 
 
-async def _revoke(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+async def _revoke(args: argparse.Namespace, store: Store, desk: DeskConfig) -> Sequence[str]:
     ids = await accounts.revoke(store, args.name, args.id, by=by())
     print(f"{len(ids)} tokens stopped working", file=sys.stderr)
     return ids if args.id else ["*"]
 
 
-async def _set(args: argparse.Namespace, store: Store, desk: Desk) -> Sequence[str]:
+async def _set(args: argparse.Namespace, store: Store, desk: DeskConfig) -> Sequence[str]:
     account = await accounts.get_account(store, args.name)
     names = []
     for name in ("skills", "languages"):
@@ -132,7 +132,7 @@ def _absence(text: str) -> Absence:
     return Absence(from_=first, to=last if dots else first, reason=reason.strip())
 
 
-async def _rights(store: Store, desk: Desk, given: Sequence[str]) -> dict[str, list[Right]] | None:
+async def _rights(store: Store, desk: DeskConfig, given: Sequence[str]) -> dict[str, list[Right]] | None:
     """``sales:join_open,whisper``, without a line for all lines; ``role``: those of the role."""
     if list(given) == ["role"]:
         return None
@@ -148,7 +148,7 @@ async def _rights(store: Store, desk: Desk, given: Sequence[str]) -> dict[str, l
     return rights
 
 
-async def _list(args: argparse.Namespace, store: Store, desk: Desk) -> None:
+async def _list(args: argparse.Namespace, store: Store, desk: DeskConfig) -> None:
     found = await accounts.list_accounts(store)
     members = await _members(store, desk)
     if args.json:
@@ -182,13 +182,13 @@ Members = Mapping[str, Sequence[str]]
 """Line -> its members."""
 
 
-async def _members(store: Store, desk: Desk) -> Members:
+async def _members(store: Store, desk: DeskConfig) -> Members:
     """Of the lines in force; of the file's, where the desk has not been started yet."""
     kept = {name: found.settings for name, found in (await crm_lines.in_force(store)).items()}
     return {name: settings.get("members") or [] for name, settings in (kept or desk.book.written).items()}
 
 
-async def _known_lines(store: Store, desk: Desk, given: str) -> list[str]:
+async def _known_lines(store: Store, desk: DeskConfig, given: str) -> list[str]:
     known = {**await _members(store, desk), **desk.book.written}
     lines = [line.strip() for line in given.split(",") if line.strip()]
     for line in lines:

@@ -13,7 +13,7 @@ from typing import Any
 from console.times import moment
 from crm.kernel.errors import Refused, Unavailable, WrongUse
 from navbat.cli.arguments import unknown_word
-from navbat.cli.client import ASK_AGAIN, Client, Unanswered, saved_login
+from navbat.cli.client import ASK_AGAIN, DeskClient, Unanswered, saved_login
 from navbat.cli.printing import given_text, print_json
 from navbat.cli.verbs import VERBS
 from router.wire import protocol
@@ -22,7 +22,7 @@ ANSWER_WITHIN = 20.0
 """Seconds during which the desk is asked what became of a command."""
 
 Fields = dict[str, Any]
-Prepare = Callable[[Client], Awaitable[Fields]]
+Prepare = Callable[[DeskClient], Awaitable[Fields]]
 """Makes what a command needs of the desk before it leaves."""
 
 
@@ -40,7 +40,7 @@ async def act(args: argparse.Namespace) -> int:
     if "until" in fields:
         fields["until"] = _until(fields["until"])
 
-    async def prepare(client: Client) -> Fields:
+    async def prepare(client: DeskClient) -> Fields:
         if kind is protocol.Say:
             return {"media": [await client.upload(Path(name)) for name in args.file]}
         return {"seq": args.seq or await _newest(client, args.session)} if kind is protocol.MarkRead else {}
@@ -54,7 +54,7 @@ async def start(args: argparse.Namespace) -> int:
     """``navbat start``; prints the new session's id."""
     fields = {"chat": args.chat, "line": args.line, "text": given_text(args.text)}
 
-    async def prepare(client: Client) -> Fields:
+    async def prepare(client: DeskClient) -> Fields:
         known_line(client, args.line)
         return {}
 
@@ -73,7 +73,7 @@ async def command(
     unanswered: Unanswered | None = None
     while True:
         try:
-            async with Client(saved_login()) as client:
+            async with DeskClient(saved_login()) as client:
                 more = await prepare(client) if prepare is not None else {}
                 again = given or unanswered is not None
                 return await client.command(kind, id, again=again, **{**fields, **more})
@@ -96,7 +96,7 @@ def told(args: argparse.Namespace, done: protocol.Done, *, session: str = "", sh
         print(shown or done.message)
 
 
-def known_line(client: Client, line: str) -> None:
+def known_line(client: DeskClient, line: str) -> None:
     """Raises ``WrongUse`` for a line that this login does not see."""
     known = client.welcome.rights.get("read", [])
     if line and line not in known:
@@ -110,7 +110,7 @@ def _session_of(message: str) -> str:
     return session
 
 
-async def _newest(client: Client, session: str) -> int:
+async def _newest(client: DeskClient, session: str) -> int:
     page = await client.ask(
         protocol.GetThread(rid=client.next_rid(), session=session, limit=1), protocol.Page
     )

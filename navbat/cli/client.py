@@ -101,7 +101,7 @@ async def reasons(url: str) -> list[str]:
         return []
 
 
-class Client:
+class DeskClient:
     """One connection. ``presence`` makes it count as the operator's console. All methods raise
     ``Unavailable`` when the gateway does not answer, and ``NotLoggedIn`` when it sends us away."""
 
@@ -111,7 +111,7 @@ class Client:
         self._remember = remember
         self._rids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[protocol.ServerFrame]] = {}
-        self._events: asyncio.Queue[protocol.Event] = asyncio.Queue(maxsize=1000)
+        self._events: asyncio.Queue[protocol.DeskEvent] = asyncio.Queue(maxsize=1000)
         self._reader: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
         self._snapshot: asyncio.Queue[protocol.Snapshot] = asyncio.Queue(maxsize=1)
@@ -186,7 +186,7 @@ class Client:
         try:
             while True:
                 frame = await self._receive()
-                if isinstance(frame, protocol.Event):
+                if isinstance(frame, protocol.DeskEvent):
                     await self._events.put(frame)
                 elif isinstance(frame, protocol.Snapshot):
                     if self._snapshot.empty():
@@ -275,7 +275,7 @@ class Client:
         await self._closed.wait()
         return self._why
 
-    async def follow(self, since: str) -> AsyncIterator[protocol.Event]:
+    async def follow(self, since: str) -> AsyncIterator[protocol.DeskEvent]:
         """Everything that happens after the id, until the connection ends (which raises why).
         Raises ``Refused`` when the id is unknown or too old."""
         await self.ask(protocol.Follow(rid=self.next_rid(), since=since), protocol.Done)

@@ -23,7 +23,7 @@ from crm.kernel.records import Message
 from crm.kernel.text import clean, one_line
 from navbat.cli import shapes
 from navbat.cli.acting import command, known_line, told
-from navbat.cli.client import Client, Login, NotLoggedIn, http_url, reasons, saved_login, saved_token
+from navbat.cli.client import DeskClient, Login, NotLoggedIn, http_url, reasons, saved_login, saved_token
 from navbat.cli.printing import print_json
 from router.backoff import Backoff
 from router.wire import protocol
@@ -139,7 +139,7 @@ def _print_messages(found: list[Message], *, sessions: bool = False) -> None:
         print(f"{where}{shapes.rfc3339(message.at)} {message.direction:<6} {who}: {text}{ticks}")
 
 
-async def _thread(client: Client, session: str) -> AsyncIterator[list[Message]]:
+async def _thread(client: DeskClient, session: str) -> AsyncIterator[list[Message]]:
     """A session's messages, the newest page first."""
     before = 0
     while True:
@@ -151,7 +151,7 @@ async def _thread(client: Client, session: str) -> AsyncIterator[list[Message]]:
         before = page.messages[0].seq
 
 
-async def _life(client: Client, customer: str) -> AsyncIterator[list[Message]]:
+async def _life(client: DeskClient, customer: str) -> AsyncIterator[list[Message]]:
     """A customer's messages over all sessions, the newest page first."""
     at, id = 0, ""
     while True:
@@ -302,7 +302,7 @@ async def duty(args: argparse.Namespace) -> int:
                 return 0
 
 
-async def _stay(client: Client, ended: asyncio.Event) -> bool:
+async def _stay(client: DeskClient, ended: asyncio.Event) -> bool:
     """Beats until we are ended (True) or the connection is (False). Raises when we are sent away."""
     closing = asyncio.ensure_future(client.until_closed())
     ending = asyncio.ensure_future(ended.wait())
@@ -361,7 +361,7 @@ async def _follow(since: str, *, as_json: bool) -> int:
         await asyncio.sleep(backoff.next())
 
 
-async def _beat(client: Client) -> None:
+async def _beat(client: DeskClient) -> None:
     """Keeps the connection alive; that it broke is noticed where it is read."""
     with contextlib.suppress(Unavailable):
         while True:
@@ -369,7 +369,7 @@ async def _beat(client: Client) -> None:
             await client.ping()
 
 
-def _print_event(event: protocol.Event, *, as_json: bool) -> None:
+def _print_event(event: protocol.DeskEvent, *, as_json: bool) -> None:
     shown = shapes.event(event)
     if as_json:
         print_json(shown, indent=None)
@@ -393,7 +393,7 @@ def _until_ended() -> asyncio.Event:
 async def login(args: argparse.Namespace) -> int:
     """``navbat login``: saves server and token. The command line has asked for what was missing."""
     given = Login(url=args.url or saved_login().url, name=args.name, password=args.password)
-    async with Client(given, remember=True) as client:
+    async with DeskClient(given, remember=True) as client:
         if not client.welcome.token:
             raise NavbatError("the gateway gave no token")
         path = SavedLogins().keep(client.url, client.welcome.operator, client.welcome.token)
@@ -415,5 +415,5 @@ async def logout(args: argparse.Namespace) -> int:
     return 0
 
 
-def _client(*, presence: bool = False) -> Client:
-    return Client(saved_login(), presence=presence)
+def _client(*, presence: bool = False) -> DeskClient:
+    return DeskClient(saved_login(), presence=presence)

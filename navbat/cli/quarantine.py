@@ -13,7 +13,7 @@ import msgspec
 from crm.kernel.errors import Refused
 from crm.kernel.text import clean, one_line
 from navbat.cli import shapes
-from navbat.cli.client import Client, saved_login
+from navbat.cli.client import DeskClient, saved_login
 from navbat.cli.printing import print_json
 from router.wire import protocol
 
@@ -24,7 +24,7 @@ DONE, FAILED = 0, 1
 
 async def list(args: argparse.Namespace) -> int:  # noqa: A001 - the command's name
     """``navbat quarantine list``."""
-    async with Client(saved_login()) as client:
+    async with DeskClient(saved_login()) as client:
         found = [view async for view in _all(client)]
     if args.json:
         print_json([shapes.set_aside(view) for view in found])
@@ -37,7 +37,7 @@ async def list(args: argparse.Namespace) -> int:  # noqa: A001 - the command's n
     return DONE
 
 
-async def _all(client: Client) -> AsyncIterator[protocol.SetAsideView]:
+async def _all(client: DeskClient) -> AsyncIterator[protocol.SetAsideView]:
     skip = 0
     while True:
         request = protocol.GetQuarantine(rid=client.next_rid(), skip=skip, limit=PAGE)
@@ -51,7 +51,7 @@ async def _all(client: Client) -> AsyncIterator[protocol.SetAsideView]:
 
 async def show(args: argparse.Namespace) -> int:
     """``navbat quarantine show``."""
-    async with Client(saved_login()) as client:
+    async with DeskClient(saved_login()) as client:
         request = protocol.GetSetAside(rid=client.next_rid(), id=args.id)
         found = await client.ask(request, protocol.SetAside)
     shown = shapes.set_aside(found.item)
@@ -85,7 +85,7 @@ def _content(data: bytes) -> Any:
 async def retry(args: argparse.Namespace) -> int:
     """``navbat quarantine retry``: 1 when one of them was set aside again."""
     outcomes = []
-    async with Client(saved_login()) as client:
+    async with DeskClient(saved_login()) as client:
         for id in await _named(client, args.ids):
             request = protocol.RetrySetAside(rid=client.next_rid(), id=id)
             answer = await client.ask(request, protocol.Retried)
@@ -106,7 +106,7 @@ def _told(answer: protocol.Retried) -> str:
 
 async def drop(args: argparse.Namespace) -> int:
     """``navbat quarantine drop``."""
-    async with Client(saved_login()) as client:
+    async with DeskClient(saved_login()) as client:
         for id in await _named(client, args.ids):
             await client.ask(protocol.DropSetAside(rid=client.next_rid(), id=id), protocol.Done)
             if args.json:
@@ -116,7 +116,7 @@ async def drop(args: argparse.Namespace) -> int:
     return DONE
 
 
-async def _named(client: Client, ids: Any) -> Any:
+async def _named(client: DeskClient, ids: Any) -> Any:
     """The ids; all there are now for ``all``."""
     if ALL not in ids:
         return ids

@@ -19,7 +19,7 @@ from bots import registry
 from bots.base import ChannelSettings
 from navbat.cli import program as cli
 from navbat.config.file import Duration, NumberOrOff, OffDuration
-from navbat.config.lines import Absence, Line, Notices, Operator, Overflow, SkillRing, Sla
+from navbat.config.lines import AbsenceDates, Line, Notices, Operator, Overflow, SkillRing, Sla
 from navbat.config.types import Config, GatewaySettings, Tls
 from navbat.run.web.metrics import FAMILIES
 
@@ -91,7 +91,7 @@ def configuration() -> str:
         ("`lines.<name>.overflow[]`", Overflow),
         ("`lines.<name>.sla`", Sla),
         ("`operators.<name>`", Operator),
-        ("`operators.<name>.absences[]`", Absence),
+        ("`operators.<name>.absences[]`", AbsenceDates),
     ]
     text = _HEAD + _CONFIGURATION
     for title, kind in sections:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from crm.kernel.records import Message
-from router.wire.protocol import Card, DecisionView, Event, SessionView, SetAsideView, StatusReport
+from router.wire.protocol import Card, DecisionView, DeskEvent, SessionView, SetAsideView, StatusReport
 
 _TIMES = frozenset({"at", "arrival", "waiting_since", "oldest", "offer_until", "duty_since", "pause_until"})
 
@@ -91,7 +91,7 @@ def message(message: Message) -> dict[str, Any]:
     }
 
 
-def event(event: Event) -> dict[str, Any]:
+def event(event: DeskEvent) -> dict[str, Any]:
     """Sessions and messages in their own shapes under their names, everything else as it comes."""
     head: dict[str, Any] = {"id": event.id, "at": rfc3339(event.at), "type": event.type}
     if event.type == "session":

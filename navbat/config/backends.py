@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from router.log.log import Log
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class DeskAddress(msgspec.Struct, frozen=True, kw_only=True):
     """A desk's name and the addresses of its data. ``redis`` is a URL, ``lease_ttl`` in seconds."""
 
     desk: str
@@ -29,9 +29,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return "mongodb" if self.mongodb else "sqlite"
 
 
-def place_of(config: Config, redis: str) -> Place:
+def place_of(config: Config, redis: str) -> DeskAddress:
     """The place that a configuration describes, with Redis at ``redis``."""
-    return Place(
+    return DeskAddress(
         desk=config.desk,
         data=config.data,
         redis=redis,
@@ -40,7 +40,7 @@ def place_of(config: Config, redis: str) -> Place:
     )
 
 
-def make_store(place: Place) -> Store:
+def make_store(place: DeskAddress) -> Store:
     """The store, not opened yet."""
     if place.mongodb:
         from storage.mongo import MongoStore
@@ -51,7 +51,7 @@ def make_store(place: Place) -> Store:
     return SqliteStore(Path(place.data) / "navbat.sqlite")
 
 
-def make_log(place: Place) -> Log:
+def make_log(place: DeskAddress) -> Log:
     """The log; connects when it is first used."""
     from router.log.log import Log, connect
 

@@ -269,7 +269,7 @@ def _try(made: Flow, language: str, in_hours: bool) -> int:
             return 0
         state: FlowState = step.state
         if flow.wants_human(answer, made.human_words):
-            step = flow.Step(state=state, done="hand_over")
+            step = flow.FlowStep(state=state, done="hand_over")
         else:
             step = flow.hear(made, state, answer, "", language)
     for name, value in fields.items():
@@ -279,7 +279,7 @@ def _try(made: Flow, language: str, in_hours: bool) -> int:
     return 0
 
 
-def _shown(step: flow.Step) -> Iterator[str]:
+def _shown(step: flow.FlowStep) -> Iterator[str]:
     for text, buttons in step.says:
         yield f"bot: {clean(text)}"
         for number, button in enumerate(buttons, 1):

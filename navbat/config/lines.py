@@ -28,7 +28,7 @@ def _about(description: str) -> Any:
     return msgspec.Meta(description=description)
 
 
-class Absence(Settings, frozen=True, rename={"from_": "from"}):
+class AbsenceDates(Settings, frozen=True, rename={"from_": "from"}):
     """Days on which an operator is off duty, both included, in the zone of the line."""
 
     from_: Annotated[str, _about("first day, such as `2026-03-05`")]
@@ -44,7 +44,7 @@ class Operator(Settings, frozen=True):
     languages: Annotated[list[str], _about("codes, for the `language` of lines")] = msgspec.field(
         default_factory=list
     )
-    absences: Annotated[list[Absence], _about("days off")] = msgspec.field(default_factory=list)
+    absences: Annotated[list[AbsenceDates], _about("days off")] = msgspec.field(default_factory=list)
     rights: Annotated[
         list[events.Right] | dict[str, list[events.Right]] | None,
         _about("separate rights in all lines, or by line; absent: those of the role"),

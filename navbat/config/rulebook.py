@@ -17,8 +17,7 @@ from crm.lines import versions as lines
 from crm.lines.versions import Settings
 from navbat.config import flows as flow
 from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
-from navbat.config.lines import Line, joint_problems, operator_problems, problems, problems_now
-from navbat.config.lines import Operator as OperatorSettings
+from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
 from navbat.config.types import Config, read
 from router.desk.bots.flow import Flow
 from router.desk.events import LineRules, OperatorChanged
@@ -30,7 +29,7 @@ TEXT_MAX = 20_000
 
 
 class Rulebook:
-    """The desk's ``router.gateway.answers.line_changes.Rulebook``. ``config`` says what accounts leave open, ``folder`` is
+    """The desk's ``router.gateway.answers.line_changes.LineCompiler``. ``config`` says what accounts leave open, ``folder`` is
     where its flows are."""
 
     def __init__(self, config: Config, folder: Path, written: Mapping[str, Settings]) -> None:
@@ -111,7 +110,7 @@ class Rulebook:
 
     def told(self, account: Account) -> OperatorChanged:
         """What the account sets itself goes before the configuration."""
-        by_file = self._operators.get(account.name, OperatorSettings()).told()
+        by_file = self._operators.get(account.name, Operator()).told()
         own = {name: getattr(account, name) for name in by_file}
         default = Account(name="")
         fields = {
@@ -123,11 +122,9 @@ class Rulebook:
 
     def check_account(self, account: Account) -> None:
         """Raises ``Refused``: ``bad_settings``."""
-        given = {
-            name: msgspec.to_builtins(getattr(account, name)) for name in OperatorSettings.__struct_fields__
-        }
+        given = {name: msgspec.to_builtins(getattr(account, name)) for name in Operator.__struct_fields__}
         file = YamlFile.of_tree(_literal(given))
-        made = file.build(OperatorSettings, file.tree)
+        made = file.build(Operator, file.tree)
         found = file.problems or [
             f"{show_path(path)}: {problem}" for path, problem in operator_problems(made)
         ]

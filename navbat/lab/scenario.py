@@ -25,10 +25,10 @@ from navbat.lab.story import (
     DUTIES,
     FIXED,
     WRITE,
-    Customer,
     Expect,
     Scenario,
     Step,
+    StoryCustomer,
     local,
     read,
     when,
@@ -49,7 +49,7 @@ class Failed(Exception):
     """The story does not go as told."""
 
 
-class Outcome(msgspec.Struct, kw_only=True):
+class ScenarioResult(msgspec.Struct, kw_only=True):
     """How one scenario went. ``step`` counts from 1; 0 when all is well."""
 
     name: str
@@ -84,7 +84,7 @@ class Player:
         self.now = local(scenario.start, scenario.zone)
         self._start = self.now
 
-    def play(self) -> Outcome:
+    def play(self) -> ScenarioResult:
         self._configure()
         names = [name for line in self._lines.values() for name in line.members]
         names += [customer.responsible for customer in self._scenario.customers.values()]
@@ -101,13 +101,13 @@ class Player:
                 self._step(step)
             except Failed as failed:
                 return self._failure(number, step, str(failed))
-        return Outcome(name=self._scenario.name, ok=True)
+        return ScenarioResult(name=self._scenario.name, ok=True)
 
-    def _failure(self, number: int, step: Step, message: str) -> Outcome:
+    def _failure(self, number: int, step: Step, message: str) -> ScenarioResult:
         about = step.session or (step.expect.session if step.expect else "")
         found = self._sessions.get(about.partition("/")[0])
         decision = self._decisions.get(found[-1].id) if found else None
-        return Outcome(
+        return ScenarioResult(
             name=self._scenario.name,
             ok=False,
             step=number,
@@ -185,7 +185,7 @@ class Player:
         self._line_of[name] = line
         where: dict[str, Any] = {"channel": f"{CHANNEL}-{line}", "chat": name}
         last = self._messages.get(name, "")
-        customer = self._scenario.customers.get(name, Customer())
+        customer = self._scenario.customers.get(name, StoryCustomer())
         text = step.writes
         if step.rates is not None:
             text = str(step.rates)
@@ -210,7 +210,7 @@ class Player:
         else:
             self._apply(events.Reacted(message_id=last, author=name, emoji=[step.reacts or ""], **where))
 
-    def _writes(self, name: str, customer: Customer, text: str, where: dict[str, Any]) -> None:
+    def _writes(self, name: str, customer: StoryCustomer, text: str, where: dict[str, Any]) -> None:
         known = self._known(name, where)
         self._messages[name] = f"m{self._number}"
         self._apply(
@@ -228,7 +228,7 @@ class Player:
         """Whoever wrote before, or is described in the scenario, is known to the store."""
         if name not in self._scenario.customers and name not in self._messages:
             return None
-        customer = self._scenario.customers.get(name, Customer())
+        customer = self._scenario.customers.get(name, StoryCustomer())
         return Known(
             customer_of(f"{where['channel']}:{name}"),
             name=name,
@@ -345,7 +345,7 @@ def _show(value: Any) -> str:
 # ------------------------------------------------------------------ the command
 
 
-def play(path: Path) -> Outcome:
+def play(path: Path) -> ScenarioResult:
     """Plays one file. Raises ``ConfigError`` when it is no scenario."""
     scenario, file = read(path)
     return Player(scenario, file).play()
@@ -353,7 +353,7 @@ def play(path: Path) -> Outcome:
 
 def main(args: argparse.Namespace) -> int:
     """``navbat scenario``: 0 when all are well, 1 when one fails, 2 when a file is no scenario."""
-    outcomes: list[Outcome] = []
+    outcomes: list[ScenarioResult] = []
     try:
         outcomes = [play(Path(name)) for name in args.files]
     except ConfigError as error:
@@ -367,7 +367,7 @@ def main(args: argparse.Namespace) -> int:
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 
-def lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def lines(outcomes: Sequence[ScenarioResult]) -> Iterator[str]:
     """The outcomes as text, a failure with the decision behind it."""
     for outcome in outcomes:
         if outcome.ok:

@@ -50,7 +50,7 @@ CUSTOMER_ACTIONS = ("writes", "edits", "deletes", "reacts", "rates", "presses", 
 NEEDS = {"say": "text", "note": "text", "whisper": "text", "transfer": "to", "priority": "priority"}
 
 
-class Customer(Settings, frozen=True):
+class StoryCustomer(Settings, frozen=True):
     """A customer of the scenario; whoever writes exists anyway."""
 
     language: str = ""
@@ -125,7 +125,7 @@ class Scenario(Settings, frozen=True):
     zone: str = "UTC"
     start: Annotated[str, msgspec.Meta(description="local time of the zone")] = "2026-01-05 09:00"
     operators: dict[str, Operator] = msgspec.field(default_factory=dict)
-    customers: dict[str, Customer] = msgspec.field(default_factory=dict)
+    customers: dict[str, StoryCustomer] = msgspec.field(default_factory=dict)
     flows: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ from navbat.config.types import Config, load, locate
 from navbat.mending import journal
 from navbat.run.embedded import EmbeddedRedis, FolderLock, belongs_to, find_server
 from navbat.run.serving import survivor
-from storage.salvage import Saved, problems, readable, rebuild
+from storage.salvage import Salvaged, problems, readable, rebuild
 
 DONE, FAILED = 0, 1
 
@@ -76,7 +76,7 @@ class Work:
         self._backup = _backup_file(backup) if backup else None
         self._damages: list[journal.Damage] = []
         self._problems: list[str] = []
-        self._saved = Saved()
+        self._saved = Salvaged()
 
     @property
     def is_whole(self) -> bool:
@@ -191,7 +191,7 @@ class Work:
                 await server.stop()
 
 
-def _rebuilt(sources: list[Path], fresh: Path) -> list[Saved]:
+def _rebuilt(sources: list[Path], fresh: Path) -> list[Salvaged]:
     """A file of which not even the list of tables can be read is left out."""
     usable = []
     for source in sources:

@@ -33,7 +33,7 @@ class GarbageError(Exception):
     """This is no command."""
 
 
-class Command(NamedTuple):
+class RedisCommand(NamedTuple):
     """``start`` and ``end`` in the file; ``name`` in capitals."""
 
     start: int
@@ -41,11 +41,11 @@ class Command(NamedTuple):
     name: bytes
 
 
-def command_at(data: Bytes, start: int) -> Command:
+def command_at(data: Bytes, start: int) -> RedisCommand:
     """The command that begins at ``start``. Raises ``TornError`` or ``GarbageError``."""
     start = _behind_remarks(data, start)
     if start == len(data):
-        return Command(start, start, b"")
+        return RedisCommand(start, start, b"")
     head = _HEAD.match(data, start)
     if head is None:
         raise _short(data, start, b"*")
@@ -64,7 +64,7 @@ def command_at(data: Bytes, start: int) -> Command:
             name = bytes(data[begin : min(position - 2, begin + 32)]).upper()
             if name not in _KNOWN:
                 raise GarbageError
-    return Command(start, position, name)
+    return RedisCommand(start, position, name)
 
 
 def _behind_remarks(data: Bytes, start: int) -> int:
@@ -147,7 +147,7 @@ def _behind_half(data: Bytes, start: int) -> int:
     return start
 
 
-def commands(data: Bytes, start: int) -> Iterator[Command]:
+def commands(data: Bytes, start: int) -> Iterator[RedisCommand]:
     """As far as they can be read."""
     while start < len(data):
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from navbat.config.backends import Place, make_log, make_store, opened
+from navbat.config.backends import DeskAddress, make_log, make_store, opened
 from navbat.run import logs
 from navbat.run.waiting import Waiting
 from router.backoff import Backoff
@@ -38,7 +38,7 @@ READY = b"ready\n"
 class Child:
     """The parent's side. ``part`` is ``router`` or ``projector``."""
 
-    def __init__(self, place: Place, part: str) -> None:
+    def __init__(self, place: DeskAddress, part: str) -> None:
         self.part = part
         self._place = place
         self._process: asyncio.subprocess.Process | None = None
@@ -114,7 +114,7 @@ async def _serve(part: str) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    place = msgspec.json.decode(await reader.readline(), type=Place)
+    place = msgspec.json.decode(await reader.readline(), type=DeskAddress)
     working = asyncio.create_task(_work(place, part), name="work")
     parent = asyncio.create_task(reader.read(), name="parent")
     loop.add_signal_handler(signal.SIGTERM, working.cancel)
@@ -125,7 +125,7 @@ async def _serve(part: str) -> None:
         await working
 
 
-async def _work(place: Place, part: str) -> None:
+async def _work(place: DeskAddress, part: str) -> None:
     log, store = make_log(place), make_store(place)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
@@ -136,7 +136,7 @@ async def _work(place: Place, part: str) -> None:
 
 
 async def _work_with(
-    log: Log, store: Store, place: Place, part: str, stack: contextlib.AsyncExitStack
+    log: Log, store: Store, place: DeskAddress, part: str, stack: contextlib.AsyncExitStack
 ) -> None:
     from navbat.run import parts
     from router.log.log import now_ms

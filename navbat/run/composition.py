@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from crm.kernel.errors import NavbatError
 from crm.kernel.text import one_line
 from navbat.cli.reach import admit
-from navbat.config.backends import Place, make_log, make_store, opened, place_of
+from navbat.config.backends import DeskAddress, make_log, make_store, opened, place_of
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from navbat.run import logs, parts
@@ -88,7 +88,7 @@ async def _run(config: Config, book: Rulebook, roles: frozenset[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    desk = Desk(config, book, roles)
+    desk = DeskProcess(config, book, roles)
     serving = asyncio.create_task(desk.serve(), name="desk")
     waiting = asyncio.create_task(asked.wait(), name="signal")
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,7 +105,7 @@ async def _run(config: Config, book: Rulebook, roles: frozenset[str]) -> int:
     return 0
 
 
-class Desk:
+class DeskProcess:
     """One process of a desk, with everything it owns."""
 
     def __init__(self, config: Config, book: Rulebook, roles: frozenset[str]) -> None:
@@ -178,7 +178,7 @@ class Desk:
         self._own(asyncio.create_task(self._redis.watch(), name="redis-server"))
         return self._redis.url
 
-    def _start_core(self, log: Log, store: Store, place: Place) -> None:
+    def _start_core(self, log: Log, store: Store, place: DeskAddress) -> None:
         """Router and projector in this process."""
         if "router" in self._roles:
             self._own(self._supervisor.start("router", lambda: parts.run_router(log, store, place)))
@@ -249,7 +249,7 @@ class Desk:
         self._stack.push_async_callback(server.close)
         return server
 
-    def _start_report(self, log: Log, place: Place) -> None:
+    def _start_report(self, log: Log, place: DeskAddress) -> None:
         from router.log.log import now_ms
 
         started_at = now_ms()
@@ -270,7 +270,7 @@ class Desk:
         )
         self._own(asyncio.create_task(parts.report(log, name, fill), name="report"))
 
-    def _say_ready(self, url: str, place: Place) -> None:
+    def _say_ready(self, url: str, place: DeskAddress) -> None:
         redis = "external" if self._config.redis else "embedded"
         gateway = f" gateway={url}" if url else ""
         roles = "" if self._whole else f" roles={','.join(r for r in ROLES if r in self._roles)}"

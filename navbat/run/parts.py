@@ -16,7 +16,7 @@ import msgspec
 
 from crm.kernel.errors import Unavailable
 from navbat import __version__
-from navbat.config.backends import Place
+from navbat.config.backends import DeskAddress
 from router.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def cancel(*tasks: asyncio.Task[None]) -> None:
             logger.error("%s did not stop in time", task.get_name())
 
 
-async def run_router(log: Log, store: Store, place: Place) -> None:
+async def run_router(log: Log, store: Store, place: DeskAddress) -> None:
     """The desk's writer, until cancelled; a standby takes over at once then."""
     from router.worker import Worker
 

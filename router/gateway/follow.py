@@ -27,14 +27,14 @@ from router.desk.state import (  # fmt: skip
 from router.gateway.access import Access
 from router.gateway.picture import Picture
 from router.log.log import Log, id_key
-from router.wire.protocol import Event
+from router.wire.protocol import DeskEvent
 
 _EVENT = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?(:[0-9]{1,9})?")
 
 
 async def follow(
     log: Log, picture: Picture, access: Callable[[], Access], after: str, skip: int
-) -> AsyncIterator[Event]:
+) -> AsyncIterator[DeskEvent]:
     """Events after where ``start_of`` says, each if ``access`` may see it at that time."""
     while True:
         try:
@@ -68,7 +68,7 @@ async def start_of(log: Log, picture: Picture, since: str) -> tuple[str, int]:
     return (before, skip) if skip else (f"{ms}-{n}", 0)
 
 
-def _events(picture: Picture, access: Access, id: str, entry: Entry) -> Iterator[Event]:
+def _events(picture: Picture, access: Access, id: str, entry: Entry) -> Iterator[DeskEvent]:
     """Numbered from 1 over all that the entry tells, seen or not, so that ids mean the same to
     everybody."""
     states = {s.id: s for s in entry.sessions}
@@ -77,17 +77,17 @@ def _events(picture: Picture, access: Access, id: str, entry: Entry) -> Iterator
         number += 1
         kind = KINDS.get(type(told))
         if kind is not None and _may_see(picture, access, told, states):
-            yield Event(id=f"{id}:{number}", at=entry.at, type=kind, data=_data(told))
+            yield DeskEvent(id=f"{id}:{number}", at=entry.at, type=kind, data=_data(told))
     for session in entry.sessions:
         number += 1
         if picture.may_read(access, session):
             data = msgspec.to_builtins(picture.view(session, access))
-            yield Event(id=f"{id}:{number}", at=entry.at, type="session", data=data)
+            yield DeskEvent(id=f"{id}:{number}", at=entry.at, type="session", data=data)
     for operator in entry.operators:
         number += 1
         if picture.is_colleague(access, operator):
             data = msgspec.to_builtins(picture.operator_view(operator))
-            yield Event(id=f"{id}:{number}", at=entry.at, type="operator", data=data)
+            yield DeskEvent(id=f"{id}:{number}", at=entry.at, type="operator", data=data)
 
 
 KINDS: dict[type[Told], str] = {

@@ -28,7 +28,7 @@ from router.desk.state import (  # fmt: skip
     Told,
 )
 from router.gateway.access import Access
-from router.gateway.answers.line_changes import Rulebook, understood
+from router.gateway.answers.line_changes import LineCompiler, understood
 from router.gateway.answers.requests import Requests
 from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection, alert_view, concerns, goodbye, receive
@@ -67,7 +67,7 @@ PER_ACCOUNT = 500
 """Connections of one account: none takes the place of all."""
 
 
-class Door(Protocol):
+class Doorkeeper(Protocol):
     """Keeps strangers few and their time short; told how far each connection has come."""
 
     def knocked(self, request: web.Request) -> None:
@@ -84,7 +84,7 @@ class Gateway:
 
     def __init__(
         self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None,
-        book: Rulebook | None = None, door: Door | None = None, origins: Sequence[str] = (),
+        book: LineCompiler | None = None, door: Doorkeeper | None = None, origins: Sequence[str] = (),
         health: Health | None = None,
     ) -> None:  # fmt: skip
         self._log = log

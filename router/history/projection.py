@@ -52,7 +52,7 @@ _KEY = re.compile(r"[A-Za-z_][\w-]*")
 _COLLECTIONS: dict[type, str] = {Alert: "alerts", Audit: "audit", Decided: "decisions", Stray: "strays"}
 
 
-class Place(NamedTuple):
+class SessionContext(NamedTuple):
     """To whom and where the messages of a session belong."""
 
     customer: str
@@ -76,7 +76,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.early: dict[str, list[Early]] = {}
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, SessionContext] = {}
         self.revs: dict[str, int] = {}
         self.scores: dict[str, Document] = {}
         """Session -> what a supervisor's judgement left on it: the desk does not remember that."""
@@ -101,7 +101,7 @@ class Memory:
         """The chats for which a read mark waits."""
         return {e.change.chat for waiting in self.early.values() for e in waiting if e.change.up_to}
 
-    def remember(self, session: str, place: Place, rev: int) -> None:
+    def remember(self, session: str, place: SessionContext, rev: int) -> None:
         self.places.pop(session, None)
         self.places[session] = place
         self.revs[session] = rev
@@ -116,7 +116,7 @@ class _Row:
 
     __slots__ = ("applied", "changed", "document", "message", "place", "source")
 
-    def __init__(self, message: Message, place: Place, document: Document | None = None) -> None:
+    def __init__(self, message: Message, place: SessionContext, document: Document | None = None) -> None:
         self.message = message
         self.place = place
         self.document = document
@@ -199,7 +199,7 @@ class Batch:
         unknown = sessions - self._memory.places.keys()
         for keys in _pieces(unknown):
             for document in await self._store.find("sessions", {"_id": {"$in": keys}}):
-                place = Place(document["customer"], document["line"], document["channel"])
+                place = SessionContext(document["customer"], document["line"], document["channel"])
                 self._memory.remember(document["_id"], place, document["rev"])
                 if document.get("score"):
                     self._memory.scores[document["_id"]] = {name: document.get(name, "") for name in SCORE}
@@ -207,7 +207,7 @@ class Batch:
             if self._memory.revs.get(session.id, 0) > session.rev:
                 del self._sessions[session.id]
                 continue
-            place = Place(session.customer, session.line, session.channel)
+            place = SessionContext(session.customer, session.line, session.channel)
             if self._memory.places.get(session.id, place) != place:
                 self._moved.append(session.id)
             self._memory.remember(session.id, place, session.rev)
@@ -219,7 +219,7 @@ class Batch:
     async def _load(self, wanted: dict[str, Any]) -> None:
         for document in await self._store.find("messages", wanted):
             if document["_id"] not in self._rows:
-                place = Place(document["customer"], document["line"], document["channel"])
+                place = SessionContext(document["customer"], document["line"], document["channel"])
                 self._hold(_Row(history.message(document), place, document))
 
     def _hold(self, row: _Row) -> None:
@@ -279,9 +279,11 @@ class Batch:
         self._hold(row)
         self._catch_up(row, at, fresh=True)
 
-    def _place_of(self, message: Message) -> Place:
+    def _place_of(self, message: Message) -> SessionContext:
         place = self._memory.places.get(message.session)
-        return place or Place(customer_of(person_chat(message.chat)), "", message.chat.partition(":")[0])
+        return place or SessionContext(
+            customer_of(person_chat(message.chat)), "", message.chat.partition(":")[0]
+        )
 
     def _changed(self, at: str, change: MessageChange) -> None:
         key = change.id or history.source(change.chat, change.external_id)

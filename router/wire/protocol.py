@@ -311,7 +311,7 @@ class StatusReport(Frame, kw_only=True):
     quarantine_fell_out: int = 0
 
 
-class Event(Frame, kw_only=True):
+class DeskEvent(Frame, kw_only=True, tag="Event"):
     """One thing that happened, for ``navbat events``: ``type`` and its own fields in ``data``."""
 
     id: str
@@ -353,7 +353,7 @@ class Bye(Frame, kw_only=True):
 
 
 ServerFrame = Union[
-    Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, Event, Hint, Pong, Bye,
+    Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, DeskEvent, Hint, Pong, Bye,
     LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried,
 ]  # fmt: skip
 

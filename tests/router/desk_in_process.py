@@ -17,7 +17,7 @@ from crm.operators import accounts
 from router.desk import events
 from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.desk.state import Delivery, decode_delivery
-from router.gateway.answers.line_changes import Rulebook
+from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.gateway import Gateway
 from router.history.projector import Projector
 from router.log.log import Log
@@ -81,7 +81,7 @@ class DeskInProcess:
     """``anna`` and ``bek`` are members of sales, ``vali`` of support; ``boss`` leads, ``root``
     administers."""
 
-    def __init__(self, log: Log, folder: Path, book: Rulebook | None = None) -> None:
+    def __init__(self, log: Log, folder: Path, book: LineCompiler | None = None) -> None:
         self.log = log
         self.store = SqliteStore(folder / "desk.sqlite")
         self.worker = Worker(log, self.store)
@@ -178,6 +178,8 @@ class DeskInProcess:
 
 
 @contextlib.asynccontextmanager
-async def running_desk(log: Log, folder: Path, book: Rulebook | None = None) -> AsyncIterator[DeskInProcess]:
+async def running_desk(
+    log: Log, folder: Path, book: LineCompiler | None = None
+) -> AsyncIterator[DeskInProcess]:
     async with DeskInProcess(log, folder, book) as desk:
         yield desk

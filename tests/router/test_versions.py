@@ -36,7 +36,7 @@ async def test_an_entry_of_a_newer_version_disturbs_no_console(log: Log, tmp_pat
         await boss.until(lambda f: isinstance(f, protocol.Changes) and f.alerts)
         await desk.write("bek", "after")
         await follower.until(
-            lambda f: isinstance(f, protocol.Event) and f.type == "message" and f.data["text"] == "after"
+            lambda f: isinstance(f, protocol.DeskEvent) and f.type == "message" and f.data["text"] == "after"
         )
         again = await desk.login("boss", since=boss.last_id())
         assert isinstance(await again.ask(protocol.GetStatus), protocol.StatusReport)

@@ -15,7 +15,7 @@ from crm.kernel.ports import Store
 from crm.kernel.records import Message
 from navbat.lab.demo.conversations import ANSWERS, NAMES, STORIES, React, Story, key
 from navbat.lab.demo.house import CHANNELS, House
-from navbat.lab.demo.operators import Operator
+from navbat.lab.demo.operators import DemoOperator
 from navbat.lab.demo.street import Street
 from router.desk.events import Author
 
@@ -60,7 +60,7 @@ class Ledger:
             self.reached[item.message] += 1
 
 
-class Clerk(Operator):
+class Clerk(DemoOperator):
     """Answers every message of a customer at once, and closes after the last."""
 
     def __init__(self, url: str, name: str, token: str, ledger: Ledger) -> None:
@@ -88,7 +88,7 @@ class Clerk(Operator):
             await self.close(message.session)
 
 
-class Customer:
+class Conversation:
     """One conversation, message by message."""
 
     def __init__(self, number: int, story: Story) -> None:
@@ -160,12 +160,12 @@ async def _write_all(street: Street, ledger: Ledger, seconds: int) -> int:
     return next(numbers) - 1
 
 
-def _arrive(numbers: Iterator[int]) -> Customer:
+def _arrive(numbers: Iterator[int]) -> Conversation:
     number = next(numbers)
-    return Customer(number, STORIES[number % len(STORIES)])
+    return Conversation(number, STORIES[number % len(STORIES)])
 
 
-async def _write(street: Street, ledger: Ledger, customer: Customer, item: Item) -> None:
+async def _write(street: Street, ledger: Ledger, customer: Conversation, item: Item) -> None:
     written = (f"{customer.channel}:{customer.chat}", item.id)
     async with customer.turn:
         ledger.written[written] = time.perf_counter()

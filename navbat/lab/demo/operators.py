@@ -17,7 +17,7 @@ from router.wire import protocol as wire
 HELD = ("taken", "answered", "pending")
 
 
-class Operator:
+class DemoOperator:
     """One login on duty. ``heard`` is called with every message that a frame brings, at once."""
 
     def __init__(
@@ -96,7 +96,7 @@ class Operator:
         return await self.link.send(wire.Close(rid=0, id=_new_id(), session=session))
 
 
-class Colleague(Operator):
+class Colleague(DemoOperator):
     """Reads, thinks, types and answers like a person; closes when the customer has what he wanted."""
 
     def __init__(self, url: str, name: str, token: str) -> None:

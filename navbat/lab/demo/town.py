@@ -26,7 +26,7 @@ from navbat.lab.demo.conversations import (
     Text,
 )
 from navbat.lab.demo.house import CHANNELS, COLLEAGUES, HUMAN, House
-from navbat.lab.demo.operators import Colleague, Operator
+from navbat.lab.demo.operators import Colleague, DemoOperator
 from navbat.lab.demo.street import Street
 from router.desk.events import Author
 from storage.media import MediaStore
@@ -41,7 +41,7 @@ PATIENCE = (45.0, 75.0)
 """Seconds until a customer who gets no answer asks again, and after as long once more leaves."""
 
 
-class Customer:
+class DemoCustomer:
     """One person with one story."""
 
     def __init__(self, street: Street, number: int, name: str, story: Story, picture: Media) -> None:
@@ -116,7 +116,7 @@ class Town:
     def __init__(self, street: Street, picture: Media) -> None:
         self._street = street
         self._picture = picture
-        self._here: dict[str, Customer] = {}
+        self._here: dict[str, DemoCustomer] = {}
         self._room = asyncio.Semaphore(MOST)
         self._letters: asyncio.Queue[SentItem] = asyncio.Queue()
         street.hear(self._letters.put_nowait)
@@ -129,7 +129,7 @@ class Town:
             for number in itertools.count(1):
                 await self._room.acquire()
                 story = next(stories)
-                customer = Customer(self._street, number, self._name(story), story, self._picture)
+                customer = DemoCustomer(self._street, number, self._name(story), story, self._picture)
                 self._here[customer.chat] = customer
                 group.create_task(self._visit(customer), name=f"demo-{customer.chat}")
                 await asyncio.sleep(0.3 if number < FIRST else random.uniform(*ARRIVES))
@@ -140,7 +140,7 @@ class Town:
         names = NAMES[story.language]
         return random.choice([name for name in names if name not in taken] or names)
 
-    async def _visit(self, customer: Customer) -> None:
+    async def _visit(self, customer: DemoCustomer) -> None:
         await customer.live()
         del self._here[customer.chat]
         self._room.release()
@@ -159,9 +159,9 @@ async def live(house: House) -> None:
     await street.open()
     try:
         town = Town(street, await _keep_picture(house))
-        people: list[Operator] = [Colleague(house.url, name, house.tokens[name]) for name in COLLEAGUES]
+        people: list[DemoOperator] = [Colleague(house.url, name, house.tokens[name]) for name in COLLEAGUES]
         # The person at the console finds himself on duty, with offers waiting.
-        people.append(Operator(house.url, HUMAN, house.tokens[HUMAN]))
+        people.append(DemoOperator(house.url, HUMAN, house.tokens[HUMAN]))
         work = [house.ended(), *(asyncio.create_task(p.run(), name=f"demo-{p.name}") for p in people)]
         work += [asyncio.create_task(part, name="demo-town") for part in (street.listen(), town.run())]
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from navbat.lab.simulate.redis import Server
+from navbat.lab.simulate.redis import SimulatedRedis
 from router.desk import events
 from router.desk.desk import Desk
 from router.desk.hours import is_absent
@@ -49,7 +49,7 @@ def require(holds: object, what: str) -> None:
 class Checker:
     """Sees every event that is accepted and every state that is committed."""
 
-    def __init__(self, server: Server, keys: Keys) -> None:
+    def __init__(self, server: SimulatedRedis, keys: Keys) -> None:
         self._server = server
         self._keys = keys
         self._journal_seen = 0
@@ -291,7 +291,7 @@ def check_decisions(desk: Desk, decisions: list[Decided]) -> None:
             require(not absent, f"{name} is absent and chosen")
 
 
-def check_saved(desk: Desk, server: Server, keys: Keys) -> None:
+def check_saved(desk: Desk, server: SimulatedRedis, keys: Keys) -> None:
     """What is saved is what the desk has."""
     sessions = {k.decode(): v for k, v in server.values.get(keys.sessions.encode(), {}).items()}
     require(sessions.keys() == desk.sessions.keys(), "other sessions are saved than there are")

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as Lost
 Args = list[Any]
 
 
-class Server:
+class SimulatedRedis:
     """The data. ``clock`` gives ms; keys expire by it."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -209,22 +209,22 @@ class Server:
 
 
 COMMANDS: dict[bytes, Callable[..., Any]] = {
-    b"GET": Server._get,
-    b"SET": Server._set,
-    b"EXISTS": Server._exists,
-    b"PEXPIRE": Server._pexpire,
-    b"TIME": Server._time,
-    b"EVAL": Server._eval,
-    b"HSET": Server._hset,
-    b"HDEL": Server._hdel,
-    b"HGETALL": Server._hgetall,
-    b"HSCAN": Server._hscan,
-    b"SADD": Server._sadd,
-    b"SMISMEMBER": Server._smismember,
-    b"XADD": Server._xadd,
-    b"XREAD": Server._xread,
-    b"XRANGE": Server._xrange,
-    b"XTRIM": Server._xtrim,
+    b"GET": SimulatedRedis._get,
+    b"SET": SimulatedRedis._set,
+    b"EXISTS": SimulatedRedis._exists,
+    b"PEXPIRE": SimulatedRedis._pexpire,
+    b"TIME": SimulatedRedis._time,
+    b"EVAL": SimulatedRedis._eval,
+    b"HSET": SimulatedRedis._hset,
+    b"HDEL": SimulatedRedis._hdel,
+    b"HGETALL": SimulatedRedis._hgetall,
+    b"HSCAN": SimulatedRedis._hscan,
+    b"SADD": SimulatedRedis._sadd,
+    b"SMISMEMBER": SimulatedRedis._smismember,
+    b"XADD": SimulatedRedis._xadd,
+    b"XREAD": SimulatedRedis._xread,
+    b"XRANGE": SimulatedRedis._xrange,
+    b"XTRIM": SimulatedRedis._xtrim,
 }
 
 
@@ -255,10 +255,10 @@ class Faults:
                 self.stalled = None
 
 
-class Connection:
+class SimulatedConnection:
     """One conversation: its transaction and what it watches."""
 
-    def __init__(self, server: Server, faults: Faults) -> None:
+    def __init__(self, server: SimulatedRedis, faults: Faults) -> None:
         self._server = server
         self._faults = faults
         self._reader = hiredis.Reader()
@@ -309,21 +309,21 @@ class Connection:
         self._queued, self._watched = None, {}
 
 
-class Client:
+class SimulatedClient:
     """What the log uses of the client library, on a server in memory."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: SimulatedRedis) -> None:
         self.server = server
         self.faults = Faults()
 
     @property
-    def connection_pool(self) -> Client:
+    def connection_pool(self) -> SimulatedClient:
         return self
 
-    async def get_connection(self) -> Connection:
-        return Connection(self.server, self.faults)
+    async def get_connection(self) -> SimulatedConnection:
+        return SimulatedConnection(self.server, self.faults)
 
-    async def release(self, connection: Connection) -> None:
+    async def release(self, connection: SimulatedConnection) -> None:
         """A connection is not used twice."""
 
     async def execute_command(self, *args: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from crm.kernel.errors import LeaseLost, Unavailable
 from navbat.lab.simulate import rules
 from navbat.lab.simulate.invariants import Checker, Violation
-from navbat.lab.simulate.redis import Client, Server
+from navbat.lab.simulate.redis import SimulatedClient, SimulatedRedis
 from router.desk import events
 from router.desk.events import Absence
 from router.log.log import Log
@@ -75,15 +75,15 @@ class World:
         self.passed = 0
         """Ms that have gone by, whatever the clocks say."""
         self._set_by = START
-        self.server = Server(lambda: self.time)
-        self._edge = Client(self.server)
+        self.server = SimulatedRedis(lambda: self.time)
+        self._edge = SimulatedClient(self.server)
         self._log = Log(self._edge, DESK, self._clock)  # type: ignore[arg-type]
         self._number = 0
         self._sent: list[events.Event] = []
         self.checker = Checker(self.server, self._log.keys)
         self._made = 0
         self._worker, self._client, self._writer = self._new_worker()
-        self._stalled: tuple[asyncio.Task[None], Client] | None = None
+        self._stalled: tuple[asyncio.Task[None], SimulatedClient] | None = None
         self.events = 0
 
     @property
@@ -93,8 +93,8 @@ class World:
     def _clock(self) -> int:
         return self.time
 
-    def _new_worker(self) -> tuple[Worker, Client, Writer | None]:
-        client = Client(self.server)
+    def _new_worker(self) -> tuple[Worker, SimulatedClient, Writer | None]:
+        client = SimulatedClient(self.server)
         log = Log(client, DESK, self._clock)  # type: ignore[arg-type]
         worker = Worker(log, lease_ttl=TTL, steady=lambda: self.passed)
         self._made += 1

@@ -1,6 +1,6 @@
 """A scripted bot: what it says, what it asks, where it leads. Pure.
 
-``begin`` and ``hear`` each give one ``Step``: all that the bot does until it needs the customer again.
+``begin`` and ``hear`` each give one ``FlowStep``: all that the bot does until it needs the customer again.
 A step goes through each node at most once, so it always ends."""
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class FlowState(msgspec.Struct, omit_defaults=True, kw_only=True):
     tries: int = 0
 
 
-class Step(msgspec.Struct, kw_only=True):
+class FlowStep(msgspec.Struct, kw_only=True):
     """What the bot does now. ``done``: it leaves, by ``hand_over`` (to ``line``, if it chose one) or
     ``close``."""
 
@@ -115,15 +115,15 @@ class Step(msgspec.Struct, kw_only=True):
     done: Literal["", "hand_over", "close"] = ""
 
 
-def begin(flow: Flow, language: str, in_hours: bool) -> Step:
+def begin(flow: Flow, language: str, in_hours: bool) -> FlowStep:
     """The first step: from the start, or outside the hours from where the flow says."""
-    step = Step(state=FlowState())
+    step = FlowStep(state=FlowState())
     return _run(flow, flow.start if in_hours or not flow.off_hours else flow.off_hours, language, step)
 
 
-def hear(flow: Flow, state: FlowState, text: str, data: str, language: str) -> Step:
+def hear(flow: Flow, state: FlowState, text: str, data: str, language: str) -> FlowStep:
     """The step that answers a message, or a button's ``data``."""
-    step = Step(state=FlowState(at=state.at, tries=state.tries))
+    step = FlowStep(state=FlowState(at=state.at, tries=state.tries))
     name, option = _pressed(flow, data)
     node = flow.nodes.get(name or state.at)
     if node is None:
@@ -157,7 +157,7 @@ def in_language(texts: Mapping[str, str], language: str) -> str:
 # ------------------------------------------------------------------ going on
 
 
-def _run(flow: Flow, name: str, language: str, step: Step) -> Step:
+def _run(flow: Flow, name: str, language: str, step: FlowStep) -> FlowStep:
     """Goes on from a node until the customer is needed or the bot leaves."""
     seen: set[str] = set()
     while True:
@@ -196,7 +196,7 @@ def _pressed(flow: Flow, data: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def _again(flow: Flow, node: Node, text: str, language: str, step: Step, then: str = "") -> None:
+def _again(flow: Flow, node: Node, text: str, language: str, step: FlowStep, then: str = "") -> None:
     """What was said is no answer: once more, until it was too often."""
     step.state.tries += 1
     if step.state.tries > node.tries:
@@ -211,7 +211,7 @@ def _again(flow: Flow, node: Node, text: str, language: str, step: Step, then: s
 # ------------------------------------------------------------------ kinds of nodes
 
 
-def _choose(flow: Flow, node: Node, option: int, text: str, language: str, step: Step) -> None:
+def _choose(flow: Flow, node: Node, option: int, text: str, language: str, step: FlowStep) -> None:
     option = option or _typed(node, text)
     if option:
         _run(flow, node.options[option - 1].then, language, step)
@@ -230,7 +230,7 @@ def _typed(node: Node, text: str) -> int:
     return 0
 
 
-def _take_answer(flow: Flow, node: Node, text: str, language: str, step: Step) -> None:
+def _take_answer(flow: Flow, node: Node, text: str, language: str, step: FlowStep) -> None:
     value = valid(text, node.check, flow.phone_code)
     if value:
         step.fields[node.field] = value
@@ -261,7 +261,7 @@ def _phone(text: str, code: str) -> str:
     return f"+{digits}" if 8 <= len(digits) <= 15 else ""
 
 
-def _look_up(flow: Flow, node: Node, text: str, language: str, step: Step) -> None:
+def _look_up(flow: Flow, node: Node, text: str, language: str, step: FlowStep) -> None:
     asked = fold(text)
     for answer in node.answers:
         if any(word in asked for word in map(fold, answer.words) if word):

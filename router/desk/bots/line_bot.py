@@ -62,7 +62,7 @@ def hear(floor: Floor, session: Session, text: str, data: str = "") -> None:
         leave(floor, session, "bot_gone")
 
 
-def _carry_out(floor: Floor, session: Session, step: flow.Step) -> None:
+def _carry_out(floor: Floor, session: Session, step: flow.FlowStep) -> None:
     """One step of a flow: what it says, what it learnt, where it leads."""
     session.flow = step.state
     floor.touch(session)

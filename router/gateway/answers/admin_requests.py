@@ -15,7 +15,7 @@ from crm.lines.versions import LineVersion, Settings
 from crm.operators import accounts
 from router.gateway.access import Access
 from router.gateway.answers import line_changes
-from router.gateway.answers.line_changes import Rulebook
+from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.connection import Connection
 from router.log.log import Log
 from router.wire import protocol
@@ -29,7 +29,7 @@ COMMENT_MAX = 1000
 class Administration:
     """Answers the frames of ``router.wire.admin_frames``."""
 
-    def __init__(self, log: Log, store: Store, book: Rulebook) -> None:
+    def __init__(self, log: Log, store: Store, book: LineCompiler) -> None:
         self._log = log
         self._store = store
         self._book = book

@@ -1,7 +1,7 @@
 """Changing lines and operators while the desk runs: first the version is kept, then the desk is told.
 
 Whoever is cut off in between has kept it: the next change, and every start of the desk, tells it what
-is in force. Knows no configuration file: a ``Rulebook`` reads and writes settings.
+is in force. Knows no configuration file: a ``LineCompiler`` reads and writes settings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from router.wire.admin_frames import SettingView
 logger = logging.getLogger(__name__)
 
 
-class Rulebook(Protocol):
+class LineCompiler(Protocol):
     """How settings are written. Methods raise ``Refused("bad_settings", problems=…)``, one problem a
     line, when they cannot be."""
 
@@ -53,7 +53,7 @@ class Rulebook(Protocol):
 
 
 async def change(
-    store: Store, book: Rulebook, line: str, settings: Settings, *, expected: int, by: str, source: Source,
+    store: Store, book: LineCompiler, line: str, settings: Settings, *, expected: int, by: str, source: Source,
     comment: str = "",
 ) -> LineVersion:  # fmt: skip
     """Keeps new settings of a line as the version after ``expected``. Settings that are in force
@@ -80,7 +80,7 @@ async def _take_back(store: Store, made: LineVersion, before: LineVersion | None
         )  # fmt: skip
 
 
-async def publish(store: Store, log: Log, book: Rulebook, base: LinesConfigured | None = None) -> bool:
+async def publish(store: Store, log: Log, book: LineCompiler, base: LinesConfigured | None = None) -> bool:
     """Tells the desk the lines in force, with the channels of ``base`` or those it has. False: there is
     no desk that has them. Whoever tells last has looked at the versions after all others had kept
     theirs: it is repeated until nothing has changed meanwhile."""

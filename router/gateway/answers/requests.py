@@ -18,7 +18,7 @@ from router.gateway.answers.admin_requests import Administration
 from router.gateway.answers.commands import Answers
 from router.gateway.answers.current import Current
 from router.gateway.answers.hints import Hints
-from router.gateway.answers.line_changes import Rulebook
+from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.answers.quarantine_requests import QuarantineRequests
 from router.gateway.answers.reads import Reads
 from router.gateway.broadcast import Broadcast
@@ -38,7 +38,7 @@ class Requests:
 
     def __init__(
         self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: Status,
-        book: Rulebook | None = None,
+        book: LineCompiler | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._picture = picture

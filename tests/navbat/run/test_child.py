@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crm.kernel.errors import Unavailable
-from navbat.config.backends import Place
+from navbat.config.backends import DeskAddress
 from navbat.run import child
 from navbat.run.child import Child
 from router.backoff import Backoff
@@ -19,7 +19,7 @@ from router.log.log import Log
 from router.worker import Worker
 from tests.conftest import until
 
-PLACE = Place(desk="d", data="", redis="")
+PLACE = DeskAddress(desk="d", data="", redis="")
 
 
 def failing_at_first(monkeypatch: pytest.MonkeyPatch, *failures: Exception) -> list[Exception]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from navbat.cli.client import Client, Login
+from navbat.cli.client import DeskClient, Login
 from navbat.run.web.door import raise_file_limit
 from router.wire import protocol
 from tests.navbat.process import Desk
@@ -105,7 +105,7 @@ async def test_a_flood_without_a_login_shuts_nobody_out(narrow: Desk) -> None:
     anna = narrow.add("anna", "--lines", "sales")
     narrow.command("operator", "add", "bek", "--lines", "sales", "--password-stdin", stdin="qwe-rty-123\n")
     async with (
-        Client(Login(url=narrow.url, token=anna.env["NAVBAT_TOKEN"])) as console,
+        DeskClient(Login(url=narrow.url, token=anna.env["NAVBAT_TOKEN"])) as console,
         flood(narrow.url) as attack,
     ):
         await attack.open(500, HALF_HEAD)
@@ -116,10 +116,10 @@ async def test_a_flood_without_a_login_shuts_nobody_out(narrow: Desk) -> None:
             done = await console.command(protocol.SetDuty, duty="online")
             assert done.code == ""
             await asyncio.to_thread(narrow.write, "ali", "1", "salom")
-            async with Client(Login(url=narrow.url, name="bek", password="qwe-rty-123")) as other:
+            async with DeskClient(Login(url=narrow.url, name="bek", password="qwe-rty-123")) as other:
                 assert other.welcome.operator == "bek"
             assert (await _status(narrow, watch.env))["desk"] == "shop"
-            async with Client(Login(url=narrow.url, token=anna.env["NAVBAT_TOKEN"])) as again:
+            async with DeskClient(Login(url=narrow.url, token=anna.env["NAVBAT_TOKEN"])) as again:
                 listed = await again.ask(protocol.GetSessions(rid=again.next_rid()), protocol.SessionList)
                 assert [s.holder for s in listed.sessions] == ["anna"]
             await console.ping()

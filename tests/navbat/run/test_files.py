@@ -14,17 +14,17 @@ import psutil
 import pytest
 
 from crm.kernel.records import Media
-from navbat.cli.client import Client, Login
+from navbat.cli.client import DeskClient, Login
 from tests.navbat.process import CONFIG, Desk
 
 SCRIPT = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 
 
 @contextlib.asynccontextmanager
-async def visit(desk: Desk) -> AsyncIterator[tuple[aiohttp.ClientSession, Client]]:
+async def visit(desk: Desk) -> AsyncIterator[tuple[aiohttp.ClientSession, DeskClient]]:
     """Anna at the desk, and an HTTP client with her ticket."""
     token = desk.add("anna", "--lines", "sales").env["NAVBAT_TOKEN"]
-    async with Client(Login(url=desk.url, token=token)) as client:
+    async with DeskClient(Login(url=desk.url, token=token)) as client:
         headers = {"Authorization": f"Bearer {client.welcome.ticket}"}
         async with aiohttp.ClientSession(desk.url, headers=headers) as http:
             yield http, client

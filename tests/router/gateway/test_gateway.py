@@ -18,7 +18,7 @@ from router.gateway.connection import QUEUE_BYTES, QUEUE_FRAMES
 from router.history.projector import Projector
 from router.log.log import Log
 from router.wire import protocol
-from router.wire.protocol import Bye, Changes, Done, Event, Page, Snapshot, Welcome
+from router.wire.protocol import Bye, Changes, DeskEvent, Done, Page, Snapshot, Welcome
 from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 
@@ -269,10 +269,10 @@ async def test_events_can_be_followed_and_resumed_by_id(desk: DeskInProcess) -> 
     boss = await desk.login("boss")
     assert (await boss.ask(protocol.Follow)).code == ""
     await desk.write("ali", "one")
-    first = await boss.until(lambda f: isinstance(f, Event) and f.type == "message")
+    first = await boss.until(lambda f: isinstance(f, DeskEvent) and f.type == "message")
     again = await desk.login("boss")
     await again.ask(protocol.Follow, since=first.id)
-    following = await again.until(Event)
+    following = await again.until(DeskEvent)
     assert following.id.split(":")[0] == first.id.split(":")[0]
     assert int(following.id.split(":")[1]) > int(first.id.split(":")[1])
     assert (await again.ask(protocol.Follow, since="1-0:1")).code == "gone"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from navbat.lab.simulate.redis import Client, Server
+from navbat.lab.simulate.redis import SimulatedClient, SimulatedRedis
 from router.log.log import Log
 from router.log.pipe import Pipe
 from router.log.seen import Seen
@@ -54,9 +54,9 @@ def plain(reply: Any) -> Any:
 @pytest.mark.parametrize("seed", range(30))
 async def test_both_answer_the_same(seed: int, log: Log) -> None:
     random = Random(seed)
-    server = Server(lambda: 1_000_000)
+    server = SimulatedRedis(lambda: 1_000_000)
     pipes = [Pipe(log.redis), Pipe(log.redis)]
-    doubles = [Pipe(Client(server)), Pipe(Client(server))]  # type: ignore[arg-type]
+    doubles = [Pipe(SimulatedClient(server)), Pipe(SimulatedClient(server))]  # type: ignore[arg-type]
     prefix = f"double{seed}:"
     seen = Seen(prefix)
     for _ in range(40):
@@ -81,7 +81,7 @@ async def test_both_answer_the_same(seed: int, log: Log) -> None:
 
 async def test_streams_are_read_and_trimmed_as_the_real_ones_are(log: Log) -> None:
     time = [1_000]
-    client = Client(Server(lambda: time[0]))
+    client = SimulatedClient(SimulatedRedis(lambda: time[0]))
     double = Log(client, log.desk, lambda: time[0])  # type: ignore[arg-type]
     for one in (log, double):
         for number in range(5):
@@ -97,8 +97,8 @@ async def test_streams_are_read_and_trimmed_as_the_real_ones_are(log: Log) -> No
 
 async def test_keys_expire_by_the_clock_and_an_expiry_breaks_a_transaction() -> None:
     time = [0]
-    server = Server(lambda: time[0])
-    pipe, other = Pipe(Client(server)), Pipe(Client(server))  # type: ignore[arg-type]
+    server = SimulatedRedis(lambda: time[0])
+    pipe, other = Pipe(SimulatedClient(server)), Pipe(SimulatedClient(server))  # type: ignore[arg-type]
     await pipe.talk([("SET", "lease", "mine", "PX", 100), ("WATCH", "lease")])
     time[0] = 99
     assert await other.talk([("GET", "lease")]) == [b"mine"]
