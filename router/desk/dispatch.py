@@ -6,7 +6,7 @@ from __future__ import annotations
 from router.desk import moves, notices
 from router.desk.events import Overflow
 from router.desk.floor import Floor
-from router.desk.queue import Need, Place, Queue, lacks, need_of, place
+from router.desk.queue import Need, Queue, Waiting, lacks, need_of, place
 from router.desk.state import Decided, Session
 
 EXPLAIN = 32
@@ -71,44 +71,41 @@ def _ask(floor: Floor, session: Session) -> None:
 
 
 def _dispatch(floor: Floor, queues: list[Queue]) -> None:
-    at: dict[tuple[str, Need], int] = {}
+    backlogs: list[tuple[Queue, dict[Need, int]]] = []
     for queue in queues:
         if queue.rules.mode == "all":
             _show_to_all(floor, queue)
         elif queue.rules.mode != "manual" and queue.routes:
-            at.update({(queue.name, need): 0 for need in queue.needs})
-    while at:
-        heads = []
-        for (name, need), index in list(at.items()):
-            head = floor.queues[name].at(need, index)
-            if head is None or not floor.queues[name].pool(need):
-                del at[name, need]
-            else:
-                heads.append((head, (name, need)))
-        if not heads:
+            backlogs.append((queue, {}))
+    while True:
+        head: Waiting | None = None
+        for queue, passed in backlogs:
+            found = queue.first(passed)
+            if found is not None and (head is None or found[0] < head):
+                (head, need), of, passed_there = found, queue, passed
+        if head is None:
             return
-        (_, session), key = min(heads, key=_head)
-        queue = floor.queues[key[0]]
+        session = head[-1]
         # One that all still see was offered under the line's former rules: that offer runs on.
-        chosen = queue.choose(session, floor.now) if session.status == "waiting" else None
+        chosen = of.choose(session, need, floor.now) if session.status == "waiting" else None
         if chosen is None:
-            at[key] += 1
+            passed_there[need] = passed_there.get(need, 0) + 1
         else:
-            _give(floor, session, queue, *chosen)
-
-
-def _head(item: tuple[tuple[Place, Session], tuple[str, Need]]) -> Place:
-    return item[0][0]
+            _give(floor, session, of, *chosen)
 
 
 def _give(floor: Floor, session: Session, queue: Queue, name: str, new_round: bool) -> None:
     """The queue offers the session to one operator."""
-    decision = explain(floor, session, queue, queue.rules.mode, name)
+    candidates, dropped = _among(floor, session, queue, name)
     if new_round:
         moves.new_round(floor, session)
     floor.give(session, floor.operators[name], queue.rules.answer_within)
-    decision.timers = _dues(session)  # with the end of this offer
-    floor.tell(decision)
+    floor.tell(
+        Decided(
+            at=floor.now, session=session.id, line=queue.name, why=queue.rules.mode, chosen=name,
+            candidates=candidates, dropped=dropped, timers=_dues(session),
+        )
+    )  # fmt: skip
 
 
 def _show_to_all(floor: Floor, queue: Queue) -> None:
@@ -145,22 +142,30 @@ def _show(floor: Floor, session: Session, queue: Queue, seen_by: list[str]) -> N
 
 def explain(floor: Floor, session: Session, queue: Queue, why: str, chosen: str = "") -> Decided:
     """The decision as it is told: whom, among whom, what dropped the others, and the timers."""
-    candidates, dropped = [], {}
-    if len(queue.members) <= EXPLAIN:
-        need = need_of(session, queue.rules)
-        for name in queue.members:
-            reason = floor.dropped_by(floor.operators.get(name), queue)
-            reason = reason or lacks(floor.operators[name], need)
-            if not reason and name != chosen and name in (*session.had, *session.hidden_from):
-                reason = "had"
-            if reason:
-                dropped[name] = reason
-            else:
-                candidates.append(name)
+    candidates, dropped = _among(floor, session, queue, chosen)
     return Decided(
         at=floor.now, session=session.id, line=queue.name, why=why, chosen=chosen, candidates=candidates,
         dropped=dropped, timers=_dues(session),
     )  # fmt: skip
+
+
+def _among(floor: Floor, session: Session, queue: Queue, chosen: str) -> tuple[list[str], dict[str, str]]:
+    """The candidates, and what dropped the other members."""
+    candidates: list[str] = []
+    dropped: dict[str, str] = {}
+    if len(queue.members) > EXPLAIN:
+        return candidates, dropped
+    need = need_of(session, queue.rules)
+    for name in queue.members:
+        reason = floor.dropped_by(floor.operators.get(name), queue)
+        reason = reason or lacks(floor.operators[name], need)
+        if not reason and name != chosen and name in (*session.had, *session.hidden_from):
+            reason = "had"
+        if reason:
+            dropped[name] = reason
+        else:
+            candidates.append(name)
+    return candidates, dropped
 
 
 def _dues(session: Session) -> dict[str, int]:
@@ -221,7 +226,7 @@ def _can_be_offered(floor: Floor, queue: Queue, session: Session) -> bool:
     if queue.rules.mode == "all":
         left_out = {*session.hidden_from, *session.had}
         return any(name not in left_out for name in queue.ready(queue.need(session.id)))
-    chosen = queue.choose(session, floor.now)
+    chosen = queue.choose(session, queue.need(session.id), floor.now)
     return chosen is not None and not chosen[1]
 
 

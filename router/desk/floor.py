@@ -86,6 +86,8 @@ class Floor:
         """Chat -> ids of the sessions that are open in its topics."""
         self.operators: dict[str, OperatorState] = {}
         self.queues: dict[str, Queue] = {}
+        self.lines_of: dict[str, list[Queue]] = {}
+        """Name -> the lines that he is a member of."""
         self.channels: dict[str, str] = {}
         self.kinds: dict[str, str] = {}
         self.flows: dict[str, Flow] = {}
@@ -327,8 +329,7 @@ class Floor:
         self.outcome.fields.add("stamp")
         operator.given_at = self.stamp
         self.touch_operator(operator)
-        self.offer_to(session, operator.name, wait)
-        self.refresh(operator.name)
+        self.offer_to(session, operator.name, wait)  # it counts for him from now on, which refreshes him
 
     def reorder(self, session: Session) -> None:
         """After its arrival, priority, clocks or needs changed."""
@@ -393,11 +394,10 @@ class Floor:
         if operator is None:
             return
         self.recheck_overdue = bool(self.overdue)
-        for queue in self.queues.values():
-            if name in queue.members:
-                became = queue.set_ready(operator, not self.dropped_by(operator, queue))
-                if became > 0 or (became and queue.rules.mode == "all"):
-                    self.stirred.add(queue.name)
+        for queue in self.lines_of.get(name, ()):
+            became = queue.set_ready(operator, not self.dropped_by(operator, queue))
+            if became > 0 or (became and queue.rules.mode == "all"):
+                self.stirred.add(queue.name)
 
     def recharge(self, session: Session) -> None:
         """Keeps loads in step with what counts."""
@@ -406,22 +406,23 @@ class Floor:
         have = self._charged.get(session.id)
         if want == have:
             return
-        for charge, step in ((have, -1), (want, 1)):
-            if charge is None:
-                continue
-            name, line = charge
-            load = self.queues[line].load
-            load[name] = load.get(name, 0) + step
-            operator = self.operators.get(name)
-            if operator is not None:
-                operator.load += step
-                self.touch_operator(operator)
-        if want is None:
-            self._charged.pop(session.id, None)
-        else:
+        if have is not None:
+            self._charge(*have, -1)
+            del self._charged[session.id]
+        if want is not None:
+            self._charge(*want, 1)
             self._charged[session.id] = want
-        for name in {charge[0] for charge in (have, want) if charge}:
-            self.refresh(name)
+            self.refresh(want[0])
+        if have is not None and (want is None or want[0] != have[0]):
+            self.refresh(have[0])
+
+    def _charge(self, name: str, line: str, step: int) -> None:
+        load = self.queues[line].load
+        load[name] = load.get(name, 0) + step
+        operator = self.operators.get(name)
+        if operator is not None:
+            operator.load += step
+            self.touch_operator(operator)
 
     def uncharge(self, session: Session) -> None:
         """Before its line disappears: it counts for nobody until it is charged again."""

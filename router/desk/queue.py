@@ -8,9 +8,11 @@ need, the ready into one ordered pool for each need that somebody has."""
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from sortedcontainers import SortedDict, SortedKeyList
+from sortedcontainers import SortedList
 
 from router.desk.events import LineRules
 from router.desk.hours import Calendar
@@ -18,7 +20,10 @@ from router.desk.state import OperatorState, Session
 
 Place = tuple[int, int, int, int]
 Need = tuple[frozenset[str], str]
-Rank = tuple[int, ...]
+Waiting = tuple[int, int, int, int, Session]
+"""A place and who stands there: the id in it is nobody else's, so two of them never compare sessions."""
+Ready = tuple[Any, ...]
+"""A rank, which is nobody else's in the line, and the operator's name."""
 ANYBODY: Need = (frozenset(), "")
 NEVER = 1 << 62
 POOLS_KEPT = 64
@@ -52,10 +57,6 @@ def lacks(operator: OperatorState, need: Need) -> str:
     return ""
 
 
-def _first(item: tuple[Place, Session]) -> Place:
-    return item[0]
-
-
 class Queue:
     """The state of one line beside its sessions. Pure."""
 
@@ -69,10 +70,13 @@ class Queue:
         self.is_open = True
         self.off_shift: set[str] = set()
         self.absent: set[str] = set()
-        self._buckets: dict[Need, SortedDict[Place, Session]] = {}
-        self._places: dict[str, tuple[Place, Need]] = {}
-        self._ready: dict[str, tuple[Rank, OperatorState]] = {}
-        self._pools: dict[Need, SortedKeyList[tuple[Rank, str], Rank]] = {}
+        self._buckets: dict[Need, SortedList[Waiting]] = {}
+        self._places: dict[str, tuple[Waiting, Need]] = {}
+        self._ready: dict[str, tuple[Ready, OperatorState, list[list[Ready]]]] = {}
+        """Name -> his place among the ready, himself, and the pools that he stands in."""
+        self._pools: dict[Need, list[Ready]] = {}
+        self._fitting: dict[str, list[list[Ready]]] = {}
+        """Name -> the pools of all needs that he meets, as long as there is no other pool."""
 
     @property
     def routes(self) -> bool:
@@ -84,24 +88,24 @@ class Queue:
     def put(self, session: Session) -> None:
         """Puts the session where it belongs, or moves it there."""
         self.remove(session.id)
-        at, need = place(session), need_of(session, self.rules)
-        self._places[session.id] = at, need
+        waiting, need = (*place(session), session), need_of(session, self.rules)
+        self._places[session.id] = waiting, need
         bucket = self._buckets.get(need)
         if bucket is None:
-            bucket = self._buckets[need] = SortedDict()
-        bucket[at] = session
+            bucket = self._buckets[need] = SortedList()
+        bucket.add(waiting)
 
     def remove(self, session_id: str) -> None:
         found = self._places.pop(session_id, None)
         if found is None:
             return
-        at, need = found
+        waiting, need = found
         bucket = self._buckets[need]
-        del bucket[at]
+        bucket.remove(waiting)
         if not bucket and need != ANYBODY:
             del self._buckets[need]
             if len(self._pools) > POOLS_KEPT:
-                self._pools.pop(need, None)
+                self._drop_pool(need)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -109,17 +113,18 @@ class Queue:
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._places
 
-    @property
-    def needs(self) -> list[Need]:
-        """What somebody waits for, in no order."""
-        return list(self._buckets)
-
-    def at(self, need: Need, index: int) -> tuple[Place, Session] | None:
-        """The waiting session number ``index`` of those that need this."""
-        bucket = self._buckets.get(need)
-        if bucket is None or index >= len(bucket):
+    def first(self, passed: dict[Need, int]) -> tuple[Waiting, Need] | None:
+        """The first of the waiting whom somebody who is ready could have, and what he needs. So many of
+        each need are passed over."""
+        if not self._ready:
             return None
-        found: tuple[Place, Session] = bucket.peekitem(index)
+        found: tuple[Waiting, Need] | None = None
+        for need, bucket in self._buckets.items():
+            index = passed.get(need, 0)
+            if index < len(bucket) and self.pool(need):
+                head: Waiting = bucket[index]
+                if found is None or head < found[0]:
+                    found = head, need
         return found
 
     def need(self, session_id: str) -> Need:
@@ -128,25 +133,25 @@ class Queue:
 
     def position(self, session_id: str) -> int:
         """Its place among all the waiting of the line, counted from 1."""
-        at, _ = self._places[session_id]
+        at = self._places[session_id][0]
         before: int = sum(bucket.bisect_left(at) for bucket in self._buckets.values())
         return before + 1
 
     def waiting(self) -> Iterator[Session]:
         """All waiting sessions in order."""
-        merged = heapq.merge(*(bucket.items() for bucket in self._buckets.values()), key=_first)
-        return (session for _, session in merged)
+        return (waiting[-1] for waiting in heapq.merge(*self._buckets.values()))
 
     # ---------------------------------------------------------------- the ready
 
-    def rank(self, operator: OperatorState) -> Rank:
+    def rank(self, operator: OperatorState) -> Ready:
         """What the mode orders the eligible by; ties go by line order."""
-        order = self.members[operator.name]
+        name = operator.name
+        order = self.members[name]
         if self.rules.mode == "even":
-            return operator.given_at, order
+            return operator.given_at, order, name
         if self.rules.mode == "least_loaded":
-            return operator.load, operator.given_at, order
-        return (order,)
+            return operator.load, operator.given_at, order, name
+        return order, name
 
     def set_ready(self, operator: OperatorState, ready: bool) -> int:
         """Notes whether a member may get an offer now: 1 when he has just become ready, -1 when he
@@ -154,39 +159,55 @@ class Queue:
         name = operator.name
         old = self._ready.get(name)
         new = self.rank(operator) if ready and name in self.members else None
-        if new == (old[0] if old else None):
-            return 0
         if old is not None:
-            for need, pool in self._pools.items():
-                if need == ANYBODY or (old[0], name) in pool:
-                    pool.remove((old[0], name))
-            del self._ready[name]
-        if new is not None:
-            for need, pool in self._pools.items():
-                if not lacks(operator, need):
-                    pool.add((new, name))
-            self._ready[name] = new, operator
-        return (old is None) - (new is None)
+            if old[0] == new:
+                return 0
+            for pool in old[2]:
+                del pool[bisect_left(pool, old[0])]
+            if new is None:
+                del self._ready[name]
+                return -1
+        elif new is None:
+            return 0
+        pools = self._fitting.get(name)
+        if pools is None:
+            pools = [pool for need, pool in self._pools.items() if not lacks(operator, need)]
+            self._fitting[name] = pools
+        for pool in pools:
+            insort(pool, new)
+        self._ready[name] = new, operator, pools
+        return int(old is None)
 
-    def pool(self, need: Need) -> SortedKeyList[tuple[Rank, str], Rank]:
-        """The ready members who have what is needed, in the order of the mode."""
+    def pool(self, need: Need) -> list[Ready]:
+        """The ready members who have what is needed, in the order of the mode. A plain list: to make room in
+        one of 10 000 takes a microsecond, less than a structure that is made for more."""
         pool = self._pools.get(need)
         if pool is None:
-            pool = self._pools[need] = SortedKeyList(
-                ((rank, name) for name, (rank, operator) in self._ready.items() if not lacks(operator, need)),
-                key=lambda item: item[0],
-            )
+            fit = [(name, at) for name, at in self._ready.items() if not lacks(at[1], need)]
+            pool = self._pools[need] = sorted(at[0] for _, at in fit)
+            for name, (rank, operator, pools) in fit:
+                self._ready[name] = rank, operator, [*pools, pool]
+            self._fitting.clear()
         return pool
+
+    def _drop_pool(self, need: Need) -> None:
+        pool = self._pools.pop(need, [])
+        for rank in pool:
+            name = rank[-1]
+            _, operator, pools = self._ready[name]
+            self._ready[name] = rank, operator, [other for other in pools if other is not pool]
+        self._fitting.clear()
 
     def ready(self, need: Need = ANYBODY) -> Iterator[str]:
         """Names of the ready members in the order of the mode."""
-        return (name for _, name in self.pool(need))
+        return (rank[-1] for rank in self.pool(need))
 
-    def choose(self, session: Session, now: int) -> tuple[str, bool] | None:
-        """(whom the session goes to, whether that begins a new round), or nobody."""
+    def choose(self, session: Session, need: Need, now: int) -> tuple[str, bool] | None:
+        """(whom the waiting session goes to, whether that begins a new round), or nobody."""
         had = session.had
         first = ""
-        for name in self.ready(need_of(session, self.rules)):
+        for rank in self.pool(need):
+            name: str = rank[-1]
             if name not in had:
                 return name, False
             first = first or name
@@ -203,3 +224,4 @@ class Queue:
         """Nobody is ready until told anew: skills or languages may have changed too."""
         self._ready.clear()
         self._pools.clear()
+        self._fitting.clear()

@@ -38,7 +38,7 @@ def configure(floor: Floor, event: LinesConfigured) -> None:
     floor.kinds = event.kinds
     floor.flows = event.flows
     old = floor.queues
-    floor.queues = {}
+    floor.queues, floor.lines_of = {}, {}
     for name, rules in event.lines.items():
         queue = floor.queues[name] = Queue(name, rules)
         if name in old:
@@ -81,11 +81,14 @@ def _members(floor: Floor) -> dict[str, list[str]]:
 
 def _set_members(floor: Floor) -> None:
     """Members in line order: those of the rules, then operators whose account names the line."""
+    floor.lines_of = {}
     for queue in floor.queues.values():
         extra = sorted(
             o.name for o in floor.operators.values() if o.role == "operator" and queue.name in o.lines
         )
         queue.set_members([*queue.rules.members, *extra])
+        for name in queue.members:
+            floor.lines_of.setdefault(name, []).append(queue)
     for name in floor.operators:
         floor.refresh(name)
     # Nobody ready is no news to the queue, and yet those who saw an offer may be gone.
