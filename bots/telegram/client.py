@@ -12,8 +12,6 @@ from aiogram.client.telegram import TelegramAPIServer
 from aiogram.types import BusinessConnection, Message
 from aiohttp import ClientTimeout
 
-# The parser is not used here, but it belongs to what takes long to import.
-import bots.telegram.parse  # noqa: F401
 from bots.base import Rejected, TryLater, Uncertain
 from bots.telegram.place import moved, place_of
 from bots.telegram.send import BadRequest, File, Method, already_done, calls, outcome, plainer

@@ -6,15 +6,25 @@ of a business account writes himself, and kinds of updates that are not asked fo
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from typing import Any
 
-from aiogram import types
-from aiogram.enums import ChatMemberStatus
-from pydantic import ValidationError
+import msgspec
 
+from bots.telegram import updates
 from bots.telegram.place import GENERAL, Place
 from bots.telegram.salvage import blind, mended, salvage
-from bots.telegram.words import SERVICE, SPEAKING, chat_name, kind_of, media_of, quoted, whole, words_of
+from bots.telegram.words import (
+    SERVICE,
+    SPEAKING,
+    chat_name,
+    full_name,
+    is_there,
+    kind_of,
+    media_of,
+    quoted,
+    words_of,
+)
 from router.desk.events import (
     Author,
     ButtonPressed,
@@ -31,18 +41,22 @@ CUSTOM_EMOJI = "◆"
 PAID_REACTION = "⭐"
 
 
+_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 def parse(channel: str, body: bytes) -> list[Event]:
     """The events of one update. Raises when it does not even say in which chat it happened."""
     try:
-        return _named(channel, types.Update.model_validate_json(body), body)
-    except ValidationError:
-        try:
-            content, again = mended(body)
-        except (ValueError, RecursionError):
-            return blind(channel, body)
+        return _read(channel, msgspec.json.decode(body), body)
+    except _BROKEN:
+        pass
     try:
-        events = _named(channel, types.Update.model_validate_json(again), body)
-    except ValidationError:
+        content = mended(body)
+    except (ValueError, RecursionError):
+        return blind(channel, body)
+    try:
+        events = _read(channel, content, body)
+    except _BROKEN:
         return salvage(channel, content, body)
     for event in events:
         if isinstance(event, MessageReceived):
@@ -50,18 +64,19 @@ def parse(channel: str, body: bytes) -> list[Event]:
     return events
 
 
-def _named(channel: str, update: types.Update, body: bytes) -> list[Event]:
-    events = _events(channel, update, body)
+def _read(channel: str, content: Any, body: bytes) -> list[Event]:
+    update = msgspec.convert(content, updates.Update)
+    events = _events(channel, update, content, body)
     for event in events:
         event.event_id = f"{channel}:{update.update_id}"
     return events
 
 
-def _events(channel: str, update: types.Update, body: bytes) -> list[Event]:
+def _events(channel: str, update: updates.Update, content: Mapping[str, Any], body: bytes) -> list[Event]:
     if (message := update.message or update.business_message) is not None:
-        return _message(channel, message, body)
+        return _message(channel, message, content.get("message") or content["business_message"], body)
     if (message := update.edited_message or update.edited_business_message) is not None:
-        return _edited(channel, message)
+        return _edited(channel, message, content.get("edited_message") or content["edited_business_message"])
     if update.deleted_business_messages is not None:
         return [_deleted(channel, update.deleted_business_messages)]
     if update.message_reaction is not None:
@@ -73,17 +88,21 @@ def _events(channel: str, update: types.Update, body: bytes) -> list[Event]:
     return []
 
 
+def _holds(content: Mapping[str, Any], kinds: frozenset[str]) -> bool:
+    return any(is_there(content[name]) for name in content.keys() & kinds)
+
+
 # ------------------------------------------------------------------ messages
 
 
-def _message(channel: str, message: types.Message, body: bytes) -> list[Event]:
+def _message(channel: str, message: updates.Message, content: Mapping[str, Any], body: bytes) -> list[Event]:
     if message.migrate_to_chat_id is not None:
         return [ChatMoved(channel=channel, chat=_place(message), new_chat=str(message.migrate_to_chat_id))]
-    content = message.content_type
-    if content in SERVICE or _is_the_owner_s(message):
+    speaks = _holds(content, SPEAKING)
+    if (not speaks and _holds(content, SERVICE)) or _is_the_owner_s(message):
         return []
     text, media = words_of(message), media_of(message)
-    known = content in SPEAKING and bool(text or media)
+    known = speaks and bool(text or media)
     reply_to, reply_text = quoted(message)
     return [
         MessageReceived(
@@ -97,14 +116,14 @@ def _message(channel: str, message: types.Message, body: bytes) -> list[Event]:
             reply_to=reply_to,
             reply_text=reply_text,
             album=message.media_group_id or "",
-            sent_at=_ms(message.date),
+            sent_at=1000 * message.date,
             raw=b"" if known else body,
         )
     ]
 
 
-def _edited(channel: str, message: types.Message) -> list[Event]:
-    if message.content_type in SERVICE or _is_the_owner_s(message):
+def _edited(channel: str, message: updates.Message, content: Mapping[str, Any]) -> list[Event]:
+    if (not _holds(content, SPEAKING) and _holds(content, SERVICE)) or _is_the_owner_s(message):
         return []
     return [
         MessageEdited(
@@ -113,12 +132,12 @@ def _edited(channel: str, message: types.Message) -> list[Event]:
             message_id=str(message.message_id),
             text=words_of(message),
             media=media_of(message) or None,
-            edited_at=whole(1000 * (message.edit_date or 0)) or _ms(message.date),
+            edited_at=1000 * (message.edit_date or message.date),
         )
     ]
 
 
-def _place(message: types.Message) -> str:
+def _place(message: updates.Message) -> str:
     """Where an answer goes. Outside forums a thread is only a tree of answers."""
     topic = message.message_thread_id if message.is_topic_message else 0
     direct = message.direct_messages_topic
@@ -130,13 +149,13 @@ def _place(message: types.Message) -> str:
     ).name
 
 
-def _is_the_owner_s(message: types.Message) -> bool:
+def _is_the_owner_s(message: updates.Message) -> bool:
     """Whether the owner of a business account (or a bot in his name, which we are) wrote it."""
     user = message.from_user
     return bool(message.business_connection_id) and (user is None or user.id != message.chat.id)
 
 
-def _author(message: types.Message) -> Author:
+def _author(message: updates.Message) -> Author:
     user = message.from_user
     if user is None or message.sender_chat is not None:
         chat = message.sender_chat or message.chat
@@ -148,30 +167,26 @@ def _author(message: types.Message) -> Author:
     return author
 
 
-def _user(user: types.User) -> Author:
+def _user(user: updates.User) -> Author:
     return Author(
         id=str(user.id),
-        name=user.full_name,
+        name=full_name(user.first_name, user.last_name),
         username=user.username or "",
         language=user.language_code or "",
     )
 
 
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
 # ------------------------------------------------------------------ everything else
 
 
-def _deleted(channel: str, deleted: types.BusinessMessagesDeleted) -> Event:
+def _deleted(channel: str, deleted: updates.Deleted) -> Event:
     place = Place(str(deleted.chat.id), deleted.business_connection_id)
     return MessageDeleted(
         channel=channel, chat=place.name, message_ids=[str(id) for id in deleted.message_ids]
     )
 
 
-def _reacted(channel: str, change: types.MessageReactionUpdated) -> Event:
+def _reacted(channel: str, change: updates.Reaction) -> Event:
     who = change.user.id if change.user is not None else (change.actor_chat or change.chat).id
     return Reacted(
         channel=channel,
@@ -182,20 +197,20 @@ def _reacted(channel: str, change: types.MessageReactionUpdated) -> Event:
     )
 
 
-def _emoji(reaction: types.ReactionTypeUnion) -> str:
-    if isinstance(reaction, types.ReactionTypeEmoji):
+def _emoji(reaction: updates.Emoji | updates.CustomEmoji | updates.PaidEmoji) -> str:
+    if isinstance(reaction, updates.Emoji):
         return reaction.emoji
-    return CUSTOM_EMOJI if isinstance(reaction, types.ReactionTypeCustomEmoji) else PAID_REACTION
+    return CUSTOM_EMOJI if isinstance(reaction, updates.CustomEmoji) else PAID_REACTION
 
 
-def _pressed(channel: str, query: types.CallbackQuery) -> list[Event]:
+def _pressed(channel: str, query: updates.Press) -> list[Event]:
     message = query.message
     if message is None:
         return []
     return [
         ButtonPressed(
             channel=channel,
-            chat=_place(message) if isinstance(message, types.Message) else str(message.chat.id),
+            chat=_place(message),
             message_id=str(message.message_id),
             author=_user(query.from_user),
             data=query.data or "",
@@ -204,9 +219,9 @@ def _pressed(channel: str, query: types.CallbackQuery) -> list[Event]:
     ]
 
 
-def _label(query: types.CallbackQuery) -> str:
+def _label(query: updates.Press) -> str:
     """What is written on the button that was pressed."""
-    markup = query.message.reply_markup if isinstance(query.message, types.Message) else None
+    markup = query.message.reply_markup if query.message is not None else None
     if markup is not None:
         for row in markup.inline_keyboard:
             for button in row:
@@ -215,12 +230,9 @@ def _label(query: types.CallbackQuery) -> str:
     return query.data or ""
 
 
-def _reachable(channel: str, change: types.ChatMemberUpdated) -> Event:
+def _reachable(channel: str, change: updates.MemberChange) -> Event:
     now = change.new_chat_member
-    if now.status == ChatMemberStatus.RESTRICTED:
-        can_write = bool(getattr(now, "can_send_messages", False))
-    else:
-        can_write = now.status not in (ChatMemberStatus.KICKED, ChatMemberStatus.LEFT)
+    can_write = now.can_send_messages if now.status == "restricted" else now.status not in ("kicked", "left")
     return ChatReachable(
         channel=channel, chat=str(change.chat.id), can_write=can_write, author=_user(change.from_user)
     )

@@ -19,12 +19,12 @@ NUMBER_LIMIT = 2**53
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def mended(body: bytes) -> tuple[Content, bytes]:
-    """The update without what no text and no store can hold (half characters, numbers without end), also
-    as JSON anew. Raises when it is no JSON at all."""
+def mended(body: bytes) -> Content:
+    """The update without what no text and no store can hold (half characters, numbers without end). Raises
+    ``ValueError`` or ``RecursionError`` when it is no JSON at all."""
     decoder = json.JSONDecoder(strict=False, parse_int=_integer, parse_constant=lambda word: None)
-    content = _mend(decoder.decode(body.decode(errors="replace")))
-    return content, json.dumps(content).encode()
+    content: Content = _mend(decoder.decode(body.decode(errors="replace")))
+    return content
 
 
 def _integer(digits: str) -> int:

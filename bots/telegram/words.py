@@ -5,57 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aiogram import types
-from aiogram.enums import ContentType
-from pydantic import BaseModel
-
+from bots.telegram import updates
 from crm.kernel.records import Media, MessageKind
 
 QUOTE_LENGTH = 200
 """Characters kept of a quoted message."""
 
 SPEAKING = frozenset({
-    ContentType.TEXT, ContentType.ANIMATION, ContentType.AUDIO, ContentType.DOCUMENT, ContentType.PHOTO,
-    ContentType.LIVE_PHOTO, ContentType.STICKER, ContentType.VIDEO, ContentType.VIDEO_NOTE, ContentType.VOICE,
-    ContentType.CONTACT, ContentType.DICE, ContentType.POLL, ContentType.VENUE, ContentType.LOCATION,
-    ContentType.CHECKLIST,
+    "text", "animation", "audio", "document", "photo", "live_photo", "sticker", "video", "video_note",
+    "voice", "contact", "dice", "poll", "venue", "location", "checklist",
 })  # fmt: skip
 """Content that becomes a message as it is."""
 
 SERVICE = frozenset({
-    ContentType.NEW_CHAT_MEMBERS, ContentType.LEFT_CHAT_MEMBER, ContentType.CHAT_OWNER_LEFT,
-    ContentType.CHAT_OWNER_CHANGED, ContentType.NEW_CHAT_TITLE, ContentType.NEW_CHAT_PHOTO,
-    ContentType.DELETE_CHAT_PHOTO, ContentType.GROUP_CHAT_CREATED, ContentType.SUPERGROUP_CHAT_CREATED,
-    ContentType.CHANNEL_CHAT_CREATED, ContentType.MESSAGE_AUTO_DELETE_TIMER_CHANGED,
-    ContentType.MIGRATE_TO_CHAT_ID, ContentType.MIGRATE_FROM_CHAT_ID, ContentType.PINNED_MESSAGE,
-    ContentType.CONNECTED_WEBSITE, ContentType.WRITE_ACCESS_ALLOWED, ContentType.PROXIMITY_ALERT_TRIGGERED,
-    ContentType.BOOST_ADDED, ContentType.CHAT_BACKGROUND_SET, ContentType.CHECKLIST_TASKS_DONE,
-    ContentType.CHECKLIST_TASKS_ADDED, ContentType.DIRECT_MESSAGE_PRICE_CHANGED, ContentType.FORUM_TOPIC_CREATED,
-    ContentType.FORUM_TOPIC_EDITED, ContentType.FORUM_TOPIC_CLOSED, ContentType.FORUM_TOPIC_REOPENED,
-    ContentType.GENERAL_FORUM_TOPIC_HIDDEN, ContentType.GENERAL_FORUM_TOPIC_UNHIDDEN,
-    ContentType.GIVEAWAY_CREATED, ContentType.GIVEAWAY_COMPLETED, ContentType.MANAGED_BOT_CREATED,
-    ContentType.PAID_MESSAGE_PRICE_CHANGED, ContentType.POLL_OPTION_ADDED, ContentType.POLL_OPTION_DELETED,
-    ContentType.SUGGESTED_POST_APPROVED, ContentType.SUGGESTED_POST_APPROVAL_FAILED,
-    ContentType.SUGGESTED_POST_DECLINED, ContentType.SUGGESTED_POST_PAID, ContentType.SUGGESTED_POST_REFUNDED,
-    ContentType.VIDEO_CHAT_SCHEDULED, ContentType.VIDEO_CHAT_STARTED, ContentType.VIDEO_CHAT_ENDED,
-    ContentType.VIDEO_CHAT_PARTICIPANTS_INVITED, ContentType.COMMUNITY_CHAT_ADDED,
-    ContentType.COMMUNITY_CHAT_REMOVED, ContentType.COMMUNITY_CHAT_JOINED,
+    "new_chat_members", "left_chat_member", "chat_owner_left", "chat_owner_changed", "new_chat_title",
+    "new_chat_photo", "delete_chat_photo", "group_chat_created", "supergroup_chat_created",
+    "channel_chat_created", "message_auto_delete_timer_changed", "migrate_to_chat_id", "migrate_from_chat_id",
+    "pinned_message", "connected_website", "write_access_allowed", "proximity_alert_triggered", "boost_added",
+    "chat_background_set", "checklist_tasks_done", "checklist_tasks_added", "direct_message_price_changed",
+    "forum_topic_created", "forum_topic_edited", "forum_topic_closed", "forum_topic_reopened",
+    "general_forum_topic_hidden", "general_forum_topic_unhidden", "giveaway_created", "giveaway_completed",
+    "managed_bot_created", "paid_message_price_changed", "poll_option_added", "poll_option_deleted",
+    "suggested_post_approved", "suggested_post_approval_failed", "suggested_post_declined",
+    "suggested_post_paid", "suggested_post_refunded", "video_chat_scheduled", "video_chat_started",
+    "video_chat_ended", "video_chat_participants_invited", "community_chat_added", "community_chat_removed",
+    "community_chat_joined",
 })  # fmt: skip
 """What Telegram itself says about the chat. Everything that is in neither set becomes an unsupported
 message with what can be read of it, also what is not invented yet."""
 
 
+def is_there(value: object) -> bool:
+    """Whether a field says anything: an empty object does, by being there."""
+    return bool(value) or isinstance(value, dict)
+
+
 # ------------------------------------------------------------------ words
 
 
-def words_of(message: types.Message) -> str:
+def words_of(message: updates.Message) -> str:
     """What the message says, also where its content has no words of its own."""
     said = [forwarded(message), _content(message), linked(message.text, message.entities)]
     said += [linked(message.caption, message.caption_entities), *_links(message.reply_markup)]
     return "\n".join(part for part in said if part)
 
 
-def _content(message: types.Message) -> str:
+def _content(message: updates.Message) -> str:
     if message.sticker is not None:
         return message.sticker.emoji or ""
     if message.dice is not None:
@@ -73,13 +68,13 @@ def _content(message: types.Message) -> str:
     return _rarely(message)
 
 
-def _poll(poll: types.Poll) -> str:
+def _poll(poll: updates.Poll) -> str:
     options = (f"• {linked(option.text, option.text_entities)}" for option in poll.options)
     lines = [f"📊 {linked(poll.question, poll.question_entities)}", poll.description or "", *options]
     return "\n".join(line for line in lines if line)
 
 
-def _checklist(checklist: types.Checklist) -> str:
+def _checklist(checklist: updates.Checklist) -> str:
     tasks = [
         f"{'☑' if task.completion_date else '☐'} {linked(task.text, task.text_entities)}"
         for task in checklist.tasks
@@ -87,7 +82,7 @@ def _checklist(checklist: types.Checklist) -> str:
     return "\n".join([linked(checklist.title, checklist.title_entities), *tasks])
 
 
-def _rarely(message: types.Message) -> str:
+def _rarely(message: updates.Message) -> str:
     """The words of content that is shown as unsupported."""
     parts: list[str | None] = []
     if message.game is not None:
@@ -109,35 +104,39 @@ def _rarely(message: types.Message) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def rich(message: types.RichMessage) -> str:
+def rich(message: updates.RichMessage) -> str:
     """The words of a rich message: a line for each block, addresses behind what they are hidden under."""
     return "\n".join(line for line in map(_rich, message.blocks) if line)
 
 
-_HIDDEN = frozenset({"type", "name", "size", "language", "align", "valign", "style", "custom_emoji_id"})
-"""What is not read aloud of a block."""
+READ_ALOUD = (
+    "label", "summary", "text", "expression", "alternative_text", "buttons", "cells", "items", "blocks",
+    "caption", "credit",
+)  # fmt: skip
+"""What is read of a block, a text within it or a button, in this order."""
+
+_LINES = frozenset({"items", "blocks"})
 
 
 def _rich(node: Any) -> str:
     if isinstance(node, str):
         return node
     if isinstance(node, list):
-        blocks = any(isinstance(part, types.RichBlock | types.RichBlockListItem | list) for part in node)
-        return ("\n" if blocks else "").join(map(_rich, node))
-    if isinstance(node, types.RichTextUrl):
-        return _with_address(_rich(node.text), node.url)
-    if isinstance(node, types.RichText):
-        named = getattr(node, "button", None) or getattr(node, "text", None)
-        return _rich(named) or getattr(node, "alternative_text", "") or getattr(node, "expression", "")
-    if isinstance(node, types.RichMessageButton):
-        return _with_address(_rich(node.text), node.url or "")
-    if isinstance(node, BaseModel) and type(node).__name__.startswith("Rich"):
-        fields = [getattr(node, name) for name in type(node).model_fields if name not in _HIDDEN]
-        return "\n".join(line for line in map(_rich, fields) if line)
-    return ""
+        return ("\n" if any(isinstance(part, list) for part in node) else "").join(map(_rich, node))
+    if not isinstance(node, dict):
+        return ""
+    if "button" in node:
+        return _rich(node["button"])
+    read = [
+        "\n".join(map(_rich, part)) if name in _LINES and isinstance(part, list) else _rich(part)
+        for name in READ_ALOUD
+        if (part := node.get(name))
+    ]
+    words, url = "\n".join(line for line in read if line), node.get("url")
+    return _with_address(words, url) if isinstance(url, str) else words
 
 
-def linked(text: str | None, entities: Iterable[types.MessageEntity] | None) -> str:
+def linked(text: str | None, entities: Iterable[updates.Entity] | None) -> str:
     """A text with the addresses that it hides under its words, behind them."""
     hidden = [
         (e.offset + e.length, e.offset, e.url) for e in entities or () if e.type == "text_link" and e.url
@@ -158,7 +157,7 @@ def _with_address(words: str, url: str) -> str:
     return words if not url or shown in (bare, bare.partition("://")[2]) else f"{words} ({url})"
 
 
-def _links(markup: types.InlineKeyboardMarkup | None) -> list[str]:
+def _links(markup: updates.Keyboard | None) -> list[str]:
     """Addresses under the buttons that came with a message (of another bot, of a forwarded post)."""
     buttons = [button for row in markup.inline_keyboard for button in row] if markup is not None else []
     return [f"[{button.text}] {button.url}" for button in buttons if button.url]
@@ -167,7 +166,7 @@ def _links(markup: types.InlineKeyboardMarkup | None) -> list[str]:
 # ------------------------------------------------------------------ quotes and names
 
 
-def quoted(message: types.Message) -> tuple[str, str]:
+def quoted(message: updates.Message) -> tuple[str, str]:
     """(message id, its words) of what the customer answered to. What is in another chat has no id
     here, and says whose it is."""
     quote = linked(message.quote.text, message.quote.entities) if message.quote is not None else ""
@@ -182,41 +181,34 @@ def quoted(message: types.Message) -> tuple[str, str]:
     return "", quote[:QUOTE_LENGTH]
 
 
-def _external(reply: types.ExternalReplyInfo, quote: str) -> str:
+def _external(reply: updates.ExternalReply, quote: str) -> str:
     name = origin_name(reply.origin)
     chat = chat_name(reply.chat) if reply.chat is not None else ""
     source = f"↪ {name}" + (f", {chat}" if chat and chat != name else "")
-    carried = {field: getattr(reply, field) for field in types.ExternalReplyInfo.model_fields}
-    kinds = [field.replace("_", " ") for field, value in carried.items() if value and field in _CARRIED]
+    kinds = [field.replace("_", " ") for field in _CARRIED if is_there(getattr(reply, field))]
     return f"{source}: {quote or ', '.join(kinds)}" if quote or kinds else source
 
 
-_CARRIED = frozenset(
-    set(types.ExternalReplyInfo.model_fields)
-    - {"origin", "chat", "message_id", "link_preview_options", "has_media_spoiler"}
-)
-"""What a quoted message of another chat can have held."""
+_CARRIED = [name for name in updates.ExternalReply.__struct_fields__ if name not in ("origin", "chat")]
 
 
-def forwarded(message: types.Message) -> str:
+def forwarded(message: updates.Message) -> str:
     """Who wrote first what was forwarded."""
     return f"↪ {origin_name(message.forward_origin)}" if message.forward_origin is not None else ""
 
 
-def origin_name(origin: Any) -> str:
+def origin_name(origin: updates.Origin) -> str:
     """The name of a person or chat from which something was taken."""
-    if isinstance(origin, types.MessageOriginUser):
-        return origin.sender_user.full_name
-    if isinstance(origin, types.MessageOriginHiddenUser):
+    if isinstance(origin, updates.FromUser):
+        return full_name(origin.sender_user.first_name, origin.sender_user.last_name)
+    if isinstance(origin, updates.FromHidden):
         return origin.sender_user_name
-    if isinstance(origin, types.MessageOriginChat):
-        return chat_name(origin.sender_chat)
-    return chat_name(origin.chat)
+    return chat_name(origin.sender_chat if isinstance(origin, updates.FromChat) else origin.chat)
 
 
-def chat_name(chat: types.Chat) -> str:
+def chat_name(chat: updates.Chat) -> str:
     """How a chat is called."""
-    return chat.full_name or chat.title or ""
+    return chat.title or full_name(chat.first_name or "", chat.last_name)
 
 
 def full_name(first: str, last: str | None) -> str:
@@ -249,7 +241,7 @@ _FILES: tuple[tuple[str, MessageKind, str], ...] = (
 comes with a document that is the same file."""
 
 
-def media_of(message: types.Message) -> list[Media]:
+def media_of(message: updates.Message) -> list[Media]:
     """The files, places and persons of a message."""
     for field, kind, mime in _FILES:
         if (file := getattr(message, field)) is not None:
@@ -263,18 +255,19 @@ def media_of(message: types.Message) -> list[Media]:
     return _place_or_person(message)
 
 
-def _photo(sizes: Sequence[types.PhotoSize]) -> Media:
-    return _file("photo", max(sizes, key=lambda size: size.width * size.height), mime="image/jpeg")
+def _photo(sizes: Sequence[updates.File]) -> Media:
+    largest = max(sizes, key=lambda size: (size.width or 0) * (size.height or 0))
+    return _file("photo", largest, mime="image/jpeg")
 
 
-def _paid(part: Any) -> list[Media]:
-    if getattr(part, "photo", None):
+def _paid(part: updates.PaidPart) -> list[Media]:
+    if part.photo:
         return [_photo(part.photo)]
-    found = getattr(part, "video", None) or getattr(part, "live_photo", None)
+    found = part.video or part.live_photo
     return [_file("video", found)] if found is not None else []
 
 
-def _place_or_person(message: types.Message) -> list[Media]:
+def _place_or_person(message: updates.Message) -> list[Media]:
     location = message.venue.location if message.venue is not None else message.location
     if location is not None and abs(location.latitude) <= 90 and abs(location.longitude) <= 180:
         return [Media(kind="location", latitude=location.latitude, longitude=location.longitude)]
@@ -284,23 +277,21 @@ def _place_or_person(message: types.Message) -> list[Media]:
     return []
 
 
-def _file(kind: MessageKind, file: Any, mime: str = "") -> Media:
-    """Telegram's many kinds of files share these fields, each has only some of them."""
-    side = getattr(file, "length", None)
+def _file(kind: MessageKind, file: updates.File, mime: str = "") -> Media:
     return Media(
         kind=kind,
         ref=file.file_id,
         unique=file.file_unique_id,
-        name=getattr(file, "file_name", None) or "",
-        mime=getattr(file, "mime_type", None) or mime,
+        name=file.file_name or "",
+        mime=file.mime_type or mime,
         size=whole(file.file_size),
-        width=whole(getattr(file, "width", None) or side),
-        height=whole(getattr(file, "height", None) or side),
-        duration=whole(getattr(file, "duration", None)),
+        width=whole(file.width or file.length),
+        height=whole(file.height or file.length),
+        duration=whole(file.duration),
     )
 
 
-def _sticker_mime(sticker: types.Sticker) -> str:
+def _sticker_mime(sticker: updates.Sticker) -> str:
     if sticker.is_animated:
         return "application/x-tgsticker"
     return "video/webm" if sticker.is_video else "image/webp"

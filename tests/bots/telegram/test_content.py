@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import Any
 
+import msgspec
 import pytest
 from aiogram import types
 from aiogram.enums import ContentType, MessageEntityType, UpdateType
 
 from bots.base import Secret
+from bots.telegram import updates
 from bots.telegram.channel import ALLOWED_UPDATES, Telegram, TelegramSettings
-from bots.telegram.words import SERVICE, SPEAKING, linked
+from bots.telegram.updates import Entity
+from bots.telegram.words import READ_ALOUD, SERVICE, SPEAKING, linked
 from crm.kernel.text import clean
 from router.desk.events import Event, MessageEdited, MessageReceived, encode_event
 from router.intake.inbox import understand
@@ -109,10 +113,10 @@ UNSUPPORTED: dict[str, tuple[Any, str]] = {
 
 
 def test_every_kind_of_content_has_a_verdict() -> None:
-    known = {kind.value for kind in SPEAKING | SERVICE} | UNSUPPORTED.keys() | {"unknown", "any"}
+    known = SPEAKING | SERVICE | UNSUPPORTED.keys() | {"unknown", "any"}
     assert {kind.value for kind in ContentType} == known
     assert not SPEAKING & SERVICE
-    assert SHOWN.keys() == {kind.value for kind in SPEAKING}
+    assert SHOWN.keys() == SPEAKING
 
 
 @pytest.mark.parametrize("field", SHOWN)
@@ -217,6 +221,75 @@ def test_every_alternative_has_a_verdict() -> None:
     }  # fmt: skip
 
 
+def rich_types() -> list[Any]:
+    named = [kind for name, kind in inspect.getmembers(types, inspect.isclass) if name.startswith("Rich")]
+    return [
+        kind for kind in named if issubclass(kind, types.TelegramObject) and kind is not types.RichMessage
+    ]
+
+
+NOT_READ_ALOUD = {
+    "type", "name", "language", "align", "valign", "style", "custom_emoji_id", "callback_data",
+    "switch_inline_query", "switch_inline_query_current_chat", "date_time_format",
+    # What the text above it says, or what it leads to.
+    "anchor_name", "reference_name", "bank_card_number", "bot_command", "cashtag", "email_address", "hashtag",
+    "phone_number", "username",
+}  # fmt: skip
+
+
+def test_every_field_of_a_rich_message_has_a_verdict() -> None:
+    """Of those that are words or hold some."""
+    words = {
+        name
+        for kind in rich_types()
+        for name, field in kind.model_fields.items()
+        if re.search(r"\bstr\b|Rich", str(field.annotation))
+    }
+    assert words == {*READ_ALOUD, "button", "url"} | NOT_READ_ALOUD
+    assert not NOT_READ_ALOUD & {*READ_ALOUD, "button", "url"}
+
+
+READ_AS = {
+    "PaidMedia": "PaidMediaInfo", "PaidPart": "PaidMediaPhoto PaidMediaVideo PaidMediaLivePhoto", "Titled": "Game",
+    "File": "Video VideoNote Document", "SharedUsers": "UsersShared", "SharedChat": "ChatShared",
+    "Keyboard": "InlineKeyboardMarkup", "Button": "InlineKeyboardButton", "Entity": "MessageEntity",
+    "Quote": "TextQuote", "DirectTopic": "DirectMessagesTopic", "Task": "ChecklistTask", "Gift": "GiftInfo",
+    "FromUser": "MessageOriginUser", "FromHidden": "MessageOriginHiddenUser", "FromChat": "MessageOriginChat",
+    "FromChannel": "MessageOriginChannel", "Deleted": "BusinessMessagesDeleted", "Emoji": "ReactionTypeEmoji",
+    "CustomEmoji": "ReactionTypeCustomEmoji", "PaidEmoji": "ReactionTypePaid", "Press": "CallbackQuery",
+    "Reaction": "MessageReactionUpdated", "Member": "ChatMemberRestricted", "MemberChange": "ChatMemberUpdated",
+    "ExternalReply": "ExternalReplyInfo", "Sticker": "Sticker VideoNote Document",
+}  # fmt: skip
+"""Our name of a type: the Bot API's, where that is another."""
+
+
+def fields_of(kind: Any) -> dict[str, bool]:
+    """Name on the wire -> whether it is always there, as aiogram has it."""
+    return {
+        field.alias or name: field.is_required() or field.default is not None
+        for name, field in kind.model_fields.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [kind for kind in vars(updates).values() if inspect.isclass(kind) and issubclass(kind, msgspec.Struct)],
+)
+def test_what_we_read_is_what_the_bot_api_has(ours: type[msgspec.Struct]) -> None:
+    """And nothing must be there that may be absent."""
+    names = READ_AS.get(ours.__name__, ours.__name__).split()
+    theirs = [fields_of(getattr(types, name)) for name in names]
+    for field in msgspec.structs.fields(ours):
+        assert any(field.encode_name in one for one in theirs), field.name
+        if field.required:
+            assert all(one.get(field.encode_name) for one in theirs), field.name
+
+
+def test_every_kind_of_thing_that_a_quoted_message_held_has_a_verdict() -> None:
+    not_told = {"message_id", "link_preview_options", "has_media_spoiler"}
+    assert set(types.ExternalReplyInfo.model_fields) == {*updates.ExternalReply.__struct_fields__} | not_told
+
+
 # ------------------------------------------------------------------ hidden words
 
 
@@ -250,8 +323,8 @@ def test_addresses_under_words_are_shown(text: str, entities: list[Any], shown: 
 
 
 def test_addresses_are_also_shown_where_offsets_are_nonsense() -> None:
-    assert linked("", [types.MessageEntity(type="text_link", offset=0, length=1, url="u")]) == ""
-    assert linked("ab", [types.MessageEntity(type="text_link", offset=-5, length=6, url="u")]) == "a (u)b"
+    assert linked("", [Entity(type="text_link", offset=0, length=1, url="u")]) == ""
+    assert linked("ab", [Entity(type="text_link", offset=-5, length=6, url="u")]) == "a (u)b"
 
 
 def test_addresses_under_the_buttons_of_a_forwarded_post_are_shown() -> None:
