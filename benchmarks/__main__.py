@@ -22,6 +22,7 @@ NAMES = (
     "route",
     "choose",
     "latency",
+    "crowd",
     "channel",
     "takeover",
     "console",

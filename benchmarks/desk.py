@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.harness import until
 from benchmarks.route import caught_up as routed
+from crm.kernel.records import Role
 from crm.operators import accounts
 from navbat.run.serving import recorded_socket, url_of
 from router.log.log import Log, connect
@@ -29,28 +30,32 @@ START_WITHIN = 30
 class RunningDesk:
     """A desk that serves, or, before ``start``, its folder and accounts."""
 
-    def __init__(self, folder: Path, operators: Sequence[str]) -> None:
+    def __init__(self, folder: Path, operators: Sequence[str], supervisors: Sequence[str] = ()) -> None:
         self.folder = folder
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tokens: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self._operators = operators
+        self._supervisors = supervisors
 
     async def prepare(self, channels: str = "") -> None:
-        """Writes the configuration (``channels`` as YAML; all lead to the line ``sales``) and makes
-        the accounts."""
+        """Writes the configuration (``channels`` as YAML; they lead to the line ``sales``, in which the
+        operators work, or to ``night``, in which nobody does) and makes the accounts."""
         (self.folder / "data").mkdir(mode=0o700)
         members = ", ".join(self._operators)
         (self.folder / "config.yaml").write_text(
             f'desk: {DESK}\ndata: ./data\ngateway: {{listen: "127.0.0.1:{self.port}"}}\n'
-            f"lines: {{sales: {{mode: even, members: [{members}], answer_within: 12h}}}}\n"
+            f"lines: {{sales: {{mode: even, members: [{members}], answer_within: 12h}}, night: {{mode: even}}}}\n"
             f"channels: {channels or '{lo: {kind: loopback, line: sales, secret: bench-secret}}'}\n"
         )
         store = SqliteStore(self.folder / "data" / "navbat.sqlite")
         await store.open()
-        for name in self._operators:
-            await accounts.add_account(store, name)
+        accounts_of: list[tuple[Role, Sequence[str]]] = [
+            ("operator", self._operators), ("supervisor", self._supervisors)
+        ]  # fmt: skip
+        for role, name in [(role, name) for role, names in accounts_of for name in names]:
+            await accounts.add_account(store, name, role=role)
             self.tokens[name] = await accounts.new_token(store, name)
         await store.close()
 
@@ -95,10 +100,10 @@ class RunningDesk:
 
 
 @contextmanager
-def desk_of(operators: Sequence[str]) -> Iterator[RunningDesk]:
+def desk_of(operators: Sequence[str], supervisors: Sequence[str] = ()) -> Iterator[RunningDesk]:
     """A folder for a desk; the desk is stopped and the folder removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="nb-bench-"))
-    desk = RunningDesk(folder, operators)
+    desk = RunningDesk(folder, operators, supervisors)
     try:
         yield desk
     finally:
@@ -112,11 +117,11 @@ def _free_port() -> int:
         return port
 
 
-async def caught_up(log: Log) -> None:
+async def caught_up(log: Log, within: float = 60.0) -> None:
     """Returns when the router has committed up to the end of the log, and the projector stored it."""
 
     async def is_up() -> bool:
         _, newest = await log.journal_bounds()
         return await routed(log) and await log.reader("projector") == newest
 
-    await until(is_up)
+    await until(is_up, within)

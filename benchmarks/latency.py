@@ -31,11 +31,11 @@ _SENT = re.compile(rb'"text":"(old|new) (\d+)"')
 Latencies = dict[bytes, list[float]]
 
 
-def message(chat: str, number: int, text: str) -> MessageReceived:
+def message(chat: str, number: int, text: str, channel: str = "lo") -> MessageReceived:
     return MessageReceived(
-        channel="lo",
+        channel=channel,
         chat=chat,
-        event_id=f"lo:{number}",
+        event_id=f"{channel}:{number}",
         message_id=str(number),
         author=Author(id=chat, name=f"Customer {chat}", language="uz"),
         text=text,
@@ -107,14 +107,15 @@ class Run:
             await asyncio.gather(*(self.append(str(chat), "old") for chat in range(start, start + 50)))
         await caught_up(self._log)
 
-    async def load(self, rate: int) -> Latencies:
+    async def load(self, rate: int, name: str = "new") -> Latencies:
+        """``name`` is what the chats of new conversations are called."""
         self.latencies = {b"old": [], b"new": []}
 
         async def one(number: int) -> None:
             if number % NEW_EVERY:
                 await self.append(str(number % CHATS), "old")
             else:
-                await self.append(f"new-{rate}-{number}", "new")
+                await self.append(f"{name}-{rate}-{number}", "new")
 
         await at_rate(rate, SECONDS, one)
         await caught_up(self._log)

@@ -151,3 +151,9 @@ def test_a_file_that_is_no_saved_run_is_wrong_use_before_anything_is_measured(
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{file}: {said}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_baseline_that_is_kept_can_be_read() -> None:
+    run = saved.load(ROOT / "benchmarks/results/baseline.json")
+    assert set(program.NAMES) >= set(run.benchmarks)
+    assert run.commit
