@@ -1,5 +1,5 @@
-"""Telegram. Receiving is our own (raw bodies into the inbox before Telegram hears "received"),
-aiogram brings the types that understand them and the client that sends.
+"""Telegram. Receiving is our own: raw bodies into the inbox before Telegram hears "received". aiogram
+sends, and is loaded when there is something to send.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from bots.base import (
     Uncertain,
 )
 from bots.hooks import keep, read_body, same_secret
+from bots.telegram.api import CONNECT_TIMEOUT, BotApi
 from bots.telegram.page import NoPage, Reading, UpdatesPage, pressed, read_page, update_id
+from bots.telegram.parse import parse
 from bots.telegram.place import place_of
 from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.records import Media
@@ -48,7 +50,6 @@ OFFICIAL = "https://api.telegram.org"
 POLL = 30
 """Seconds that Telegram holds a getUpdates without news."""
 
-CONNECT_TIMEOUT = 10.0
 WATCH_WEBHOOK = 60.0
 """Seconds between two looks at how Telegram sees our web hook."""
 
@@ -116,15 +117,13 @@ class Telegram(Channel):
         self._secret = settings.secret_token or _derived_secret(self._token, name)
         self._http: ClientSession | None = None
         self._client: TelegramClient | None = None
+        self._loading = asyncio.Lock()
         self._answering: set[asyncio.Task[None]] = set()
         self._flooded: dict[str, float] = {}
         self._sending_trouble = ""
 
     async def open(self) -> None:
-        """Makes the HTTP clients; no network call. aiogram builds its types while it is imported,
-        which takes a second or more: beside the event loop, and only for a desk with such a bot."""
-        module = await asyncio.to_thread(importlib.import_module, "bots.telegram.client")
-        self._client = module.TelegramClient(self._token, self._api)
+        """Makes the HTTP client; no network call."""
         self._http = ClientSession()
 
     async def close(self) -> None:
@@ -139,7 +138,7 @@ class Telegram(Channel):
 
     async def who_am_i(self) -> str:
         """The bot's name and number."""
-        return await self._bot().who_am_i()
+        return await self._bot_api().who_am_i()
 
     # ---------------------------------------------------------------- receiving
 
@@ -175,7 +174,7 @@ class Telegram(Channel):
         its event id is known then."""
         backoff = Backoff(first=0.5)
         reading = Reading()
-        await self._insist(self._bot().delete_webhook)
+        await self._insist(self._bot_api().delete_webhook)
         while True:
             try:
                 bodies, after = await self._updates(reading)
@@ -219,7 +218,7 @@ class Telegram(Channel):
 
     async def _refused_poll(self, page: UpdatesPage) -> TryLater:
         if page.error_code == 409 and "webhook" in page.description:
-            await self._insist(self._bot().delete_webhook)
+            await self._insist(self._bot_api().delete_webhook)
             return TryLater(0, "a web hook was set for this bot by somebody else")
         if page.error_code == 409:
             return TryLater(3, "another program receives with this token")
@@ -232,15 +231,15 @@ class Telegram(Channel):
         await self._insist(self._set_webhook)
         while True:
             await asyncio.sleep(WATCH_WEBHOOK)
-            url, pending, error = await self._insist(self._bot().webhook_info)
-            if url != self._hook_url:
+            seen = await self._insist(self._bot_api().webhook)
+            if seen.url != self._hook_url:
                 self._report("the web hook was changed by somebody else")
                 await self._insist(self._set_webhook)
-            elif pending > MAX_CONNECTIONS and error:
-                self._report(f"{pending} updates wait: {error}")
+            elif seen.pending_update_count > MAX_CONNECTIONS and seen.last_error_message:
+                self._report(f"{seen.pending_update_count} updates wait: {seen.last_error_message}")
 
     async def _set_webhook(self) -> None:
-        await self._bot().set_webhook(self._hook_url, self._secret, ALLOWED_UPDATES, MAX_CONNECTIONS)
+        await self._bot_api().set_webhook(self._hook_url, self._secret, ALLOWED_UPDATES, MAX_CONNECTIONS)
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Calls until it works: for calls without which nothing can be received."""
@@ -272,14 +271,12 @@ class Telegram(Channel):
 
     async def _answer(self, query_id: str) -> None:
         try:
-            await self._bot().answer(query_id)
+            await self._bot_api().answer(query_id)
         except NavbatError as error:
             logger.info("channel %s: a button press stays unanswered: %s", self.name, error)
 
     def parse(self, body: bytes) -> list[Event]:
         """One update, at most one event."""
-        from bots.telegram.parse import parse
-
         return parse(self.name, body)
 
     # ---------------------------------------------------------------- sending
@@ -287,7 +284,7 @@ class Telegram(Channel):
     async def send(self, delivery: Delivery, files: Sequence[tuple[Media, OutFile]]) -> Sent:
         """Carries out all calls of a delivery, in order."""
         try:
-            ids = await self._bot().send(delivery, files)
+            ids = await (await self._sender()).send(delivery, files)
         except TryLater as error:
             raise self._with_scope(place_of(delivery.chat).chat, error) from None
         if self.trouble == self._sending_trouble:
@@ -309,7 +306,7 @@ class Telegram(Channel):
 
     async def typing(self, chat: str) -> None:
         """Shows "is typing" for some five seconds."""
-        await self._bot().typing(chat)
+        await (await self._sender()).typing(chat)
 
     # ---------------------------------------------------------------- attachments
 
@@ -317,7 +314,7 @@ class Telegram(Channel):
         """Streams a file. Every failure before its end means trying again later, unless Telegram
         refuses the file itself."""
         try:
-            path = await self._bot().file_path(media.ref)
+            path = await self._bot_api().file_path(media.ref)
         except Uncertain as error:
             raise TryLater(1, str(error)) from None
         if not path:
@@ -340,10 +337,22 @@ class Telegram(Channel):
             raise RuntimeError("the channel is not open")
         return self._http
 
-    def _bot(self) -> TelegramClient:
-        if self._client is None:
-            raise RuntimeError("the channel is not open")
-        return self._client
+    def _bot_api(self) -> BotApi:
+        return BotApi(self._session(), self._token, self._api)
+
+    async def _sender(self) -> TelegramClient:
+        """aiogram's client, made when it is first needed. It builds its types while it is imported: seconds
+        beside the event loop, and 125 MiB that a desk that sends nothing does not pay."""
+        async with self._loading:
+            if self._client is None:
+                try:
+                    module = await asyncio.to_thread(importlib.import_module, "bots.telegram.client")
+                except ImportError as error:
+                    # An upgrade under a running desk; nothing has left.
+                    reason = f"aiogram cannot be loaded: {type(error).__name__}"
+                    raise TryLater(10.0, reason, whole_channel=True) from None
+                self._client = module.TelegramClient(self._token, self._api)
+            return self._client
 
 
 def _derived_secret(token: str, name: str) -> str:

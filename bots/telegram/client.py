@@ -1,4 +1,4 @@
-"""The Bot API through aiogram's client, its failures as outcomes."""
+"""Sending through aiogram's client, its failures as outcomes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from aiogram.types import BusinessConnection, Message
 from aiohttp import ClientTimeout
 
 from bots.base import Rejected, TryLater, Uncertain
+from bots.telegram.api import CALL_TIMEOUT, CONNECT_TIMEOUT
 from bots.telegram.place import moved, place_of
 from bots.telegram.send import BadRequest, File, Method, already_done, calls, outcome, plainer
 from router.backoff import Backoff
 from router.desk.state import Delivery
 
-CONNECT_TIMEOUT = 10.0
-CALL_TIMEOUT = 60.0
 FLOOD_PATIENCE = 20.0
 """Seconds waited inside a delivery whose first parts have left already."""
 
@@ -48,44 +47,10 @@ class TelegramClient:
         """Closes the connections."""
         await self._bot.session.close()
 
-    async def who_am_i(self) -> str:
-        """The bot's name and number."""
-        me = await self._call(methods.GetMe())
-        return f"@{me.username} ({me.id})"
-
-    async def delete_webhook(self) -> None:
-        """From now on updates are polled; those that wait stay."""
-        await self._call(methods.DeleteWebhook(drop_pending_updates=False))
-
-    async def set_webhook(self, url: str, secret: str, allowed: Sequence[str], connections: int) -> None:
-        """From now on updates are posted; those that wait stay."""
-        await self._call(
-            methods.SetWebhook(
-                url=url,
-                secret_token=secret,
-                allowed_updates=list(allowed),
-                max_connections=connections,
-                drop_pending_updates=False,
-            )
-        )
-
-    async def webhook_info(self) -> tuple[str, int, str]:
-        """(address, updates that wait, the last error)."""
-        info = await self._call(methods.GetWebhookInfo())
-        return info.url, info.pending_update_count, info.last_error_message or ""
-
-    async def answer(self, query_id: str) -> None:
-        """Ends the spinner on a pressed button."""
-        await self._call(methods.AnswerCallbackQuery(callback_query_id=query_id))
-
     async def typing(self, chat: str) -> None:
         """Shows "is typing" for some five seconds."""
         where = {name: value for name, value in place_of(chat).parameters.items() if name in _ACTION}
         await self._call(methods.SendChatAction(action="typing", **where))
-
-    async def file_path(self, file_id: str) -> str:
-        """Where a file can be downloaded, empty when nowhere."""
-        return (await self._call(methods.GetFile(file_id=file_id))).file_path or ""
 
     # ---------------------------------------------------------------- sending
 

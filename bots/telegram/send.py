@@ -11,9 +11,9 @@ from typing import Any
 
 from aiogram import Bot, exceptions, methods, types
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, InputFile
-from aiohttp import ClientConnectorError, ConnectionTimeoutError
 
 from bots.base import OutFile, Rejected, SendOutcome, TryLater, Uncertain
+from bots.telegram.outcomes import flood, network, no_token, refusal, unread
 from bots.telegram.place import Place, place_of
 from crm.kernel.records import Button, Media
 from crm.kernel.text import is_visible
@@ -316,23 +316,21 @@ def _as_document(part: Any) -> Any:
 Verdict = Callable[[Any], SendOutcome]
 
 VERDICTS: dict[type[Exception], Verdict] = {
-    exceptions.TelegramRetryAfter: lambda e: TryLater(
-        float(e.retry_after), f"flood limit, {e.retry_after} s"
-    ),
+    exceptions.TelegramRetryAfter: lambda e: flood(e.retry_after),
     exceptions.TelegramMigrateToChat: lambda e: Rejected(
         "the group has another id now", moved_to=str(e.migrate_to_chat_id)
     ),
     exceptions.TelegramForbiddenError: lambda e: Rejected(e.message, blocked=True),
-    exceptions.TelegramUnauthorizedError: lambda e: _no_token(),
-    exceptions.TelegramNotFound: lambda e: _no_token(),
+    exceptions.TelegramUnauthorizedError: lambda e: no_token(),
+    exceptions.TelegramNotFound: lambda e: no_token(),
     exceptions.TelegramConflictError: lambda e: TryLater(3.0, "another program uses this token"),
     exceptions.TelegramBadRequest: lambda e: BadRequest(e.message),
     exceptions.TelegramEntityTooLarge: lambda e: Rejected("it is too large for Telegram"),
     exceptions.RestartingTelegram: lambda e: TryLater(5.0, "Telegram restarts"),
     exceptions.TelegramServerError: lambda e: Uncertain(f"server error: {e.message}"),
-    exceptions.TelegramNetworkError: lambda e: _network_outcome(e.__cause__),
-    exceptions.TelegramAPIError: lambda e: _refusal(400, e.message),
-    exceptions.ClientDecodeError: lambda e: _unread(e.data),
+    exceptions.TelegramNetworkError: lambda e: network(e.__cause__),
+    exceptions.TelegramAPIError: lambda e: refusal(400, e.message),
+    exceptions.ClientDecodeError: lambda e: unread(e.data),
     # Raised before anything leaves.
     exceptions.UnsupportedKeywordArgument: lambda e: Rejected("the call cannot be made"),
 }
@@ -347,36 +345,3 @@ def outcome(error: Exception) -> SendOutcome:
     if verdict is None:
         return Uncertain(f"no readable answer: {type(error).__name__}")
     return verdict(error)
-
-
-def _no_token() -> SendOutcome:
-    return TryLater(60.0, "Telegram does not accept the token", whole_channel=True)
-
-
-_RETRY = re.compile(r"retry after (\d{1,5})")
-
-
-def _refusal(code: int, words: str | None) -> SendOutcome:
-    """An answer that says no, without a class of its own."""
-    words = words or "refused without a reason"
-    if code == 429 or words.startswith("Too Many Requests"):
-        found = _RETRY.search(words)
-        return TryLater(float(found[1]) if found else 5.0, "flood limit")
-    return Uncertain(f"server error: {words}") if code >= 500 else Rejected(words)
-
-
-def _unread(data: object) -> SendOutcome:
-    """An answer that is not as the types have it: a refusal in other words, a page of some proxy."""
-    if isinstance(data, dict) and data.get("ok") is False and isinstance(data.get("error_code"), int):
-        return _refusal(data["error_code"], str(data.get("description") or ""))
-    if isinstance(data, str) and "<title>413 " in data[:1000]:
-        return Rejected("it is too large for Telegram")
-    return Uncertain("no readable answer")
-
-
-def _network_outcome(cause: BaseException | None) -> SendOutcome:
-    if isinstance(cause, ClientConnectorError | ConnectionTimeoutError):
-        return TryLater(1.0, "Telegram cannot be reached")
-    if isinstance(cause, TimeoutError):
-        return Uncertain("no answer in time")
-    return Uncertain("the connection was cut")

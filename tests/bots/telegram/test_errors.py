@@ -197,7 +197,7 @@ async def test_an_answer_that_aiogram_stumbles_over_is_unknown(bot: BotState, ch
     async def stumble(*args: Any, **more: Any) -> Any:
         raise TypeError("argument of type 'NoneType' is not iterable")
 
-    channel._bot()._bot.session.make_request = stumble  # type: ignore[method-assign]
+    (await channel._sender())._bot.session.make_request = stumble  # type: ignore[method-assign]
     with pytest.raises(Uncertain, match="TypeError"):
         await channel.send(delivery("d1", "7", channel="shop"), [])
 

@@ -389,7 +389,7 @@ async def test_edits_and_deletions(bot: BotState, channel: Telegram) -> None:
 async def test_every_failure_has_its_outcome_and_hides_the_token(
     bot: BotState, channel: Telegram, fault: Fault, error: type[Exception], delivered: bool
 ) -> None:
-    channel._bot()._bot.session.timeout = aiohttp.ClientTimeout(total=1)  # type: ignore[assignment]
+    (await channel._sender())._bot.session.timeout = aiohttp.ClientTimeout(total=1)  # type: ignore[assignment]
     bot.faults.append(fault)
     with pytest.raises(error) as caught:
         await channel.send(delivery("d1", "7"), ())
