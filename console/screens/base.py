@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msgspec.structs import replace
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from console.model import HELD
 from console.shell import shell, work
@@ -44,6 +46,8 @@ class DeskScreen(Screen[None]):
     """Parts and state. The order of classes is base < layout < holding < reading < attaching < writing <
     verbs < main: each file one concern, each using only what is below it."""
 
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """Textual would paint the whole screen whenever the focus moves; the parts show it themselves."""
     bar: TopBar
     sessions: SessionPane
     thread: ThreadView

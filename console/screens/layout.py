@@ -12,16 +12,21 @@ from console.paint import media_label
 from console.screens.base import DeskScreen
 from console.shell import shell
 from console.standing import OVER
-from console.widgets.chrome import Divider, PaneHead, ReplyRule, Rule
+from console.widgets.chrome import Divider, PaneHead, Prompt, ReplyRule, Rule
 from console.widgets.composer import Composer
 from console.words import hour
 from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 
-PROMPTS = {"reply": ">", "note": "✎", "whisper": "»", "locked": "✗"}
 WIDE, MEDIUM = 100, 70
 """Columns from which all three panes stand side by side, and from which two do."""
+
+
+def put_text(static: Static, text: str, *, layout: bool = True) -> None:
+    """Shows a text if it is another one: also one that is the same would have everything laid out again."""
+    if static.content != text:
+        static.update(text, layout=layout)
 
 
 class LayoutScreen(DeskScreen):
@@ -97,20 +102,17 @@ class LayoutScreen(DeskScreen):
         self.query_one("#writing").display = writable or bool(self.composer.locked)
         for composer in (self.reply, self.note, self.whisper):
             composer.display = composer.kind == self.writing
-        mark = "locked" if self.composer.locked else self.writing
-        self.query_one("#prompt", Static).update(PROMPTS[mark])
-        self.query_one("#prompt").set_classes(mark)
         files = self.query_one("#files", Static)
         words = shell(self).words
         labels = [media_label(words, media) for media in self.files]
         labels += [words("files.sending", name=name) for name in self.uploading.get(self.session, ())]
         files.display = bool(labels) and self.writing == "reply"
-        files.update("  ".join(labels))
+        put_text(files, "  ".join(labels))
         if view is None:
             off = shell(self).picture.me.duty == "offline"
             text = words("main.blank" if self.shown()[0] else "main.hidden")
             text = words("main.off_duty") + "\n" + text if off else text
-            self.query_one("#blank", Static).update(text, layout=False)
+            put_text(self.query_one("#blank", Static), text, layout=False)
 
     def frame(self) -> None:
         """Writes the titles into the rules and joins the borders."""
@@ -130,6 +132,9 @@ class LayoutScreen(DeskScreen):
         if view is not None:
             title = self._reply_title(middle)
             self.query_one(ReplyRule).put([replace(title, focused=area in (*WRITING, "locked"))])
+        writes = area in (*WRITING, "locked")
+        self.query_one(Prompt).put("locked" if self.composer.locked else self.writing, focused=writes)
+        self._join()  # where nothing moves, in the same paint
         self.call_after_refresh(self._join)
 
     def _join(self) -> None:

@@ -20,7 +20,7 @@ from console.model import Touched
 from console.screens.leading import Leading
 from console.shell import shell
 from console.widgets.card import CardView
-from console.widgets.chrome import Divider, KeyBar, ReplyRule, Rule, TopBar
+from console.widgets.chrome import Divider, KeyBar, Prompt, ReplyRule, Rule, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
 from console.widgets.sessions import SessionPane
 from console.widgets.thread import ThreadView
@@ -36,11 +36,6 @@ class MainScreen(Leading):
         & #panes { height: 1fr; }
         & #middle { width: 1fr; height: 1fr; }
         & #writing { height: auto; max-height: 9; }
-        & #prompt { width: 3; color: $faint; padding: 0 1; }
-        & #writing:focus-within #prompt { color: $primary; text-style: bold; }
-        & #writing:focus-within #prompt.note { color: $note; }
-        & #writing:focus-within #prompt.whisper { color: $whisper; }
-        & #writing:focus-within #prompt.locked { color: $error; }
         & #files { height: auto; color: $secondary; padding: 0 1; display: none; }
         & #blank { height: 1fr; content-align: center middle; text-align: center; color: $faint; }
     }
@@ -75,7 +70,7 @@ class MainScreen(Leading):
                 yield ReplyRule("├┼┤", id="reply-rule")
                 yield Static("", id="files", markup=False)
                 with Horizontal(id="writing"):
-                    yield Static(">", id="prompt", markup=False)
+                    yield Prompt(id="prompt")
                     yield ReplyComposer(id="reply")
                     yield NoteComposer(id="note")
                     yield WhisperComposer(id="whisper")

@@ -6,13 +6,14 @@ from rich.text import Text
 from textual.widgets import Static
 
 from console.shell import shell
+from console.widgets.pane import Pane
 from console.widgets.sessions import KINDS
 from console.words import local
 from crm.kernel.text import one_line
 from router.wire.protocol import Card
 
 
-class CardView(Static, can_focus=True):
+class CardView(Pane, Static, can_focus=True):
     """A customer's card; always plain text, whatever the name contains."""
 
     DEFAULT_CSS = """
@@ -36,7 +37,7 @@ class CardView(Static, can_focus=True):
         text = self._text()
         if text != self._shown:
             self._shown = text
-            self.update(text)
+            self.update(text, layout=False)  # its size is the screen's business
 
     def _text(self) -> Text:
         words, card = shell(self).words, self.card

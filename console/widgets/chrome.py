@@ -248,6 +248,30 @@ class ReplyRule(Rule):
         return stretch(self._parts[0]) if self._parts else []
 
 
+class Prompt(Painted):
+    """The mark before the composer: what is written there, in its colour while it has the focus. Not by
+    ``:focus-within``, for which Textual looks up all styles of the screen whenever the focus moves."""
+
+    DEFAULT_CSS = "Prompt { width: 3; }"
+    MARKS: ClassVar[dict[str, Span]] = {
+        "reply": ("focus", ">"), "note": ("note", "✎"), "whisper": ("whisper", "»"), "locked": ("bad", "✗"),
+    }  # fmt: skip
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._span: Span = ("faint", ">")
+
+    def put(self, kind: str, *, focused: bool) -> None:
+        style, mark = self.MARKS[kind]
+        span = (style if focused else "faint", mark)
+        if span != self._span:
+            self._span = span
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        return self.strip([("text", " "), self._span])
+
+
 class Divider(Widget):
     """A vertical line, one cell wide; ``joint`` is a row at which the reply rule meets it."""
 

@@ -18,6 +18,7 @@ from textual.widgets import TextArea
 
 from console.shell import shell
 from console.standing import Standing
+from console.widgets.pane import Pane
 from crm.kernel.text import clean
 from router.wire.protocol import MAX_TEXT
 
@@ -38,7 +39,7 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-class Composer(TextArea):
+class Composer(Pane, TextArea):
     """The common part: growing, sending by Enter, drafts; what sending means is the subclass's."""
 
     DEFAULT_CSS = """
@@ -47,7 +48,6 @@ class Composer(TextArea):
         scrollbar-size-vertical: 1;
         & .text-area--cursor-line { background: transparent; }
         & .text-area--placeholder { color: $faint; }
-        &:focus { border: none; }
         &.locked { background: $error 12%; color: $faint; }
     }
     """

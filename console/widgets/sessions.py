@@ -18,6 +18,7 @@ from textual.strip import Strip
 
 from console.paint import TICKS
 from console.shell import shell
+from console.widgets.pane import Pane
 from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
@@ -56,7 +57,7 @@ class Row:
     label: str = ""
 
 
-class SessionPane(ScrollView, can_focus=True):
+class SessionPane(Pane, ScrollView, can_focus=True):
     """Sessions in order. The cursor stays with its session when the order changes; when the session leaves
     the list, the cursor is nowhere until the operator moves it, for the next key was meant for that one."""
 

@@ -21,6 +21,7 @@ from console.blocks import Blocks
 from console.model import Thread
 from console.paint import BAD, Brush
 from console.shell import shell
+from console.widgets.pane import Pane
 from crm.kernel.records import Media, Message
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
@@ -34,7 +35,7 @@ FILELESS = ("location", "contact")
 """Attachments that are all said in their line."""
 
 
-class ThreadView(ScrollView, can_focus=True):
+class ThreadView(Pane, ScrollView, can_focus=True):
     """Shows one session's thread. Up and down move over messages once one is selected."""
 
     # letters are looked up last, when it is known what the keys before them have done
