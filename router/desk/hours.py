@@ -51,6 +51,7 @@ def countries() -> frozenset[str]:
     return frozenset(holidays.list_supported_countries())
 
 
+@lru_cache(maxsize=4096)
 def instant(zone: ZoneInfo, day: date, minutes: int) -> int:
     """The instant at which the clocks of the zone show so many minutes after the midnight of ``day``."""
     day += timedelta(days=minutes // _DAY_MINUTES)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from sortedcontainers import SortedList
@@ -139,7 +140,8 @@ class Queue:
 
     def waiting(self) -> Iterator[Session]:
         """All waiting sessions in order."""
-        return (waiting[-1] for waiting in heapq.merge(*self._buckets.values()))
+        buckets = list(self._buckets.values())
+        return (waiting[-1] for waiting in (heapq.merge(*buckets) if len(buckets) > 1 else chain(*buckets)))
 
     # ---------------------------------------------------------------- the ready
 

@@ -30,7 +30,9 @@ from router.log.keys import Keys
 
 HELD = ("taken", "answered", "pending")
 NOBODYS = ("waiting", "bot", "spam")
-NOTHING: Counter[str] = Counter()
+Loads = dict[str, dict[str, int]]
+"""Operator -> line -> sessions that count."""
+NOTHING: dict[str, int] = {}
 PLANTED = ("DecodeError", "ValidationError", "ZoneInfoNotFoundError", "ValueError")
 """Errors of what is poisoned on purpose."""
 WHOLE_EVERY = 64
@@ -189,12 +191,13 @@ def _offer_agrees(session: Session) -> bool:
     return session.timers["offer"][0] == session.offer_until <= most and session.offered_at > 0
 
 
-def counting(desk: Desk) -> dict[str, Counter[str]]:
-    """Operator -> line -> sessions that count, told anew from the rules."""
-    found: dict[str, Counter[str]] = {}
+def counting(desk: Desk) -> Loads:
+    """Told anew from the rules."""
+    found: Loads = {}
     for session in desk.sessions.values():
         if session.holder and _counts(session, desk.queues[session.line].rules.counts_until):
-            found.setdefault(session.holder, Counter())[session.line] += 1
+            lines = found.setdefault(session.holder, {})
+            lines[session.line] = lines.get(session.line, 0) + 1
     return found
 
 
@@ -218,26 +221,26 @@ def check_queues(desk: Desk) -> None:
         for line, queue in desk.queues.items():
             if queue.load.get(name, 0) != load.get(line, 0):
                 raise Violation(f"the load of {name} in {line} is wrong")
-    untaken = [
-        s for s in desk.sessions.values() if not s.holder and (s.status == "waiting" or s.status == "offered")
-    ]
-    untaken.sort(key=_place)
+    untaken: dict[str, list[Session]] = {}
+    for s in desk.sessions.values():
+        if not s.holder and (s.status == "waiting" or s.status == "offered"):
+            untaken.setdefault(s.line, []).append(s)
     for line, queue in desk.queues.items():
-        waiting = [s for s in untaken if s.line == line]
-        if list(queue.waiting()) != waiting:
+        waiting = sorted(untaken.get(line, ()), key=_place)
+        there = list(queue.waiting())
+        # The very ones: a copy would not be what the desk changes.
+        if len(there) != len(waiting) or any(a is not b for a, b in zip(there, waiting, strict=True)):
             raise Violation(f"the backlog of {line} is wrong")
         if waiting and (queue.is_open or queue.rules.off_hours == "offer"):
             _check_conserving(desk, queue, waiting, loads)
 
 
 def _place(session: Session) -> tuple[int, float, int, int]:
-    breach = min(session.sla.values(), default=float("inf"))
+    breach = min(session.sla.values()) if session.sla else float("inf")
     return -session.priority, breach, session.arrival, int(session.id)
 
 
-def _check_conserving(
-    desk: Desk, queue: Queue, waiting: Iterable[Session], loads: dict[str, Counter[str]]
-) -> None:
+def _check_conserving(desk: Desk, queue: Queue, waiting: Iterable[Session], loads: Loads) -> None:
     if queue.rules.mode == "manual":
         return
     free = [
@@ -255,10 +258,10 @@ def _check_conserving(
             require(not able or session.pause_until > desk.now, f"{session.id} waits for no new round")
 
 
-def is_free(desk: Desk, name: str, queue: Queue, loads: dict[str, Counter[str]]) -> bool:
+def is_free(desk: Desk, name: str, queue: Queue, loads: Loads) -> bool:
     """On duty in the line, with room."""
     operator = desk.operators[name]
-    load = loads.get(name, Counter())
+    load = loads.get(name, NOTHING)
     rules = queue.rules
     return (
         not operator.disabled
@@ -266,7 +269,7 @@ def is_free(desk: Desk, name: str, queue: Queue, loads: dict[str, Counter[str]])
         and name not in queue.off_shift
         and (operator.duty == "online" or not rules.check_duty)
         and sum(load.values()) < operator.max_sessions
-        and (not rules.max_sessions or load[queue.name] < rules.max_sessions)
+        and (not rules.max_sessions or load.get(queue.name, 0) < rules.max_sessions)
     )
 
 
