@@ -4,10 +4,8 @@ a lease; any number stand by. Whatever goes wrong, the next round starts from wh
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -24,6 +22,7 @@ from router.desk.state import Aside, Entry, Stray
 from router.figures import RouterCounters
 from router.history.recent import Recent, by_chat
 from router.log.clock import Clock, ClockWarnings, steady_ms
+from router.log.leading import Leader
 from router.log.lease import Lease
 from router.log.log import Log, id_key, now_ms
 from router.log.quarantine import kind_of, reason_of
@@ -52,7 +51,8 @@ PIECE = 500
 
 class Worker:
     """``run`` ends only by cancellation: it waits for the ``lease``, then ``load`` and ``step`` again and
-    again. ``lease_ttl`` in seconds; ``steady`` goes with the log's clock where that is not this machine's."""
+    again; then a standby takes over at once. ``lease_ttl`` in seconds; ``steady`` goes with the log's clock
+    where that is not this machine's."""
 
     def __init__(
         self,
@@ -64,7 +64,8 @@ class Worker:
     ) -> None:
         self._log = log
         self._store = store
-        self.lease = Lease(log, "router", uuid.uuid4().hex, lease_ttl)
+        self._leader = Leader(log, "router", ttl=lease_ttl, standing_by=self._report_idle)
+        self.lease = self._leader.lease
         self._ttl = lease_ttl
         self.desk = Desk()
         self.cursor = "0"
@@ -78,8 +79,6 @@ class Worker:
         self._written: tuple[int, int] | None = None
         self._moved = 0
         """By how much our clock was set since the desk was written."""
-        self._renewed = 0
-        self._committing = asyncio.Lock()
         self._trimmed = 0
         self._reported = 0
         self._ask_again = 0
@@ -94,50 +93,26 @@ class Worker:
 
     async def run(self) -> None:
         backoff = Backoff(0.1, 2.0)
+
+        async def work(lease: Lease) -> None:
+            backoff.reset()
+            await self._write(lease)
+
         while True:
             try:
-                await self._stand_by()
-                backoff.reset()
-                await self._write()
-            except LeaseLost:
-                logger.warning("router %s lost the lease and stands by", self.lease.token[:8])
+                await self._leader.run(work)
             except Unavailable as error:
                 logger.warning("router waits: %s", error)
                 await asyncio.sleep(backoff.next())
 
-    async def _stand_by(self) -> None:
-        """Returns when the lease is ours."""
-        while not await self.lease.acquire():
-            await self._report(active=False)
-            # Who renews does so long before the end: near it, that end is worth waiting for exactly.
-            await asyncio.sleep(min(self._ttl / 6, (self.lease.free_in + 2) / 1000))
-        self._renewed = self._steady()
-
-    async def _write(self) -> None:
-        writer = Writer(self._log, self.lease)
-        keeper = asyncio.create_task(self._keep_lease(), name="router-lease")
+    async def _write(self, lease: Lease) -> None:
+        writer = Writer(self._log, lease)
         try:
             await self.load()
             while True:
                 await self.step(writer)
         finally:
-            keeper.cancel()
             await writer.close()
-
-    async def _keep_lease(self) -> None:
-        """Renews the lease while nothing is committed (a load of a large desk, a quiet hour)."""
-        while True:
-            await asyncio.sleep(self._ttl / 3)
-            if self._steady() - self._renewed > self._ttl * 300:
-                # Never within a commit: that watches the lease, and a renewal is a change of it.
-                async with self._committing:
-                    with contextlib.suppress(Unavailable):
-                        if await self.lease.renew():
-                            self._renewed = self._steady()
-
-    async def release(self) -> None:
-        """Lets a standby take over at once; called after ``run`` was cancelled."""
-        await self.lease.release()
 
     async def load(self) -> None:
         """Takes up what was last committed. Only the holder of the lease calls it."""
@@ -189,7 +164,7 @@ class Worker:
             return
         self._applying, self._fired = "", []
         try:
-            async with self._committing:
+            async with self._leader.untouched:
                 if rows:
                     await self._apply(writer, rows, now)
                 elif (due is not None and due <= now) or not self.desk.outcome.is_empty:
@@ -332,12 +307,15 @@ class Worker:
             more=more,
             deliveries=outcome.deliveries,
         )
-        self._renewed = self._steady()
+        self._leader.renewed()
         self._recent.note(outcome.acquainted, now)
         self.figures.committed(time.perf_counter() - since)
         self.figures.told(outcome.told)
         for item in outcome.aside:
             logger.error("%s %s (%s) is set aside: %s", item.origin, item.place, item.kind, item.reason)
+
+    async def _report_idle(self) -> None:
+        await self._report(active=False)
 
     async def _report(self, *, active: bool) -> None:
         fields = {

@@ -21,7 +21,7 @@ from bots.way_out.lane import Lane
 from crm.kernel.errors import Unavailable
 from router.backoff import Backoff
 from router.intake.report import ChannelReport, report_for_ever
-from router.log.leading import lead
+from router.log.leading import Leader
 from router.log.lease import Lease
 from router.log.log import Log
 
@@ -78,11 +78,12 @@ class Sender:
             finally:
                 del self._lanes[channel.name]
 
+        leader = Leader(self._log, f"out:{channel.name}", self._token)
         clock = asyncio.get_running_loop().time
         while True:
             started = clock()
             try:
-                await lead(self._log, f"out:{channel.name}", self._token, work)
+                await leader.run(work)
             except Unavailable:
                 logger.info("outbox of %s waits for Redis", channel.name)
             except Exception as error:  # the boundary: one channel's failure stays its own

@@ -112,13 +112,7 @@ async def run_router(log: Log, store: Store, place: DeskAddress) -> None:
     """The desk's writer, until cancelled; a standby takes over at once then."""
     from router.worker import Worker
 
-    worker = Worker(log, store, lease_ttl=place.lease_ttl)
-    try:
-        await worker.run()
-    finally:
-        with contextlib.suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(1):
-                await worker.release()
+    await Worker(log, store, lease_ttl=place.lease_ttl).run()
 
 
 async def run_projector(log: Log, store: Store) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -19,8 +18,10 @@ import msgspec
 from crm.kernel.errors import LeaseLost, Unavailable
 from crm.kernel.ports import Store, Write
 from crm.kernel.records import MessageChange
+from router.backoff import Backoff
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 from router.history.projection import Batch, Early, Memory
+from router.log.leading import Leader
 from router.log.lease import Lease
 from router.log.log import Log, now_ms
 from router.log.quarantine import journal_part, kind_of, reason_of, set_aside
@@ -52,32 +53,23 @@ class Projector:
         self._log = log
         self._store = store
         self._token = uuid.uuid4().hex
-        self._lease = Lease(log, NAME, self._token, lease_ttl)
+        self._leader = Leader(log, NAME, self._token, lease_ttl)
         self._block_ms = max(1, int(block * 1000))
-        self._standby_pause = lease_ttl / 3
         self._position = "0"
         self._memory = Memory()
         self._is_sure = True
         """The memory is what the store has: no write has failed since it was read."""
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def run(self) -> None:
         """Works until it is cancelled."""
-        try:
-            while True:
-                try:
-                    await self._serve()
-                except LeaseLost:
-                    logger.info("another projector works now; standing by")
-                except Unavailable as error:
-                    logger.warning("the projector waits: %s", error)
-                    await self._complain(error)
-                    # Jitter, so that those who wait for one store do not come back together.
-                    await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
-                    self._pause = min(LONGEST_PAUSE, 2 * self._pause)
-        finally:
-            with contextlib.suppress(Unavailable):
-                await self._lease.release()
+        while True:
+            try:
+                await self._leader.run(self._serve)
+            except Unavailable as error:
+                logger.warning("the projector waits: %s", error)
+                await self._complain(error)
+                await asyncio.sleep(self._backoff.next())
 
     async def _complain(self, error: Unavailable) -> None:
         """Tells why the history does not grow; forgotten when it was not said for a while."""
@@ -86,14 +78,9 @@ class Projector:
             with contextlib.suppress(Unavailable):
                 await self._log.report(NAME, msgspec.json.encode(report), ttl=2 * LONGEST_PAUSE)
 
-    async def _serve(self) -> None:
-        if not await self._lease.acquire():
-            await asyncio.sleep(self._standby_pause)
-            return
+    async def _serve(self, lease: Lease) -> None:
         await self.claim()
         while True:
-            if not await self._lease.renew():
-                raise LeaseLost("the lease ran out")
             if await self.step(self._block_ms) < READ:
                 await asyncio.sleep(GATHER)
 
@@ -119,7 +106,7 @@ class Projector:
         entries = await self._log.read_journal(self._position, READ, block_ms, reader=NAME)
         for part in _parts(entries):
             await self._write(part)
-            self._pause = FIRST_PAUSE
+            self._backoff.reset()
         return len(entries)
 
     async def _write(self, entries: Sequence[tuple[str, Entry]]) -> None:

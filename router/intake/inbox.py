@@ -24,7 +24,7 @@ from router.intake.fetch import Fetcher, jobs_for
 from router.intake.order import Reorder
 from router.intake.report import ChannelReport, report_for_ever
 from router.intake.source import MediaFiles, Source
-from router.log.leading import lead
+from router.log.leading import Leader
 from router.log.lease import Lease
 from router.log.log import Log, now_ms
 
@@ -105,12 +105,11 @@ class Receiver:
         """Does one channel's work whenever this process leads in it, and again after a failure, so
         that none disturbs another."""
         backoff = Backoff()
+        leader = Leader(self._log, f"{what}:{channel.name}", self._token)
         while True:
             started = now_ms()
             try:
-                await lead(
-                    self._log, f"{what}:{channel.name}", self._token, lambda lease: work(channel, lease)
-                )
+                await leader.run(lambda lease: work(channel, lease))
             except NavbatError as error:
                 channel.trouble = str(error)
                 logger.warning("channel %s: %s stopped: %s", channel.name, what, type(error).__name__)

@@ -5,64 +5,97 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
+import uuid
 from collections.abc import Awaitable, Callable
 
 from crm.kernel.errors import LeaseLost, Unavailable
+from router.backoff import Backoff
 from router.log.lease import Keeper, Lease
 
 logger = logging.getLogger(__name__)
 
 
-async def lead(keeper: Keeper, of: str, token: str, work: Callable[[Lease], Awaitable[None]]) -> None:
-    """Runs ``work`` whenever the lease ``of`` is ours, until cancelled; another process stands by
-    meanwhile. When the lease is lost the work is cancelled and the standing by begins anew.
-    Whatever else ``work`` raises goes to the caller."""
-    lease = Lease(keeper, of, token)
-    while True:
-        if await _acquired(lease):
-            logger.info("leading %s", of)
+class Leader:
+    """Does a work while the lease ``of`` is this process's, and stands by meanwhile. ``ttl`` in seconds;
+    ``standing_by`` is awaited before each wait for the lease."""
+
+    def __init__(
+        self, keeper: Keeper, of: str, token: str = "", ttl: float = 3.0,
+        standing_by: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        self.lease = Lease(keeper, of, token or uuid.uuid4().hex, ttl)
+        self.untouched = asyncio.Lock()
+        """While it is held the lease is not renewed here: a commit watches it, and a renewal is a change."""
+        self._of = of
+        self._ttl = ttl
+        self._standing_by = standing_by
+        self._renewed = 0.0
+
+    async def run(self, work: Callable[[Lease], Awaitable[None]]) -> None:
+        """Until cancelled: does ``work`` whenever the lease is ours. When the lease is lost the work is
+        cancelled and the standing by begins anew; whatever else ``work`` raises goes to the caller."""
+        while True:
+            await self._stand_by()
+            logger.info("leading %s", self._of)
             try:
-                await _work_while_ours(lease, work)
+                await self._work_while_ours(work)
             except LeaseLost:
-                logger.warning("lost the lease of %s", of)
+                logger.warning("lost the lease of %s, standing by", self._of)
             finally:
                 with contextlib.suppress(Unavailable, TimeoutError):
                     async with asyncio.timeout(1):
-                        await lease.release()
-        await asyncio.sleep(lease.ttl_ms / 3000 * random.uniform(0.5, 1.0))
+                        await self.lease.release()
 
+    def renewed(self) -> None:
+        """The lease was extended together with something else."""
+        self._renewed = asyncio.get_running_loop().time()
 
-async def _acquired(lease: Lease) -> bool:
-    try:
-        return await lease.acquire()
-    except Unavailable:
-        return False
+    async def _stand_by(self) -> None:
+        """Returns when the lease is ours."""
+        backoff = Backoff(0.1, 2.0)
+        is_away = False
+        while True:
+            try:
+                if await self.lease.acquire():
+                    return self.renewed()
+                if self._standing_by is not None:
+                    await self._standing_by()
+                # Who renews does so long before the end: near it, that end is worth waiting for exactly.
+                wait = min(self._ttl / 6, (self.lease.free_in + 2) / 1000)
+                is_away = False
+                backoff.reset()
+            except Unavailable as error:
+                if not is_away:
+                    logger.warning("%s waits: %s", self._of, error)
+                is_away = True
+                wait = backoff.next()
+            await asyncio.sleep(wait)
 
-
-async def _work_while_ours(lease: Lease, work: Callable[[Lease], Awaitable[None]]) -> None:
-    working = asyncio.ensure_future(work(lease))
-    keeping = asyncio.ensure_future(_keep(lease))
-    try:
-        done, _ = await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        working.cancel()
-        keeping.cancel()
-        outcomes = await asyncio.gather(working, keeping, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-            raise outcome
-    if working in done:
-        raise RuntimeError(f"{lease.key}: the work ended by itself")
-
-
-async def _keep(lease: Lease) -> None:
-    """Renews a lease; ends with ``LeaseLost``. While Redis is away nobody can take the lease, so
-    that alone is no reason to stop."""
-    while True:
-        await asyncio.sleep(lease.ttl_ms / 3000)
+    async def _work_while_ours(self, work: Callable[[Lease], Awaitable[None]]) -> None:
+        working = asyncio.ensure_future(work(self.lease))
+        keeping = asyncio.ensure_future(self._keep())
         try:
-            if not await lease.renew():
-                raise LeaseLost(f"{lease.key} is somebody else's now")
-        except Unavailable:
-            continue
+            done, _ = await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            working.cancel()
+            keeping.cancel()
+            outcomes = await asyncio.gather(working, keeping, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                raise outcome
+        if working in done:
+            raise RuntimeError(f"{self._of}: the work ended by itself")
+
+    async def _keep(self) -> None:
+        """Renews the lease where nothing else does (a load of a large desk, a quiet hour); ends with
+        ``LeaseLost``. While Redis is away nobody can take the lease, so that alone is no reason to stop."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._ttl / 3)
+            if clock() - self._renewed < self._ttl * 0.3:
+                continue
+            async with self.untouched:
+                with contextlib.suppress(Unavailable):
+                    if not await self.lease.renew():
+                        raise LeaseLost(f"{self.lease.key} is somebody else's now")
+                    self.renewed()

@@ -15,6 +15,7 @@ from navbat.config.backends import DeskAddress
 from navbat.run import child
 from navbat.run.child import Child
 from router.backoff import Backoff
+from router.log.lease import Lease
 from router.log.log import Log
 from router.worker import Worker
 from tests.conftest import until
@@ -88,15 +89,15 @@ async def test_a_router_that_waited_for_days_still_waits(
     backoff = Backoff(0.1, 2.0)
     waits = [backoff.next() for _ in range(5000)]
     assert max(waits) <= 2.0
-    monkeypatch.setattr("router.worker.Backoff", lambda *_: Backoff(0.0, 0.0))
+    monkeypatch.setattr("router.log.leading.Backoff", lambda *_: Backoff(0.0, 0.0))
     tries = 0
 
-    async def away(self: Worker) -> None:
+    async def away(self: Lease) -> None:
         nonlocal tries
         tries += 1
         raise Unavailable("away")
 
-    monkeypatch.setattr(Worker, "_stand_by", away)
+    monkeypatch.setattr(Lease, "acquire", away)
     working = asyncio.create_task(Worker(log).run())
     with caplog.at_level(logging.CRITICAL):
         await until(lambda: tries > 1100)
