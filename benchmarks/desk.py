@@ -19,7 +19,8 @@ from benchmarks.route import caught_up as routed
 from crm.kernel.records import Role
 from crm.operators import accounts
 from navbat.run.serving import recorded_socket, url_of
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from storage.sqlite import SqliteStore
 
 ROOT = Path(__file__).parent.parent

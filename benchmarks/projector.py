@@ -13,7 +13,8 @@ from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, message, prepare
 from navbat.run.child import collect_rarely
 from router.history.projector import Projector
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 

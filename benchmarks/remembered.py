@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Callable
 
 from benchmarks.harness import Figure, figure, running_redis
+from router.log.home import connect
 from router.log.lease import Lease
-from router.log.log import Log, connect, now_ms
+from router.log.log import Log, now_ms
 from router.log.writer import Writer
 
 COUNT = 1_000_000

@@ -26,7 +26,8 @@ from router.desk.events import (  # fmt: skip
     SetDuty,
     Sla,
 )
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 
 DESK = "bench"
 CHATS = 2000

@@ -14,7 +14,8 @@ import time
 from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, caught_up, message
 from router.desk.events import LineRules, LinesConfigured
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 
 SESSIONS = 100_000
 LEASE = 3.0

@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from navbat.run.embedded import find_server
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

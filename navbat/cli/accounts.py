@@ -16,9 +16,9 @@ from crm.kernel.records import Absence, Account, Right
 from crm.lines import versions as crm_lines
 from crm.operators import accounts
 from navbat.cli import shapes
+from navbat.cli.arguments import unknown_word
 from navbat.cli.printing import print_json
 from navbat.cli.reach import by, opened_store, tell
-from navbat.config.file import unknown_word
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config, locate
 

@@ -18,9 +18,10 @@ from crm.lines import versions as lines
 from crm.lines.versions import LineVersion, Settings
 from crm.operators import accounts
 from navbat.cli import shapes
+from navbat.cli.arguments import unknown_word
 from navbat.cli.printing import print_json
 from navbat.cli.reach import by, opened_store, tell
-from navbat.config.file import YamlFile, show_path, unknown_word
+from navbat.config.file import YamlFile, show_path
 from navbat.config.lines import member_problem, problems_now
 from navbat.config.rulebook import Rulebook, as_kept
 from navbat.config.types import Config, locate

@@ -53,7 +53,8 @@ def make_store(place: DeskAddress) -> Store:
 
 def make_log(place: DeskAddress) -> Log:
     """The log; connects when it is first used."""
-    from router.log.log import Log, connect
+    from router.log.home import connect
+    from router.log.log import Log
 
     return Log(connect(place.redis, place.desk), place.desk)
 

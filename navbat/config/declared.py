@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from navbat.config.file import Duration, KeyPath, NumberOrOff, OffDuration, unknown_word
+from navbat.cli.arguments import unknown_word
+from navbat.config.file import Duration, KeyPath, NumberOrOff, OffDuration
 from router.desk import hours
 from router.desk.rules import Ring, Setting, Written
 

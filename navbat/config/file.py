@@ -21,7 +21,7 @@ import yaml
 
 from crm.kernel.errors import ConfigError
 from crm.kernel.yaml_line import WordLoader
-from navbat.cli.arguments import unknown_word as unknown_word
+from navbat.cli.arguments import unknown_word
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

@@ -12,8 +12,9 @@ import msgspec
 
 from crm.kernel.errors import ConfigError
 from crm.kernel.text import clean
-from navbat.config.file import KeyPath, YamlFile, unknown_word
-from navbat.config.lines import Settings
+from navbat.cli.arguments import unknown_word
+from navbat.config.declared import Settings
+from navbat.config.file import KeyPath, YamlFile
 from router.desk.bots import flow
 from router.desk.bots.flow import Flow, FlowState, Node
 

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 import msgspec
 
 from crm.kernel.records import Account
-from navbat.cli.arguments import language_problem
+from navbat.cli.arguments import language_problem, unknown_word
 from navbat.config import declared
-from navbat.config.declared import Problem, file_form, is_date
-from navbat.config.declared import Settings as Settings
-from navbat.config.file import KeyPath, unknown_word
+from navbat.config.declared import Problem, Settings, file_form, is_date
+from navbat.config.file import KeyPath
 from router.desk import events, rules
 from router.desk.rules import LineRules
 

@@ -15,8 +15,9 @@ from crm.kernel.records import Account
 from crm.kernel.yaml_line import as_line
 from crm.lines import versions as lines
 from crm.lines.versions import Settings
+from navbat.cli.arguments import unknown_word
 from navbat.config import flows as flow
-from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched, unknown_word
+from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
 from navbat.config.types import Config, read
 from router.desk.bots.flow import Flow

@@ -15,18 +15,11 @@ import msgspec
 import platformdirs
 
 from crm.kernel.errors import ConfigError
-from navbat.cli.arguments import language_problem
+from navbat.cli.arguments import language_problem, unknown_word
 from navbat.config import flows as flow
-from navbat.config.file import Duration, KeyPath, YamlFile, unknown_word
-from navbat.config.lines import (
-    Line,
-    Operator,
-    Settings,
-    joint_problems,
-    operator_problems,
-    problems,
-    problems_now,
-)
+from navbat.config.declared import Settings
+from navbat.config.file import Duration, KeyPath, YamlFile
+from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
 from router.desk.events import LinesConfigured
 from router.log.address import problem as redis_problem
 

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from navbat.config import flows as flow
+from navbat.config.declared import Settings
 from navbat.config.file import KeyPath, YamlFile, parse_duration
-from navbat.config.lines import Line, Operator, Settings, joint_problems, operator_problems, problems
+from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems
 from router.desk import events
 
 DUTIES = {"online": "online", "break": "break", "offline": "offline"}

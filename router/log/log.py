@@ -20,7 +20,6 @@ from crm.kernel.errors import LeaseLost, Unavailable
 from router.desk.events import Event, encode_event
 from router.desk.state import Entry, read_entry
 from router.log.append import Appender
-from router.log.home import connect as connect
 from router.log.keys import Keys
 from router.log.lease import Lease
 from router.log.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from router.desk.events import Author, MessageReceived
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from router.wire import protocol as wire
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console

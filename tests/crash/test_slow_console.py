@@ -13,7 +13,8 @@ import pytest
 from console import link
 from crm.kernel.records import Message
 from router.desk.events import Author, MessageReceived
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from router.wire.protocol import Open
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console

@@ -14,7 +14,8 @@ import pytest
 from router.desk import events
 from router.desk.events import decode_event
 from router.gateway.answers.commands import COMMAND_TIMEOUT
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from router.wire import protocol as wire
 from tests.conftest import RedisServer, until
 from tests.console.conftest import Clock, Seat, seated

@@ -13,7 +13,8 @@ import pytest
 
 from router.desk.events import Author, MessageReceived
 from router.desk.state import Entry, MessageAdded
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from tests.conftest import RedisServer, until
 from tests.crash.house import House
 from tests.fakes.telegram import FakeTelegram

@@ -18,7 +18,8 @@ import pytest
 
 from router.desk.events import Author, MessageReceived
 from router.desk.state import MessageAdded
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from tests.conftest import RedisServer, until
 from tests.crash.console import Console
 from tests.crash.house import House

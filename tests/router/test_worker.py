@@ -16,8 +16,9 @@ from crm.kernel.ports import Document, Write
 from router.desk import events
 from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.desk.state import Entry, MessageAdded, Stray
+from router.log.home import connect
 from router.log.lease import Lease
-from router.log.log import Log, connect, id_key, now_ms
+from router.log.log import Log, id_key, now_ms
 from router.log.pipe import COMMAND_TIMEOUT
 from router.log.seen import PERIOD_MS
 from router.log.writer import Writer

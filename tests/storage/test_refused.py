@@ -271,7 +271,8 @@ async def test_only_an_error_about_what_was_given_is_a_refusal(tmp_path: Path) -
 KILLED = """
 import asyncio, os, signal, sys
 from router.history import projector as module
-from router.log.log import Log, connect
+from router.log.log import Log
+from router.log.home import connect
 from router.history.projection import Batch
 from storage.sqlite import SqliteStore
 

@@ -14,10 +14,11 @@ from crm.kernel.errors import ConfigError, NavbatError, Refused
 from crm.kernel.ports import Store
 from crm.lines import versions as crm_lines
 from crm.lines.versions import Settings
+from navbat.cli.arguments import unknown_word
 from navbat.cli.printing import print_json
 from navbat.cli.reach import opened_store
 from navbat.cli.shapes import rfc3339
-from navbat.config.file import YamlFile, unknown_word
+from navbat.config.file import YamlFile
 from navbat.config.lines import Line
 from navbat.config.rulebook import Rulebook, as_kept
 from navbat.config.types import Config, locate

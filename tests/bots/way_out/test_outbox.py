@@ -201,7 +201,8 @@ async def test_what_was_interrupted_is_unknown_and_not_sent_again(
 HANGS = """
 import asyncio, sys
 from bots.way_out.outbox import Sender
-from router.log.log import Log, connect
+from router.log.log import Log
+from router.log.home import connect
 from tests.bots.conftest import MemoryMedia, ScriptedChannel
 
 async def main(url, desk):
@@ -283,7 +284,7 @@ async def test_a_lost_lease_stops_the_sending(log: Log, sender: Sender, channel:
 async def test_redis_comes_back_and_nothing_is_lost_or_sent_twice(
     own_redis: RedisServer, media: MemoryMedia
 ) -> None:
-    from router.log.log import connect
+    from router.log.home import connect
 
     log = Log(connect(own_redis.url), "away")
     channel = ScriptedChannel("out")

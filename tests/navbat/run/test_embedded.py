@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from crm.kernel.errors import NavbatError, Unavailable
 from navbat.run.embedded import EmbeddedRedis, FolderLock, find_server
 from navbat.run.serving import SOCKET_LIMIT, attach, ping, recorded_socket
-from router.log.log import connect
+from router.log.home import connect
 from tests.conftest import until
 
 

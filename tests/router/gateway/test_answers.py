@@ -18,7 +18,8 @@ from router.desk.events import decode_event
 from router.desk.state import MessageAdded
 from router.gateway.answers import commands as answers
 from router.gateway.gateway import Gateway
-from router.log.log import Log, connect
+from router.log.home import connect
+from router.log.log import Log
 from router.log.seen import PERIOD_MS
 from router.wire import protocol
 from router.wire.protocol import Changes, Pong

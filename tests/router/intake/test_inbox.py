@@ -14,8 +14,9 @@ from crm.kernel.records import Media
 from router.desk.events import Event, MediaStored, MessageReceived
 from router.intake import fetch
 from router.intake.inbox import ChannelInbox, Receiver
+from router.log.home import connect
 from router.log.lease import Lease
-from router.log.log import Log, connect
+from router.log.log import Log
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, all_logged, logged, running
 from tests.conftest import RedisServer, until
 

@@ -14,8 +14,8 @@ from router.desk.events import Present
 from router.gateway.health import risks
 from router.log import home
 from router.log.address import apart, problem
-from router.log.home import ALONE_AFTER, ClusterFinder, home_of
-from router.log.log import Log, connect
+from router.log.home import ALONE_AFTER, ClusterFinder, connect, home_of
+from router.log.log import Log
 from tests.conftest import RedisServer, until
 from tests.servers.redis_nodes import Cluster, Sentinels
 

@@ -399,7 +399,8 @@ KILLED = """
 import asyncio, os, signal, sys
 from router import suspects
 from router.desk import customers
-from router.log.log import Log, connect
+from router.log.log import Log
+from router.log.home import connect
 from router.worker import Worker
 from router.log.writer import Writer
 

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from router.log import seen
+from router.log.home import connect
 from router.log.lease import Lease
-from router.log.log import Log, connect, now_ms
+from router.log.log import Log, now_ms
 from router.log.seen import OWN_PERIOD_MS, PERIOD_MS
 from router.log.writer import Writer
 from tests.conftest import RedisServer
