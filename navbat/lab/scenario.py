@@ -323,7 +323,7 @@ class Player:
         if operator is None:
             raise Failed(f"there is no operator {expect.operator}")
         held = [self._desk.sessions[id] for id in self._desk.held.get(operator.name, ())]
-        seen = [s for s in self._desk.sessions.values() if operator.name in s.seen_by]
+        seen = [s for s in self._desk.sessions.values() if operator.name in s.offer.seen_by]
         offers = sum(s.status == "offered" for s in held) + len(seen)
         _same("duty", operator.duty, expect.duty)
         _same("load", operator.load, expect.load)

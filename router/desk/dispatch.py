@@ -3,11 +3,14 @@ after everything that happens. Pure."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from router.desk import moves, notices
 from router.desk.events import Overflow
 from router.desk.floor import Floor
 from router.desk.queue import Need, Queue, Waiting, lacks, need_of, place
 from router.desk.state import Decided, Session
+from router.desk.values import Offer, OfferKind
 
 EXPLAIN = 32
 """Up to so many members a decision says of each what dropped him; beyond that it would cost more
@@ -52,15 +55,14 @@ def _ask(floor: Floor, session: Session) -> None:
     while session.asked < 2:
         session.asked += 1
         floor.touch(session)
-        kind = "responsible" if session.asked == 1 else "last_operator"
+        kind: OfferKind = "responsible" if session.asked == 1 else "last_operator"
         wanted = rules.responsible_first if session.asked == 1 else rules.last_operator_first
         name = session.responsible if session.asked == 1 else session.last_operator
         operator = floor.operators.get(name) if wanted and name not in session.had else None
         if operator is None or floor.standing(operator, queue):
             continue
         decision = explain(floor, session, queue, kind, name)
-        session.offer_kind = "responsible" if session.asked == 1 else "last_operator"
-        floor.give(session, operator, rules.responsible_wait)
+        floor.give(session, operator, rules.responsible_wait, kind)
         floor.system(session, f"asked_{kind}", operator=name)
         decision.timers = _dues(session)
         floor.tell(decision)
@@ -119,21 +121,22 @@ def _show_to_all(floor: Floor, queue: Queue) -> None:
             moves.new_round(floor, session)
             seen_by = ready
         if not queue.routes:
-            seen_by = [name for name in seen_by if name in session.seen_by]
-        if seen_by != session.seen_by or (seen_by and session.status == "waiting"):
+            seen_by = [name for name in seen_by if name in session.offer.seen_by]
+        if seen_by != session.offer.seen_by or (seen_by and session.status == "waiting"):
             _show(floor, session, queue, seen_by)
 
 
 def _show(floor: Floor, session: Session, queue: Queue, seen_by: list[str]) -> None:
-    session.seen_by = seen_by
     if seen_by and session.status == "waiting":
-        floor.begin_offer(session, queue.rules.answer_within)
+        until = floor.now + queue.rules.answer_within
+        floor.begin_offer(session, Offer(began=floor.now, until=until, seen_by=seen_by))
         floor.tell(explain(floor, session, queue, "all"))
     elif not seen_by and session.status == "offered":
         floor.end_offer(session)
         floor.set_status(session, "waiting")
         floor.recheck_overdue = bool(floor.overdue)
     else:
+        session.offer = replace(session.offer, seen_by=seen_by)
         floor.touch(session)
 
 

@@ -49,7 +49,7 @@ def leave_line(floor: Floor, name: str, line: str) -> None:
     """The operator is no member of the line any more. What came to him by transfer or because he is
     the responsible stays."""
     for session in floor.held_by(name):
-        if session.line != line or session.transfer_from or session.offer_kind == "responsible":
+        if session.line != line or session.transfer_from or session.offer.kind == "responsible":
             continue
         if session.status == "offered":
             moves.enqueue(floor, session)

@@ -43,7 +43,7 @@ def _offer(floor: Floor, session: Session) -> None:
 def _missed_by_all(floor: Floor, session: Session) -> None:
     """Mode ``all``: missed by everyone who saw it, offered again to all eligible, skips forgotten."""
     queue = floor.queue(session)
-    saw, session.seen_by = session.seen_by, []
+    saw = session.offer.seen_by
     floor.end_offer(session)
     session.had = []
     floor.missed_now.add(session.id)

@@ -24,6 +24,7 @@ from router.desk.bots.flow import Flow
 from router.desk.events import LinesConfigured
 from router.desk.queue import Queue
 from router.desk.state import (
+    FORM,
     Alert,
     AnyTold,
     Aside,
@@ -38,6 +39,7 @@ from router.desk.state import (
     may,
 )
 from router.desk.timers import Timers
+from router.desk.values import NO_OFFER, Offer, OfferKind
 
 PREVIEW = 80
 """Characters of the last message that lists show."""
@@ -226,6 +228,7 @@ class Floor:
             kind=self.kinds.get(channel, ""),
             line=line,
             customer=customer_of(person_chat(chat)),
+            form=FORM,
             opened_at=self.now,
             priority=self.queues[line].rules.priority,
         )
@@ -261,9 +264,7 @@ class Floor:
             self.disarm(session, kind)
         session.sla = {}
         session.unread = 0
-        session.seen_by = []
         self.end_offer(session)
-        session.offer_kind = ""
         session.snoozed = 0
         session.bot, session.flow = "", None
         self.set_status(session, status)
@@ -305,31 +306,30 @@ class Floor:
         """A copy, for the caller to change what it goes through."""
         return [self.sessions[id] for id in self.held.get(operator, ())]
 
-    def offer_to(self, session: Session, operator: str, wait: int) -> None:
+    def offer_to(self, session: Session, operator: str, wait: int, kind: OfferKind = "") -> None:
         """Shows the session to one operator for ``wait`` ms."""
         self.leave_queue(session)
         self.hold(session, operator)
-        self.begin_offer(session, wait)
+        self.begin_offer(session, Offer(began=self.now, until=self.now + wait, kind=kind))
 
-    def begin_offer(self, session: Session, wait: int) -> None:
-        session.offered_at = self.now
-        session.offer_until = self.now + wait
-        session.offer_most = 0
-        self.arm(session, "offer", session.offer_until)
+    def begin_offer(self, session: Session, offer: Offer) -> None:
+        session.offer = offer
+        self.arm(session, "offer", offer.until)
         self.set_status(session, "offered")
 
     def end_offer(self, session: Session) -> None:
         """Taken, missed or gone: nothing of it is left. The caller decides the status."""
         self.disarm(session, "offer")
-        session.offered_at = session.offer_until = session.offer_most = 0
+        session.offer = NO_OFFER
 
-    def give(self, session: Session, operator: OperatorState, wait: int) -> None:
+    def give(self, session: Session, operator: OperatorState, wait: int, kind: OfferKind = "") -> None:
         """An offer by the queue: the operator's turn is taken."""
         self.stamp += 1
         self.outcome.fields.add("stamp")
         operator.given_at = self.stamp
         self.touch_operator(operator)
-        self.offer_to(session, operator.name, wait)  # it counts for him from now on, which refreshes him
+        # It counts for him from now on, which refreshes him.
+        self.offer_to(session, operator.name, wait, kind)
 
     def reorder(self, session: Session) -> None:
         """After its arrival, priority, clocks or needs changed."""

@@ -13,9 +13,7 @@ def enqueue(floor: Floor, session: Session) -> None:
     floor.end_offer(session)
     floor.unhold(session)
     session.holder = ""
-    session.offer_kind = ""
     session.transfer_from = ""
-    session.seen_by = []
     session.return_when_written = False
     session.pinned = False
     session.snoozed = 0
@@ -42,10 +40,8 @@ def take(floor: Floor, session: Session, operator: str) -> None:
     session.ring = 0
     session.asked = 2
     floor.end_offer(session)
-    session.offer_kind = ""
     session.had = []
     session.pause_until = 0
-    session.seen_by = []
     session.hidden_from = []
     session.transfer_from = ""
     session.return_reason = ""

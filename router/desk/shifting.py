@@ -7,11 +7,17 @@ stays where it is.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from msgspec.structs import replace
+
 from router.desk.state import Refusal, Session
+from router.desk.values import Value
+
+Part = TypeVar("Part", bound=Value)
 
 TIMES = (
-    "opened_at", "arrival", "first_answer_at", "closed_at", "waiting_since", "last_at", "offered_at",
-    "offer_until", "offer_most", "pause_until", "entered_at", "pinned_at",
+    "opened_at", "arrival", "first_answer_at", "closed_at", "waiting_since", "last_at", "pause_until", "entered_at", "pinned_at",
 )  # fmt: skip
 CHOSEN = frozenset({"snooze"})
 """Timers of moments that somebody chose."""
@@ -23,10 +29,17 @@ def shift_session(session: Session, by: int) -> None:
         at = getattr(session, name)
         if at:
             setattr(session, name, max(1, at + by))
+    session.offer = _moved(session.offer, by)
     session.sla = {clock: at + by for clock, at in session.sla.items()}
     session.timers = {
         kind: (due if kind in CHOSEN else due + by, order) for kind, (due, order) in session.timers.items()
     }
+
+
+def _moved(value: Part, by: int) -> Part:
+    found = {name: getattr(value, name) for name in value.moments}
+    moved = {name: max(1, at + by) for name, at in found.items() if at}
+    return replace(value, **moved) if moved else value
 
 
 def shift_refusal(refusal: Refusal, by: int) -> None:

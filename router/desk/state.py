@@ -6,7 +6,7 @@ default. Times are milliseconds since the epoch, 0 = not set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union
 
 import msgspec
@@ -14,8 +14,10 @@ import msgspec
 from crm.kernel.records import Button, Customer, Duty, Media, Message, MessageChange, Role
 from router.desk.bots.flow import FlowState
 from router.desk.events import Absence, Right
+from router.desk.values import NO_OFFER, Offer, SideBySide, defaults
 
 Part = TypeVar("Part")
+FORM = 1
 
 Status = Literal["bot", "waiting", "offered", "taken", "answered", "pending", "closing", "closed", "spam"]
 
@@ -26,7 +28,7 @@ class Saved(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class Session(Saved, kw_only=True):
     """One handled conversation, while it is open. ``holder`` is whom it is offered to or who took
-    it; in mode ``all`` it is nobody until taken and ``seen_by`` lists who sees the offer."""
+    it; in mode ``all`` it is nobody until taken and the offer's ``seen_by`` lists who sees it."""
 
     id: str
     chat: str
@@ -69,18 +71,13 @@ class Session(Saved, kw_only=True):
     pinned: bool = False
     can_write: bool = True
     answered_by_holder: bool = False
-    offer_until: int = 0
-    offered_at: int = 0
-    """When the present offer began."""
-    offer_most: int = 0
-    """The latest end of the present offer, however much is written; 0 until somebody writes into it."""
+    offer: Offer = NO_OFFER
     transfer_from: str = ""
     had: list[str] = []
     """Operators to whom it was given in this round and who missed, skipped or returned it."""
     pause_until: int = 0
     """No new round before this time: somebody gave it back by hand."""
     guests: list[str] = []
-    seen_by: list[str] = []
     hidden_from: list[str] = []
     return_reason: str = ""
     return_when_written: bool = False
@@ -96,8 +93,6 @@ class Session(Saved, kw_only=True):
     asked: int = 0
     """How far it was routed first to those who know the customer: 1 = the responsible, 2 = also the
     last operator were asked, or cannot be. Nobody is asked twice."""
-    offer_kind: Literal["", "responsible", "last_operator"] = ""
-    """Why it is offered to its holder, when it was not the mode that chose him."""
     entered_at: int = 0
     """When it entered its line's queue; 0 once it was taken."""
     ring: int = 0
@@ -124,6 +119,8 @@ class Session(Saved, kw_only=True):
     """Running clocks: name -> when it is breached (ms)."""
     timers: dict[str, tuple[int, int]] = {}
     """Kind of timer -> (due, order in which it was armed)."""
+    form: int = 0
+    """How it is written: ``FORM``, or 0 by a version to which the fields of its values were fields of its own."""
 
 
 class OperatorState(Saved, kw_only=True):
@@ -378,13 +375,45 @@ _told_decoder = msgspec.msgpack.Decoder(AnyTold)
 _session_decoder = msgspec.msgpack.Decoder(Session)
 _operator_decoder = msgspec.msgpack.Decoder(OperatorState)
 _delivery_decoder = msgspec.msgpack.Decoder(Delivery)
+_values = SideBySide(Session)
+_DEFAULTS = defaults(Session)
 
 encode = _encoder.encode
-decode_entry = _entry_decoder.decode
-decode_session = _session_decoder.decode
 decode_operator = _operator_decoder.decode
 decode_delivery = _delivery_decoder.decode
 decode_aside = msgspec.msgpack.Decoder(Aside).decode
+
+
+def decode_session(data: bytes | msgspec.Raw) -> Session:
+    """A session as this version or an earlier one has written it."""
+    session = _session_decoder.decode(data)
+    if session.form != FORM:
+        _values.lift(session, data)
+        session.form = FORM
+    return session
+
+
+def decode_entry(data: bytes) -> Entry:
+    """An entry as this version or an earlier one has written it."""
+    entry = _entry_decoder.decode(data)
+    if any(session.form != FORM for session in entry.sessions):
+        entry.sessions = [decode_session(raw) for raw in _loose_decoder.decode(data).sessions]
+    return entry
+
+
+def session_of(document: Mapping[str, Any]) -> Session:
+    """A session as the store keeps it."""
+    session = msgspec.convert(document, Session, strict=False)
+    _values.convert(session, document)
+    session.form = FORM
+    return session
+
+
+def document_of(session: Session) -> dict[str, Any]:
+    """All of its fields, so that in the store none keeps an older value."""
+    document = _values.spread(_DEFAULTS | msgspec.to_builtins(session))
+    del document["form"]
+    return document
 
 
 def read_entry(data: bytes) -> Entry:

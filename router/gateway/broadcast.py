@@ -238,7 +238,7 @@ class Broadcast:
 
 def is_listed(session: Session) -> bool:
     """Whether all who may read its line see it wait."""
-    return is_waiting(session) and not session.seen_by
+    return is_waiting(session) and not session.offer.seen_by
 
 
 def _in_secret(session: Session, old: Session | None) -> bool:

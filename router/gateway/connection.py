@@ -338,7 +338,7 @@ def sees(connection: Connection, session: Session) -> bool:
     name = connection.name
     return (
         session.holder == name
-        or name in session.seen_by
+        or name in session.offer.seen_by
         or name in session.guests
         or name in session.silent
         or name == session.bot

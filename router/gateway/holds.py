@@ -35,14 +35,14 @@ class Holds:
 
     async def wrote(self, operator: str, session: Session, *, draft: bool) -> None:
         """A key was pressed in a session that may be offered to this operator."""
-        if session.status != "offered" or operator not in (session.holder, *session.seen_by):
+        if session.status != "offered" or operator not in (session.holder, *session.offer.seen_by):
             return
         rules = self._picture.configured.lines.get(session.line)
         if rules is None or rules.while_writing == "off":
             return
         now = steady_ms()
         takes = rules.while_writing == "take" and not draft
-        lasts = session.offer_until - self._picture.now() > LEASE + MARGIN
+        lasts = session.offer.until - self._picture.now() > LEASE + MARGIN
         told = self._told.get((operator, session.id))
         if (told is not None and now - told < EVERY) or (lasts and not takes):
             return

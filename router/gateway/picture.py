@@ -109,7 +109,7 @@ class Picture:
             return False
         if access.name in people(session):
             return True
-        return is_waiting(session) and not session.seen_by and access.may("read", session.line)
+        return is_waiting(session) and not session.offer.seen_by and access.may("read", session.line)
 
     def listed(self, access: Access) -> list[Session]:
         """The sessions of this login's lists."""
@@ -188,7 +188,7 @@ class Picture:
 
     def view_for(self, session: Session, *, silent: bool) -> SessionView:
         """The same for all who are told of silent readers, or for all who are not."""
-        ours = session.last_direction == "out"
+        ours, offer = session.last_direction == "out", session.offer
         return SessionView(
             id=session.id, chat=session.chat, channel=session.channel, kind=session.kind, line=session.line,
             status=session.status, customer=session.customer, holder=session.holder, name=session.name,
@@ -196,12 +196,12 @@ class Picture:
             closed_at=session.closed_at, unread=session.unread, rev=session.rev, seq=session.seq,
             arrival=session.arrival, waiting_since=session.waiting_since, last_at=session.last_at,
             last_text=session.last_text, last_direction=session.last_direction, last_kind=session.last_kind,
-            offer_until=session.offer_until, offered_at=session.offered_at, seen_by=session.seen_by,
+            offer_until=offer.until, offered_at=offer.began, seen_by=offer.seen_by,
             guests=session.guests,
             transfer_from=session.transfer_from, return_reason=session.return_reason, result=session.result,
             pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
             vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
-            bot=session.bot, offer_kind=session.offer_kind, rating=session.rating, language=session.language,
+            bot=session.bot, offer_kind=offer.kind, rating=session.rating, language=session.language,
             tags=session.tags, asked_text=session.asked_text if ours else "",
             asked_kind=session.asked_kind if ours else "",
         )  # fmt: skip
@@ -214,8 +214,8 @@ def is_waiting(session: Session) -> bool:
 
 def people(session: Session) -> tuple[str, ...]:
     """Operators, and the external bot, on whose own lists the session stands."""
-    if session.seen_by or session.guests or session.silent or session.bot:
-        own = {session.holder, session.bot, *session.seen_by, *session.guests, *session.silent}
+    if session.offer.seen_by or session.guests or session.silent or session.bot:
+        own = {session.holder, session.bot, *session.offer.seen_by, *session.guests, *session.silent}
         return tuple(own - {""})
     return (session.holder,) if session.holder else ()
 

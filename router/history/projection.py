@@ -31,6 +31,7 @@ from router.desk.state import (
     Rated,
     Session,
     Stray,
+    document_of,
     encode,
 )
 from router.log.log import id_key
@@ -391,19 +392,8 @@ def _record(collection: str, at: str, told: msgspec.Struct) -> Write:
     return Write.insert(collection, document)
 
 
-_SESSION_DEFAULTS: dict[str, Any] = {
-    field.name: msgspec.to_builtins(
-        field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
-    )
-    for field in msgspec.structs.fields(Session)
-    if not field.required
-}
-
-
 def _session_write(session: Session, score: Document) -> Write:
-    """All fields are written, so that none keeps an older value."""
-    document = {**_SESSION_DEFAULTS, **msgspec.to_builtins(session), "_id": session.id, **score}
-    return Write.replace("sessions", document)
+    return Write.replace("sessions", {**document_of(session), "_id": session.id, **score})
 
 
 def _handled_write(session: Session) -> Write:

@@ -222,8 +222,8 @@ class _Replay:
             play.holder = ""
         elif session.holder != play.holder:
             self._got(play, session)
-        if session.status == "offered" and session.offer_until != play.shown:
-            play.shown = session.offer_until
+        if session.status == "offered" and session.offer.until != play.shown:
+            play.shown = session.offer.until
             self._offered(play, session)
         elif session.status != "offered":
             play.shown = 0
@@ -241,11 +241,11 @@ class _Replay:
             index, play.offers = play.offers, play.offers + 1
             known = index < len(play.talk.offers)
             reactions = play.talk.offers[index] if known else self._beyond(play.talk)
-        lasts = session.offer_until - self.now
+        lasts = session.offer.until - self.now
         play.left = []
         for reaction in reactions:
             if reaction.delay < lasts:
-                self._plan(self.now + reaction.delay, "offer", (session.id, session.offer_until, reaction))
+                self._plan(self.now + reaction.delay, "offer", (session.id, session.offer.until, reaction))
             else:
                 play.left.append(msgspec.structs.replace(reaction, delay=reaction.delay - lasts))
 
@@ -267,12 +267,12 @@ class _Replay:
     def _on_offer(self, what: tuple[str, int, Reaction]) -> None:
         id, until, reaction = what
         session = self.desk.sessions.get(id)
-        if session is None or session.status != "offered" or session.offer_until != until:
+        if session is None or session.status != "offered" or session.offer.until != until:
             return
         who = session.holder
         if not who:
-            able = (*session.seen_by, *session.hidden_from)
-            who = reaction.operator if reaction.operator in able else session.seen_by[0]
+            able = (*session.offer.seen_by, *session.hidden_from)
+            who = reaction.operator if reaction.operator in able else session.offer.seen_by[0]
         kind = events.Take if reaction.kind == "take" else events.Skip
         self._apply(kind(operator=who, session=id))
 

@@ -26,6 +26,7 @@ from router.desk.state import (
     decode_operator,
     decode_session,
 )
+from router.desk.values import NO_OFFER
 from router.log.keys import Keys
 
 HELD = ("taken", "answered", "pending")
@@ -186,9 +187,10 @@ def check_sessions(desk: Desk) -> None:
 def _offer_agrees(session: Session) -> bool:
     """An offer ends when its timer fires; writing moves that, but never beyond its most."""
     if session.status != "offered":
-        return not (session.offer_until or session.offered_at or session.offer_most)
-    most = session.offer_most or session.offer_until
-    return session.timers["offer"][0] == session.offer_until <= most and session.offered_at > 0
+        return session.offer == NO_OFFER
+    offer = session.offer
+    most = offer.most or offer.until
+    return session.timers["offer"][0] == offer.until <= most and offer.began > 0
 
 
 def counting(desk: Desk) -> Loads:
@@ -250,9 +252,12 @@ def _check_conserving(desk: Desk, queue: Queue, waiting: Iterable[Session], load
         able = {o.name for o in free if can(o, session, queue)}
         if queue.rules.mode == "all":
             if session.status == "offered":
-                require(set(session.seen_by) <= able, f"{session.id} is shown to somebody who cannot have it")
+                require(
+                    set(session.offer.seen_by) <= able,
+                    f"{session.id} is shown to somebody who cannot have it",
+                )
             left = able - set(session.had) - set(session.hidden_from)
-            require(left <= set(session.seen_by), f"{session.id} is not shown to {left}")
+            require(left <= set(session.offer.seen_by), f"{session.id} is not shown to {left}")
         elif session.status == "waiting":
             require(able <= set(session.had), f"{session.id} waits though {able} are free")
             require(not able or session.pause_until > desk.now, f"{session.id} waits for no new round")

@@ -260,7 +260,7 @@ class World:
         """Somebody types into what is offered to him, or to nobody any more."""
         id = self._session(random)
         session = self._worker.desk.sessions.get(id)
-        writers = [session.holder, *session.seen_by] if session is not None else []
+        writers = [session.holder, *session.offer.seen_by] if session is not None else []
         operator = random.choice([*filter(None, writers), random.choice(OPERATORS)])
         await self._append(events.Writing(session=id, operator=operator, draft=random.random() < 0.3))
 

@@ -56,7 +56,7 @@ def take_over(floor: Floor, command: events.TakeOver) -> Session:
 def skip(floor: Floor, command: events.Skip) -> Session:
     session = checks.session_of(floor, command.session)
     operator = checks.operator_of(floor, command.operator)
-    if session.status != "offered" or operator.name not in (session.holder, *session.seen_by):
+    if session.status != "offered" or operator.name not in (session.holder, *session.offer.seen_by):
         raise Refused("not_offered")
     floor.system(session, "skipped", operator=operator.name)
     checks.audit(floor, operator.name, "skip", session)

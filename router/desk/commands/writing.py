@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from crm.kernel.errors import Refused
 from router.desk import checks, events
 from router.desk.floor import Floor
@@ -20,7 +22,7 @@ def wrote(floor: Floor, event: events.Writing) -> None:
     if session is None or session.status != "offered":
         return
     operator = floor.operators.get(event.operator)
-    if operator is None or operator.disabled or operator.name not in (session.holder, *session.seen_by):
+    if operator is None or operator.disabled or operator.name not in (session.holder, *session.offer.seen_by):
         return
     rule = floor.queue(session).rules.while_writing
     if rule == "take" and not event.draft:
@@ -33,9 +35,10 @@ def wrote(floor: Floor, event: events.Writing) -> None:
 
 def _hold(floor: Floor, session: Session) -> None:
     """The lease of the offer's own: at most ``hold_at_most`` beyond its end."""
-    most = session.offer_most or session.offer_until + floor.queue(session).rules.hold_at_most
+    offer = session.offer
+    most = offer.most or offer.until + floor.queue(session).rules.hold_at_most
     until = min(floor.now + LEASE, most)
-    if until > session.offer_until:
-        session.offer_until, session.offer_most = until, most
+    if until > offer.until:
+        session.offer = replace(offer, until=until, most=most)
         floor.arm(session, "offer", until)
         floor.touch(session)

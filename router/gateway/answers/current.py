@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from crm.conversations import history
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Message, MessageChange, apply_change
-from router.desk.state import Entry, MessageAdded, MessageChanged, Session, Told
+from router.desk.state import Entry, MessageAdded, MessageChanged, Session, Told, session_of
 from router.gateway.follow import plain
 from router.gateway.picture import Picture
 from router.log.log import Log
@@ -38,7 +36,7 @@ class Current:
         if session is not None:
             return session
         document = await history.session(self._store, id)
-        stored = msgspec.convert(document, Session, strict=False) if document is not None else None
+        stored = session_of(document) if document is not None else None
         if stored is not None and stored.status == "closed":
             return stored
         # It began while the store was asked, or it has ended and the store does not know that yet.

@@ -12,7 +12,7 @@ from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Customer
 from crm.kernel.spelling import fold
-from router.desk.state import Decided, Session
+from router.desk.state import Decided, Session, session_of
 from router.gateway.answers.current import PAGE_MAX, Current
 from router.gateway.answers.hints import Hints
 from router.gateway.broadcast import Broadcast
@@ -145,13 +145,13 @@ class Reads:
             documents = await history.tagged_sessions(self._store, frame.tag, **narrowed)
         else:
             documents = await history.sessions(self._store, status="closed", **narrowed)
-        return [msgspec.convert(d, Session, strict=False) for d in documents]
+        return [session_of(d) for d in documents]
 
     async def _card(self, connection: Connection, frame: protocol.GetCard) -> None:
         document = await self._store.get("customers", frame.customer)
         lines = sorted(connection.access.lines)
         documents = await history.sessions(self._store, lines=lines, customer=frame.customer, limit=20)
-        latest = {d["_id"]: msgspec.convert(d, Session, strict=False) for d in documents}
+        latest = {d["_id"]: session_of(d) for d in documents}
         for session in self._picture.in_lines(connection.access):
             if session.customer == frame.customer:
                 latest[session.id] = session

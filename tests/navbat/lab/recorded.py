@@ -92,7 +92,7 @@ class Recorded:
             self._react(session)
 
     def _react(self, session: Session) -> None:
-        seen = (session.holder if session.status in HELD else session.status, session.offer_until)
+        seen = (session.holder if session.status in HELD else session.status, session.offer.until)
         if session.holder:
             self.holders[session.chat] = session.holder
         dice = self.random
@@ -100,7 +100,7 @@ class Recorded:
         self._seen[session.id] = seen
         if session.status == "offered" and fresh:
             kind = dice.choices(["Take", "Skip", ""], [80, 10, 10])[0]
-            who = session.holder or dice.choice(session.seen_by)
+            who = session.holder or dice.choice(session.offer.seen_by)
             if kind:
                 self._plan(self.now + dice.randrange(2_000, 90_000), "do", (kind, who, session.id))
         elif session.status == "waiting" and fresh and self.desk.queue(session).rules.mode == "manual":

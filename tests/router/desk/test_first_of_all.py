@@ -128,11 +128,11 @@ def test_skill_rings_relax_step_by_step_counted_from_entering_the_queue() -> Non
     assert session.status == "waiting"
     assert world.at(59).backlog() == ["ali"]
     world.at(60)
-    assert session.seen_by == ["bek"]
+    assert session.offer.seen_by == ["bek"]
     world.at(179)
-    assert session.seen_by == ["bek"]
+    assert session.offer.seen_by == ["bek"]
     world.at(180)
-    assert session.seen_by == ["anna", "bek"]
+    assert session.offer.seen_by == ["anna", "bek"]
 
 
 def test_a_ring_that_begins_later_needs_nothing_before() -> None:

@@ -64,7 +64,7 @@ def test_after_a_long_interruption_what_is_late_fires_once() -> None:
     world.told.clear()
     world.at(late + 1)
     assert world.messages("system") == ["missed|operator=anna"]
-    assert world.session("a").offer_until == START + (late + 60) * 1000
+    assert world.session("a").offer.until == START + (late + 60) * 1000
 
 
 def test_who_was_there_before_an_interruption_has_his_whole_presence_after_it() -> None:

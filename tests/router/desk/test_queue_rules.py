@@ -44,12 +44,12 @@ def test_all_is_seen_by_every_eligible_and_belongs_to_the_first_to_take_it() -> 
     world = World("anna", "bek", "vali", mode="all")
     world.online("anna", "bek")
     session = world.writes("a")
-    assert (session.status, session.holder, session.seen_by) == ("offered", "", ["anna", "bek"])
+    assert (session.status, session.holder, session.offer.seen_by) == ("offered", "", ["anna", "bek"])
     assert (world.load("anna"), world.load("bek")) == (0, 0)
     assert world.do("bek", "Take", session="1") == ""
     assert world.do("anna", "Take", session="1") == "held_by"
     assert world.state("a") == ("taken", "bek")
-    assert world.session("a").seen_by == []
+    assert world.session("a").offer.seen_by == []
 
 
 def test_all_follows_duty_and_capacity() -> None:
@@ -57,14 +57,14 @@ def test_all_follows_duty_and_capacity() -> None:
     world.online("anna")
     world.writes("a")
     world.online("bek")
-    assert world.session("a").seen_by == ["anna", "bek"]
+    assert world.session("a").offer.seen_by == ["anna", "bek"]
     world.writes("b")
     world.do("anna", "Take", session="1")
-    assert world.session("b").seen_by == ["bek"]
+    assert world.session("b").offer.seen_by == ["bek"]
     world.do("bek", "SetDuty", duty="break")
     assert world.state("b") == ("waiting", "")
     world.do("anna", "Say", session="1", text="done")
-    assert world.session("b").seen_by == ["anna"]
+    assert world.session("b").offer.seen_by == ["anna"]
 
 
 def test_all_a_skip_hides_it_and_a_miss_by_everyone_offers_it_again() -> None:
@@ -72,14 +72,14 @@ def test_all_a_skip_hides_it_and_a_miss_by_everyone_offers_it_again() -> None:
     world.online("anna", "bek")
     world.writes("a")
     world.do("anna", "Skip", session="1")
-    assert world.session("a").seen_by == ["bek"]
+    assert world.session("a").offer.seen_by == ["bek"]
     assert world.do("anna", "Take", session="1") == "", "what I hid I may still take"
     world = World("anna", "bek", mode="all")
     world.online("anna", "bek")
     world.writes("a")
     world.do("anna", "Skip", session="1")
     world.at(61)
-    assert world.session("a").seen_by == ["anna", "bek"]
+    assert world.session("a").offer.seen_by == ["anna", "bek"]
     assert world.alerts() == ["offer_renewed"]
     assert (world.desk.operators["anna"].missed, world.desk.operators["bek"].missed) == (0, 1)
 
@@ -463,11 +463,11 @@ def test_all_skipped_by_everybody_is_offered_again_after_the_pause() -> None:
     world.do("anna", "Skip", session="1")
     world.at(10).do("bek", "Skip", session="1")
     assert world.at(69).state("a") == ("waiting", "")
-    assert world.at(70).session("a").seen_by == ["anna", "bek"]
+    assert world.at(70).session("a").offer.seen_by == ["anna", "bek"]
     world.do("anna", "Skip", session="1")
     world.do("bek", "SetDuty", duty="break")
     assert world.at(129).state("a") == ("waiting", "")
-    assert world.at(130).session("a").seen_by == ["anna"]
+    assert world.at(130).session("a").offer.seen_by == ["anna"]
 
 
 def test_all_nobody_who_was_dismissed_sees_the_offer() -> None:
@@ -475,7 +475,7 @@ def test_all_nobody_who_was_dismissed_sees_the_offer() -> None:
     world.online("anna")
     world.writes("a")
     world.happens(events.OperatorChanged(name="anna", disabled=True))
-    assert (world.state("a"), world.session("a").seen_by) == (("waiting", ""), [])
+    assert (world.state("a"), world.session("a").offer.seen_by) == (("waiting", ""), [])
 
 
 def test_an_offer_to_all_runs_on_when_the_mode_changes() -> None:
@@ -484,6 +484,6 @@ def test_an_offer_to_all_runs_on_when_the_mode_changes() -> None:
     world.writes("a")
     rules = LineRules(members=["anna", "bek"], mode="even")
     world.happens(events.LinesConfigured(lines={"sales": rules}, channels={CHANNEL: "sales"}))
-    assert (world.state("a"), world.session("a").seen_by) == (("offered", ""), ["anna", "bek"])
+    assert (world.state("a"), world.session("a").offer.seen_by) == (("offered", ""), ["anna", "bek"])
     world.at(60)
-    assert (world.state("a"), world.session("a").seen_by) == (("offered", "anna"), [])
+    assert (world.state("a"), world.session("a").offer.seen_by) == (("offered", "anna"), [])

@@ -136,7 +136,7 @@ def test_overflow_at_once_goes_past_nobody_who_can_take_it(mode: Any) -> None:
     world.writes("ali")
     first = world.session("ali")
     assert (first.line, first.status) == ("sales", "offered")
-    for name in first.seen_by or [first.holder]:
+    for name in first.offer.seen_by or [first.holder]:
         world.do(name, "Skip", session=first.id)
     if mode != "all":  # the other one has not had it yet
         assert world.state("ali") == ("offered", "vali")
@@ -331,5 +331,5 @@ def test_a_decision_tells_the_timers_that_run_after_it() -> None:
     assert set(world.decisions()[-1].timers) == {"overflow", "no_answer"}
     world.at(10).online("anna")
     (given,) = [d for d in world.decisions() if d.chosen]
-    assert given.timers["offer"] == world.session("a").offer_until
+    assert given.timers["offer"] == world.session("a").offer.until
     assert given.timers["overflow"] == world.session("a").timers["overflow"][0]

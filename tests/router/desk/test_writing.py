@@ -6,11 +6,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from router.desk import events
 from router.desk.desk import Known
 from router.desk.events import LineRules
-from router.desk.state import Session, decode_session, encode
+from router.desk.state import decode_session, encode
 from tests.router.desk import naive
 from tests.router.desk.world import START, World, saved
 
@@ -36,7 +37,7 @@ def test_an_offer_does_not_lapse_while_keys_come(draft: bool) -> None:
         world.at(second)
         writing(world, draft=draft)
         assert world.state("ali") == ("offered", "anna")
-    assert world.session("ali").offer_until == START + 67 * SECOND
+    assert world.session("ali").offer.until == START + 67 * SECOND
     assert world.at(66.9).state("ali") == ("offered", "anna")
     assert world.at(67).state("ali") == ("offered", "bek"), "nobody writes any more"
     assert world.desk.operators["anna"].missed == 1
@@ -44,10 +45,10 @@ def test_an_offer_does_not_lapse_while_keys_come(draft: bool) -> None:
 
 def test_an_offer_that_lasts_longer_anyway_is_left_alone() -> None:
     world = offered("anna", answer_within=60 * SECOND)
-    before = (world.session("ali").offer_until, world.session("ali").rev)
+    before = (world.session("ali").offer.until, world.session("ali").rev)
     world.at(5)
     writing(world)
-    assert (world.session("ali").offer_until, world.session("ali").rev) == before
+    assert (world.session("ali").offer.until, world.session("ali").rev) == before
 
 
 def test_it_is_held_so_long_at_most() -> None:
@@ -55,7 +56,7 @@ def test_it_is_held_so_long_at_most() -> None:
     for second in range(2, 28, 2):
         world.at(second)
         writing(world)
-    assert world.session("ali").offer_until == START + 28 * SECOND
+    assert world.session("ali").offer.until == START + 28 * SECOND
     assert world.at(28).state("ali") == ("offered", "bek")
     writing(world)
     assert world.at(36).state("ali") == ("offered", "anna"), "another's keys hold nothing"
@@ -66,13 +67,13 @@ def test_the_next_offer_of_the_same_session_has_its_own_lease() -> None:
     for second in (5, 10, 15):
         world.at(second)
         writing(world)
-    assert world.at(17.9).session("ali").offered_at == START
+    assert world.at(17.9).session("ali").offer.began == START
     world.at(18)
     again = world.session("ali")
-    assert (again.offered_at, again.offer_until) == (START + 18 * SECOND, START + 26 * SECOND)
+    assert (again.offer.began, again.offer.until) == (START + 18 * SECOND, START + 26 * SECOND)
     world.at(25)
     writing(world)
-    assert world.session("ali").offer_until == START + 35 * SECOND
+    assert world.session("ali").offer.until == START + 35 * SECOND
 
 
 def test_only_who_is_offered_it_holds_it() -> None:
@@ -127,7 +128,7 @@ def test_a_transfer_is_held_and_goes_back_when_the_keys_stop() -> None:
     writing(world, "bek")
     assert world.at(15.9).state("ali") == ("offered", "bek")
     assert world.at(16).state("ali") == ("taken", "anna")
-    assert world.session("ali").offer_most == 0
+    assert world.session("ali").offer.most == 0
 
 
 def test_an_offer_to_the_responsible_is_held() -> None:
@@ -149,7 +150,7 @@ def test_in_mode_all_the_round_is_held_for_all_and_others_may_take_it() -> None:
     world.writes("ali")
     world.at(7)
     writing(world)
-    assert (world.session("ali").offer_until, world.session("ali").seen_by) == (
+    assert (world.session("ali").offer.until, world.session("ali").offer.seen_by) == (
         START + 17 * SECOND,
         ["anna", "bek"],
     )
@@ -175,14 +176,12 @@ def test_what_is_held_survives_another_writer_and_an_older_state() -> None:
     world.desk = saved(world.desk)
     world.at(14)
     writing(world)
-    assert world.session("ali").offer_until == START + 18 * SECOND
-    old = decode_session(encode(Session(**{**_plain(world.session("ali")), "offered_at": 0})))
-    assert old.offer_until == START + 18 * SECOND
+    assert world.session("ali").offer.until == START + 18 * SECOND
+    session = world.session("ali")
+    session.offer = replace(session.offer, began=0)
+    old = decode_session(encode(session))
+    assert old.offer.until == START + 18 * SECOND
     assert world.at(18).state("ali") == ("offered", "bek")
-
-
-def _plain(session: Session) -> dict[str, Any]:
-    return {name: getattr(session, name) for name in session.__struct_fields__}
 
 
 def test_its_end_is_what_the_naive_one_says() -> None:
@@ -203,5 +202,5 @@ def test_its_end_is_what_the_naive_one_says() -> None:
             if second < end:
                 world.at(second)
                 writing(world)
-        assert world.at(end - 0.001).session("ali").offered_at == START, (within, most, keys)
-        assert world.at(end).session("ali").offered_at == START + end * SECOND, (within, most, keys)
+        assert world.at(end - 0.001).session("ali").offer.began == START, (within, most, keys)
+        assert world.at(end).session("ali").offer.began == START + end * SECOND, (within, most, keys)

@@ -54,13 +54,13 @@ async def typed(client: Client, times: int = 1, *, draft: bool = False, on: bool
 @pytest.mark.parametrize("draft", [False, True])
 async def test_the_moved_end_is_told_and_many_keys_are_one_event(desk: DeskInProcess, draft: bool) -> None:
     anna = await offered(desk)
-    before = desk.worker.desk.sessions["1"].offer_until
+    before = desk.worker.desk.sessions["1"].offer.until
     pressed = now_ms()
     await anna.send(protocol.Typing(session="1", draft=draft))
     frame = await anna.until(lambda f: isinstance(f, Changes) and f.sessions)
     view = frame.sessions[0]
     assert before < pressed + 10_000 <= view.offer_until <= now_ms() + 10_000
-    assert view.offered_at == desk.worker.desk.sessions["1"].offered_at
+    assert view.offered_at == desk.worker.desk.sessions["1"].offer.began
     await typed(anna, 20, draft=draft)
     assert len(await written(desk.log)) == 1
 

@@ -19,6 +19,7 @@ from router.desk import events
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Present
 from router.desk.shifting import TIMES, shift_session
 from router.desk.state import Entry, MessageAdded, Refusal, Session, decode_session
+from router.desk.values import Value
 from router.gateway.health import Health
 from router.log.clock import Clock, ClockWarnings, steady_ms
 from router.log.lease import Lease
@@ -64,7 +65,7 @@ async def saved(log: Log) -> dict[str, Session]:
 
 async def offered(log: Log, until: Callable[[int], bool]) -> bool:
     found = await saved(log)
-    return "1" in found and found["1"].status == "offered" and until(found["1"].offer_until)
+    return "1" in found and found["1"].status == "offered" and until(found["1"].offer.until)
 
 
 async def missed(log: Log) -> int:
@@ -109,7 +110,7 @@ async def test_an_edge_an_hour_fast_ends_no_offer(log: Log) -> None:
         assert await missed(log) == 0
         assert worker.desk.now <= now_ms()
         assert await newest_at(log) <= now_ms()
-        assert worker.desk.sessions["1"].offer_until <= now_ms() + 60_000
+        assert worker.desk.sessions["1"].offer.until <= now_ms() + 60_000
         await until(lambda: warns(log, "router_edge"))
         troubles = await Health(log).look()
         assert [(t.code, t.stops) for t in troubles] == [("router_edge", False)]
@@ -190,7 +191,7 @@ async def test_a_clock_that_is_set_back_freezes_no_timer(log: Log, steady: Any) 
         hand.off = -HOUR
         set_at = time.monotonic()
         await until(lambda: offered(log, lambda due: due < now_ms() - HOUR // 2), within=worker._ttl)
-        assert (await saved(log))["1"].offer_until <= hand() + 2_500
+        assert (await saved(log))["1"].offer.until <= hand() + 2_500
         await log.append(message(2))
         await until(lambda: worker.desk.sessions["1"].last_text == "text 2")
         assert worker.desk.sessions["1"].last_at <= hand()
@@ -217,12 +218,12 @@ async def test_a_clock_that_jumps_ahead_and_back_ends_no_offer(log: Log) -> None
         hand.off = HOUR
         await until(lambda: offered(log, lambda due: due > now_ms() + HOUR // 2))
         ahead = (await saved(log))["1"]
-        assert abs(ahead.offer_until - before.offer_until - HOUR) < 1_000
+        assert abs(ahead.offer.until - before.offer.until - HOUR) < 1_000
         assert abs(ahead.waiting_since - before.waiting_since - HOUR) < 1_000
         assert ahead.rev > before.rev
         hand.off = 0
         await until(lambda: offered(log, lambda due: due < now_ms() + HOUR // 2))
-        assert abs((await saved(log))["1"].offer_until - before.offer_until) < 1_000
+        assert abs((await saved(log))["1"].offer.until - before.offer.until) < 1_000
         assert await missed(log) == 0
 
 
@@ -254,7 +255,7 @@ async def test_what_waits_is_moved_once_whatever_becomes_of_the_commit(
         await until(lambda: not lost)
         await log.append(message(2))
         await until(lambda: _last_is_2(log))
-        moved = (await saved(log))["1"].offer_until - before.offer_until
+        moved = (await saved(log))["1"].offer.until - before.offer.until
         assert abs(moved + HOUR) < 1_000
 
 
@@ -378,9 +379,24 @@ def test_moments_that_somebody_chose_stay_where_they_are() -> None:
 
 def test_every_moment_of_a_session_moves_along() -> None:
     """A number that is added to a session is said here to be a moment or none."""
-    no_moments = {"priority", "seq", "rev", "read_seq", "unread", "snoozed", "asked", "ring", "rating"}
-    numbers = {field.name for field in msgspec.structs.fields(Session) if field.type is int}
-    assert numbers - no_moments == set(TIMES)
+    no_moments = {
+        "priority",
+        "seq",
+        "rev",
+        "read_seq",
+        "unread",
+        "snoozed",
+        "asked",
+        "ring",
+        "rating",
+        "form",
+    }
+    fields = msgspec.structs.fields(Session)
+    values = [field.default for field in fields if isinstance(field.default, Value)]
+    assert {field.name for field in fields if field.type is int} - no_moments == set(TIMES)
+    for value in values:
+        numbers = {field.name for field in msgspec.structs.fields(value) if field.type is int}
+        assert numbers - no_moments == set(value.moments)
 
 
 @pytest.mark.parametrize("by", [HOUR, -600_000])
@@ -388,12 +404,12 @@ def test_an_offer_that_is_written_into_is_held_as_long_as_before_when_the_clock_
     world = World("anna", answer_within=20_000, hold_at_most=30_000)
     world.online("anna")
     session = world.writes("ali")
-    begun = session.offered_at
+    begun = session.offer.began
     world.at(15)
     world.desk.apply(events.Writing(session=session.id, operator="anna", at=world.time))
-    assert (session.offer_until, session.offer_most) == (begun + 25_000, begun + 50_000)
+    assert (session.offer.until, session.offer.most) == (begun + 25_000, begun + 50_000)
     shift_session(session, by)
-    assert (session.offered_at, session.offer_most) == (begun + by, begun + by + 50_000)
+    assert (session.offer.began, session.offer.most) == (begun + by, begun + by + 50_000)
 
 
 def test_a_whole_desk_that_moves_is_told_in_pieces() -> None:

@@ -1,0 +1,88 @@
+"""What a session is made of besides its plain fields: values that a transition replaces whole, so that nothing
+of one offer is left in the next. Frozen; the default of each stands for there being none.
+
+Their fields are named in storage as they were when a session had them side by side: by those names the
+store's documents and the saved states of earlier versions are read (``router.desk.state``). Times are
+milliseconds since the epoch, 0 = not set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+OfferKind = Literal["", "responsible", "last_operator"]
+
+
+class Value(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
+    """Base of them."""
+
+    moments: ClassVar[tuple[str, ...]] = ()
+    """Fields that were measured from a moment: they move along when the clock is set."""
+
+
+class Offer(
+    Value,
+    frozen=True,
+    rename={"until": "offer_until", "began": "offered_at", "most": "offer_most", "kind": "offer_kind"},
+):
+    """The present offer, to the session's holder or, in mode ``all``, to those in ``seen_by``."""
+
+    moments: ClassVar[tuple[str, ...]] = ("until", "began", "most")
+    until: int = 0
+    began: int = 0
+    most: int = 0
+    """Its latest end, however much is written; 0 until somebody writes into it."""
+    kind: OfferKind = ""
+    """Why it is offered to its holder, when it was not the mode that chose him."""
+    seen_by: list[str] = []
+
+
+NO_OFFER = Offer()
+
+
+class SideBySide:
+    """A struct's values as they stand among its own fields: in the store's documents, and in what earlier
+    versions saved and told."""
+
+    def __init__(self, owner: type[msgspec.Struct]) -> None:
+        values = [field for field in msgspec.structs.fields(owner) if isinstance(field.default, Value)]
+        self._defaults: dict[str, Value] = {field.name: field.default for field in values}
+        self._decoders = {
+            name: msgspec.msgpack.Decoder(type(value)) for name, value in self._defaults.items()
+        }
+
+    def lift(self, owner: msgspec.Struct, data: bytes | msgspec.Raw) -> None:
+        """Sets the values from what the owner was just decoded from. Raises as that does."""
+        for name, decoder in self._decoders.items():
+            self._set(owner, name, decoder.decode(data))
+
+    def convert(self, owner: msgspec.Struct, document: Mapping[str, Any]) -> None:
+        """Sets the values from the document that the owner was just made of."""
+        for name, value in self._defaults.items():
+            self._set(owner, name, msgspec.convert(document, type(value), strict=False))
+
+    def _set(self, owner: msgspec.Struct, name: str, value: Value) -> None:
+        """What is there as a value stays, and one equal to the default is that very one: it is not written."""
+        if value != self._defaults[name]:
+            setattr(owner, name, value)
+
+    def spread(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The document with the values' fields in it in place of them, all of them."""
+        spread = {name: field for name, field in document.items() if name not in self._defaults}
+        for name, default in self._defaults.items():
+            spread |= defaults(type(default)) | document.get(name, {})
+        return spread
+
+
+def defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Encoded name of a field that need not be given -> what it is then, in builtins."""
+    return {
+        field.encode_name: msgspec.to_builtins(
+            field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        )
+        for field in msgspec.structs.fields(kind)
+        if not field.required
+    }
