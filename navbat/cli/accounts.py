@@ -13,7 +13,7 @@ import msgspec
 from crm.kernel.errors import NavbatError, WrongUse
 from crm.kernel.ports import Store
 from crm.kernel.records import Absence, Account, Right
-from crm.lines import versions as crm_lines
+from crm.lines import versions
 from crm.operators import accounts
 from navbat.cli import shapes
 from navbat.cli.arguments import unknown_word
@@ -184,7 +184,7 @@ Members = Mapping[str, Sequence[str]]
 
 async def _members(store: Store, desk: DeskConfig) -> Members:
     """Of the lines in force; of the file's, where the desk has not been started yet."""
-    kept = {name: found.settings for name, found in (await crm_lines.in_force(store)).items()}
+    kept = {name: found.settings for name, found in (await versions.in_force(store)).items()}
     return {name: settings.get("members") or [] for name, settings in (kept or desk.book.written).items()}
 
 

@@ -14,8 +14,8 @@ from crm.kernel.errors import ConfigError, NavbatError, Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Absence
 from crm.kernel.text import one_line
-from crm.lines import versions as lines
-from crm.lines.versions import LineVersion, Settings
+from crm.lines import versions
+from crm.lines.versions import LineVersion, Settings, Source
 from crm.operators import accounts
 from navbat.cli import shapes
 from navbat.cli.arguments import unknown_word
@@ -40,7 +40,7 @@ class Lines:
     # ---------------------------------------------------------------- reading
 
     async def list(self) -> None:
-        found = await lines.in_force(self.store)
+        found = await versions.in_force(self.store)
         if self.args.json:
             print_json([_row(version) for version in found.values()])
             return
@@ -59,7 +59,7 @@ class Lines:
             print(f"{name}: {text}")
 
     async def versions(self) -> None:
-        found = await lines.versions(self.store, self.args.line)
+        found = await versions.versions(self.store, self.args.line)
         if not found:
             raise Refused("no_such_line", line=self.args.line)
         if self.args.json:
@@ -74,12 +74,12 @@ class Lines:
         if self.args.first is None:
             before, name = dict(self.book.written.get(self.args.line, {})), "the file"
         else:
-            before = (await lines.version(self.store, self.args.line, self.args.first)).settings
+            before = (await versions.version(self.store, self.args.line, self.args.first)).settings
             name = f"version {self.args.first}"
         if self.args.second is None:
             after = await self.current()
         else:
-            after = await lines.version(self.store, self.args.line, self.args.second)
+            after = await versions.version(self.store, self.args.line, self.args.second)
         changed = _changed(self.book, before, after.settings)
         if self.args.json:
             print_json(
@@ -96,9 +96,9 @@ class Lines:
         await self._change(_pairs(self.args.changes))
 
     async def add(self) -> None:
-        if self.args.line in await lines.in_force(self.store):
+        if self.args.line in await versions.in_force(self.store):
             raise NavbatError(f"there is a line {self.args.line} already", "navbat line set changes it")
-        newest = await lines.newest(self.store, self.args.line)
+        newest = await versions.newest(self.store, self.args.line)
         settings = self.book.edited({}, _pairs(self.args.changes))
         await self._keep(settings, newest.version if newest else 0)
 
@@ -109,9 +109,9 @@ class Lines:
                 "take it out there; the next start sees it",
             )
         version = await self.current()
-        there = await lines.in_force(self.store)
+        there = await versions.in_force(self.store)
         self.book.compile({name: v.settings for name, v in there.items() if name != version.line})
-        made = await lines.put(
+        made = await versions.put(
             self.store, version.line, {}, expected=version.version, by=by(), source="cli", removed=True,
             comment=self.args.comment,
         )  # fmt: skip
@@ -133,10 +133,10 @@ class Lines:
         await self._keep(settings, version.version)
 
     async def rollback(self) -> None:
-        version = await lines.version(self.store, self.args.line, self.args.version)
+        version = await versions.version(self.store, self.args.line, self.args.version)
         if version.removed:
             raise NavbatError(f"version {version.version} took the line away: there is nothing to go back to")
-        newest = await lines.newest(self.store, self.args.line)
+        newest = await versions.newest(self.store, self.args.line)
         comment = self.args.comment or f"back to version {version.version}"
         await self._keep(
             version.settings, newest.version if newest else 0, source="rollback", comment=comment
@@ -177,7 +177,7 @@ class Lines:
 
     async def current(self) -> LineVersion:
         """Raises ``NavbatError`` with the lines that there are."""
-        if self.args.line not in (found := await lines.in_force(self.store)):
+        if self.args.line not in (found := await versions.in_force(self.store)):
             raise NavbatError(
                 f"there is no line {self.args.line}", unknown_word("line", self.args.line, found)
             )
@@ -188,9 +188,9 @@ class Lines:
         await self._keep(self.book.edited(version.settings, changes), version.version)
 
     async def _keep(
-        self, settings: Settings, expected: int, *, source: lines.Source = "cli", comment: str = ""
+        self, settings: Settings, expected: int, *, source: Source = "cli", comment: str = ""
     ) -> None:
-        before = (await lines.in_force(self.store)).get(self.args.line)
+        before = (await versions.in_force(self.store)).get(self.args.line)
         made = await line_changes.change(
             self.store, self.book, self.args.line, settings,
             expected=expected if self.args.expected is None else self.args.expected,
@@ -236,9 +236,9 @@ async def main(args: argparse.Namespace) -> int:
     """``navbat line ACTION …``."""
     config, book = Rulebook.load(locate(args.config), channels=False)
     async with opened_store(config) as store:
-        if not await lines.in_force(store):
+        if not await versions.in_force(store):
             # Before the first start the file is what there is.
-            await lines.take_up_file(store, book.written)
+            await versions.take_up_file(store, book.written)
         await _ACTIONS[args.action](Lines(config, book, store, args))
     return 0
 

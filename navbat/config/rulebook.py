@@ -13,10 +13,10 @@ import msgspec
 from crm.kernel.errors import ConfigError, Refused
 from crm.kernel.records import Account
 from crm.kernel.yaml_line import as_line
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.lines.versions import Settings
 from navbat.cli.arguments import unknown_word
-from navbat.config import flows as flow
+from navbat.config import flows
 from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
 from navbat.config.types import Config, read
@@ -55,7 +55,7 @@ class Rulebook:
         built: dict[str, Line] = {}
         found: list[str] = []
         for name, settings in given.items():
-            if not lines.NAME.fullmatch(name):
+            if not versions.NAME.fullmatch(name):
                 found.append(f"{name}: a name is 1 to 32 letters, digits, dots, underscores and hyphens")
             line, wrong = build(settings)
             found += [f"{name}.{problem}" for problem in wrong]
@@ -69,7 +69,7 @@ class Rulebook:
 
     def edited(self, settings: Settings, changes: Mapping[str, str]) -> Settings:
         """Raises ``Refused``: ``bad_settings``."""
-        result = lines.plain(settings)
+        result = versions.plain(settings)
         for key, text in changes.items():
             path = key.split(".")
             if path[0] not in SETTINGS:
@@ -77,7 +77,7 @@ class Rulebook:
             if len(text) > TEXT_MAX:
                 raise bad(f"{key}: longer than {TEXT_MAX} characters")
             try:
-                value = lines.plain({"": parse_text(text)})[""]
+                value = versions.plain({"": parse_text(text)})[""]
             except (ValueError, TypeError, RecursionError) as error:
                 raise bad(f"{key}: {error}") from error
             _set(result, path, value)
@@ -95,13 +95,13 @@ class Rulebook:
     def flows(self, rules: Mapping[str, LineRules]) -> dict[str, Flow]:
         """Names that are no flow are accounts'. Raises ``Refused``: ``bad_settings``."""
         result = {}
-        for name in {rule.bot for rule in rules.values() if lines.NAME.fullmatch(rule.bot)}:
+        for name in {rule.bot for rule in rules.values() if versions.NAME.fullmatch(rule.bot)}:
             if name not in self._flows:
-                found = flow.find(name, [self._folder])
+                found = flows.find(name, [self._folder])
                 if found is None:
                     continue
                 try:
-                    self._flows[name] = flow.read(found)
+                    self._flows[name] = flows.read(found)
                 except ConfigError as error:
                     raise bad(str(error)) from error
             result[name] = self._flows[name]
@@ -140,7 +140,7 @@ def bad(problem: str) -> Refused:
 def as_kept(settings: Mapping[str, Any]) -> Settings:
     """A line's mapping as it is kept: plain values, and every switch True or False. Raises ``TypeError``
     and ``ValueError`` for what no YAML of ours holds."""
-    kept: Settings = switched(Line, lines.plain(settings))
+    kept: Settings = switched(Line, versions.plain(settings))
     return kept
 
 

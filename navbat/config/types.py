@@ -16,7 +16,7 @@ import platformdirs
 
 from crm.kernel.errors import ConfigError
 from navbat.cli.arguments import language_problem, unknown_word
-from navbat.config import flows as flow
+from navbat.config import flows
 from navbat.config.declared import Settings
 from navbat.config.file import Duration, KeyPath, YamlFile
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
@@ -196,11 +196,11 @@ def read(path: Path, *, channels: bool = True) -> tuple[Config | None, YamlFile]
         return None, file
     _check(file, config, built)
     bots = [line.bot for line in config.lines.values() if isinstance(line.bot, str)]
-    flows = flow.collect(file, bots, path.parent / "flows")
+    collected = flows.collect(file, bots, path.parent / "flows")
     home = platformdirs.user_data_path("navbat") / config.desk
     return msgspec.structs.replace(
         config, data=str(_from_file(path, config.data) if config.data else home), channels=built,
-        flows=flows,
+        flows=collected,
         gateway=_absolute_tls(path, config.gateway),
     ), file  # fmt: skip
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from crm.kernel.errors import ConfigError, Refused
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
@@ -25,7 +25,7 @@ async def announce(config: Config, book: Rulebook, log: Log, store: Store) -> No
     for account in await accounts.list_accounts(store):
         known.add(account.name)
         await log.append(book.told(account))
-    await lines.take_up_file(store, book.written)
+    await versions.take_up_file(store, book.written)
     try:
         await line_changes.publish(store, log, book, config.lines_configured())
     except Refused as refused:
@@ -33,11 +33,11 @@ async def announce(config: Config, book: Rulebook, log: Log, store: Store) -> No
             f"the lines in force cannot be used: {refused.params.get('problems', refused)}",
             "edit the line in the file, or go back: navbat line versions LINE, navbat line rollback LINE N",
         ) from refused
-    for name, found in (await lines.in_force(store)).items():
+    for name, found in (await versions.in_force(store)).items():
         _say(book, name, found, known)
 
 
-def _say(book: Rulebook, name: str, found: lines.LineVersion, known: set[str]) -> None:
+def _say(book: Rulebook, name: str, found: versions.LineVersion, known: set[str]) -> None:
     """Talk about a line: not the file's rules, members nobody can log in as."""
     if found.source != "file" and found.settings != book.written.get(name):
         print(

@@ -7,7 +7,7 @@ from typing import Any
 from crm.kernel.records import Customer, Identity, Message, MessageChange, customer_of, person_chat
 from crm.kernel.text import LIMIT, clean, one_line
 from router.desk import clocks, closing, events, fired, moves, notices
-from router.desk.bots import line_bot as bot
+from router.desk.bots import line_bot
 from router.desk.capacity import HELD
 from router.desk.events import Author
 from router.desk.floor import PREVIEW, Floor
@@ -130,7 +130,7 @@ def _wrote(
     elif session.status == "closing":
         closing.come_back(floor, session)
     elif session.status == "bot":
-        bot.hear(floor, session, text, data)
+        line_bot.hear(floor, session, text, data)
     elif session.status in HELD:
         _wrote_to_holder(floor, session)
     elif waits_anew:
@@ -143,8 +143,8 @@ def _begin(floor: Floor, session: Session, text: str, *, known: bool) -> None:
     """The first message: to the line's bot, or into the queue, where a call for a human goes at once."""
     if not floor.queue(session).members:
         notices.send(floor, session, "closed_line")
-    if bot.wanted(floor, session, known=known) and not bot.is_called_off(floor, session, text):
-        bot.begin(floor, session)
+    if line_bot.wanted(floor, session, known=known) and not line_bot.is_called_off(floor, session, text):
+        line_bot.begin(floor, session)
     else:
         moves.enqueue(floor, session)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from router.desk import clocks, closing, duty, moves, notices
-from router.desk.bots import line_bot as bot
+from router.desk.bots import line_bot
 from router.desk.capacity import HELD
 from router.desk.floor import Floor
 from router.desk.state import Session
@@ -96,7 +96,7 @@ def _closing(floor: Floor, session: Session) -> None:
 
 
 def _bot(floor: Floor, session: Session) -> None:
-    bot.leave(floor, session, "time_up")
+    line_bot.leave(floor, session, "time_up")
 
 
 def _snooze(floor: Floor, session: Session) -> None:

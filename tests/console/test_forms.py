@@ -12,7 +12,7 @@ from console.screens.fields import FieldsScreen, MembersScreen
 from console.screens.rules import LineForm
 from console.screens.staff import OperatorForm
 from console.screens.versions import VersionsScreen
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.lines.versions import Settings
 from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
@@ -29,12 +29,12 @@ BOOK = Rulebook(Config(), Path("flows"), WRITTEN)
 @pytest.fixture
 async def desk(log: Log, tmp_path: Path) -> AsyncIterator[DeskInProcess]:
     async with running_desk(log, tmp_path, book=BOOK) as desk:
-        await lines.take_up_file(desk.store, WRITTEN)
+        await versions.take_up_file(desk.store, WRITTEN)
         yield desk
 
 
 async def in_force(desk: DeskInProcess, line: str = "sales") -> Settings:
-    return (await lines.in_force(desk.store))[line].settings
+    return (await versions.in_force(desk.store))[line].settings
 
 
 async def form(seat: Seat, line: str = "sales") -> LineForm:
@@ -146,9 +146,9 @@ async def test_versions_tell_who_and_what_and_one_comes_back(desk: DeskInProcess
         await seat.press("enter", "2")
         await save(seat, screen, "try")
         await seat.press("v")
-        versions = seat.app.screen
-        assert isinstance(versions, VersionsScreen)
-        await seat.until(lambda: versions.options.option_count == 2)
+        shown = seat.app.screen
+        assert isinstance(shown, VersionsScreen)
+        await seat.until(lambda: shown.options.option_count == 2)
         await seat.until(lambda: "+ strict" in seat.text())
         assert "root (console)  mode  “try”" in seat.text()
         await seat.press("down", "b", "escape")
@@ -157,7 +157,7 @@ async def test_versions_tell_who_and_what_and_one_comes_back(desk: DeskInProcess
         await seat.until(lambda: seat.app.screen is screen)
         await seat.until(lambda: "version 3" in seat.text())
         assert await in_force(desk) == WRITTEN["sales"]
-        newest = await lines.newest(desk.store, "sales")
+        newest = await versions.newest(desk.store, "sales")
         assert newest is not None
         assert (newest.source, newest.by, newest.comment) == ("rollback", "root", "no")
 

@@ -12,7 +12,7 @@ import msgspec
 
 from crm.kernel.errors import ConfigError, NavbatError, Refused
 from crm.kernel.ports import Store
-from crm.lines import versions as crm_lines
+from crm.lines import versions
 from crm.lines.versions import Settings
 from navbat.cli.arguments import unknown_word
 from navbat.cli.printing import print_json
@@ -64,7 +64,7 @@ def _wrong(text: str) -> int:
 
 async def _in_force(store: Store, book: Rulebook) -> dict[str, Settings]:
     """The lines' settings as they are now: changed while the desk ran, or as the file has them."""
-    kept = await crm_lines.in_force(store)
+    kept = await versions.in_force(store)
     return {name: found.settings for name, found in kept.items()} or dict(book.written)
 
 

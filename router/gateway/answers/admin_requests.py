@@ -10,7 +10,7 @@ import msgspec
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Account
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.lines.versions import LineVersion, Settings
 from crm.operators import accounts
 from router.gateway.access import Access
@@ -61,7 +61,7 @@ class Administration:
     async def _versions(self, connection: Connection, frame: protocol.GetLineVersions) -> None:
         _needs(connection.access, "lead", frame.line)
         limit = max(1, min(frame.limit, VERSIONS_MAX))
-        found = await lines.versions(self._store, frame.line, limit=limit + 1)
+        found = await versions.versions(self._store, frame.line, limit=limit + 1)
         if not found:
             raise Refused("no_such_line", line=frame.line)
         befores = [*(version.settings for version in found[1:]), {}]
@@ -84,7 +84,7 @@ class Administration:
         )  # fmt: skip
 
     async def _set_line(self, connection: Connection, frame: protocol.SetLine) -> None:
-        there = await lines.in_force(self._store)
+        there = await versions.in_force(self._store)
         if frame.line in there:
             _needs(connection.access, "lead", frame.line)
             before = there[frame.line].settings
@@ -99,10 +99,10 @@ class Administration:
 
     async def _rollback(self, connection: Connection, frame: protocol.RollbackLine) -> None:
         _needs(connection.access, "lead", frame.line)
-        to = await lines.version(self._store, frame.line, frame.to)
+        to = await versions.version(self._store, frame.line, frame.to)
         if to.removed:
             raise Refused("no_such_version", line=frame.line, version=str(frame.to))
-        there = await lines.in_force(self._store)
+        there = await versions.in_force(self._store)
         before = there[frame.line].settings if frame.line in there else {}
         await self._change(connection, frame, before, to.settings)
 
@@ -126,7 +126,7 @@ class Administration:
 
     async def _in_force(self, access: Access, line: str) -> LineVersion:
         _needs(access, "lead", line)
-        there = await lines.in_force(self._store)
+        there = await versions.in_force(self._store)
         if line not in there:
             raise Refused("no_such_line", line=line)
         return there[line]
@@ -174,7 +174,7 @@ class Administration:
     async def _may_set(self, access: Access, account: Account) -> list[str]:
         """The settings of an account that this login may change. An administrator of some lines has those
         accounts that are of nothing but his lines; what he may do himself is not his to say."""
-        there = await lines.in_force(self._store)
+        there = await versions.in_force(self._store)
         his = {name for name, found in there.items() if account.name in (found.settings.get("members") or ())}
         if "administer" in access.rights:
             if access.everywhere and (account.name != access.name or access.unlimited):
@@ -189,7 +189,7 @@ class Administration:
         return ["absences"] if led else []
 
     async def _known_lines(self, account: Account, names: list[str]) -> None:
-        there = await lines.in_force(self._store)
+        there = await versions.in_force(self._store)
         given = [
             *(account.lines if "lines" in names else ()),
             *(account.rights or () if "rights" in names else ()),

@@ -16,7 +16,7 @@ import msgspec
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Account
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.lines.versions import LineVersion, Settings, Source
 from router.desk.bots.flow import Flow
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged
@@ -59,13 +59,13 @@ async def change(
     """Keeps new settings of a line as the version after ``expected``. Settings that are in force
     already make no version. Somebody may have changed another line at the same moment, and both together
     be impossible: then this change is taken back. Raises ``Refused``: ``bad_settings``, ``line_changed``."""
-    there = await lines.in_force(store)
-    if line in there and there[line].settings == lines.plain(settings):
+    there = await versions.in_force(store)
+    if line in there and there[line].settings == versions.plain(settings):
         return there[line]
     book.compile({**{name: found.settings for name, found in there.items()}, line: settings})
-    made = await lines.put(store, line, settings, expected=expected, by=by, source=source, comment=comment)
+    made = await versions.put(store, line, settings, expected=expected, by=by, source=source, comment=comment)
     try:
-        book.compile({name: found.settings for name, found in (await lines.in_force(store)).items()})
+        book.compile({name: found.settings for name, found in (await versions.in_force(store)).items()})
     except Refused:
         await _take_back(store, made, there.get(line))
         raise
@@ -74,7 +74,7 @@ async def change(
 
 async def _take_back(store: Store, made: LineVersion, before: LineVersion | None) -> None:
     with suppress(Refused):  # who has changed it again already has seen both
-        await lines.put(
+        await versions.put(
             store, made.line, before.settings if before else {}, expected=made.version, by=made.by,
             source="rollback", comment="impossible together with another change", removed=before is None,
         )  # fmt: skip
@@ -85,7 +85,7 @@ async def publish(store: Store, log: Log, book: LineCompiler, base: LinesConfigu
     no desk that has them. Whoever tells last has looked at the versions after all others had kept
     theirs: it is repeated until nothing has changed meanwhile."""
     told: dict[str, LineVersion] | None = None
-    while (now := await lines.in_force(store)) != told:
+    while (now := await versions.in_force(store)) != told:
         known = base or configured(await log.load_fields())
         if not known.channels and not known.lines and base is None:
             return False

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.operators import accounts
 from router.desk import events
 from router.gateway.follow import follow, start_of
@@ -23,7 +23,7 @@ from tests.router.gateway.test_lines import BOOK, WRITTEN
 async def desk(log: Log, tmp_path: Path) -> AsyncIterator[DeskInProcess]:
     """``sara`` administers sales only; ``sven`` is one of hers, ``sam`` leads it."""
     async with running_desk(log, tmp_path, book=BOOK) as desk:
-        await lines.take_up_file(desk.store, WRITTEN)
+        await versions.take_up_file(desk.store, WRITTEN)
         await desk.account("sara", "admin", ["sales"])
         await desk.account("sam", "supervisor", ["sales"])
         await desk.account("sven", "operator", ["sales"])

@@ -11,7 +11,7 @@ import pytest
 
 from crm.kernel.errors import Refused
 from crm.kernel.records import Absence, Account, Role
-from crm.lines import versions as lines
+from crm.lines import versions
 from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
@@ -34,7 +34,7 @@ BOOK = Rulebook(Config(), Path("flows"), WRITTEN)
 @pytest.fixture
 async def desk(log: Log, tmp_path: Path) -> AsyncIterator[DeskInProcess]:
     async with running_desk(log, tmp_path, book=BOOK) as desk:
-        await lines.take_up_file(desk.store, WRITTEN)
+        await versions.take_up_file(desk.store, WRITTEN)
         yield desk
 
 
@@ -76,23 +76,23 @@ async def test_of_two_changes_that_are_impossible_together_one_is_taken_back(
     desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both looked before either was kept: sales overflows into support, and support into sales."""
-    put = lines.put
+    put = versions.put
 
-    async def change(line: str, other: str) -> lines.LineVersion:
+    async def change(line: str, other: str) -> versions.LineVersion:
         settings = {**WRITTEN[line], "overflow": [{"after": "1m", "line": other}]}
         return await line_changes.change(
             desk.store, BOOK, line, settings, expected=1, by="root", source="console"
         )
 
-    async def put_after_the_other(store: Any, line: str, *args: Any, **fields: Any) -> lines.LineVersion:
-        monkeypatch.setattr(lines, "put", put)
+    async def put_after_the_other(store: Any, line: str, *args: Any, **fields: Any) -> versions.LineVersion:
+        monkeypatch.setattr(versions, "put", put)
         await change("support", "sales")
         return await put(store, line, *args, **fields)
 
-    monkeypatch.setattr(lines, "put", put_after_the_other)
+    monkeypatch.setattr(versions, "put", put_after_the_other)
     with pytest.raises(Refused, match="bad_settings"):
         await change("sales", "support")
-    there = await lines.in_force(desk.store)
+    there = await versions.in_force(desk.store)
     assert there["sales"].settings == WRITTEN["sales"]
     assert (there["sales"].version, there["sales"].source) == (3, "rollback")
     assert there["support"].settings["overflow"] == [{"after": "1m", "line": "sales"}]
@@ -222,7 +222,7 @@ async def test_what_an_operator_can_and_may_is_known_to_the_desk_at_once(desk: D
 
 
 async def test_a_version_that_was_kept_and_not_told_is_told_by_the_next(desk: DeskInProcess) -> None:
-    await lines.put(
+    await versions.put(
         desk.store, "sales", {"members": ["bek"]}, expected=1, by="boss", source="cli"
     )  # and here the process ended
     root = await desk.login("root")
@@ -236,7 +236,7 @@ async def test_a_desk_that_has_never_been_told_is_not_told_half(log: Log, tmp_pa
 
     store = SqliteStore(tmp_path / "s.sqlite")
     await store.open()
-    await lines.take_up_file(store, WRITTEN)
+    await versions.take_up_file(store, WRITTEN)
     assert not await line_changes.publish(store, log, BOOK)
     assert await log.behind() == 0
     await store.close()
