@@ -66,7 +66,7 @@ def may_take(floor: Floor, session: Session, operator: OperatorState) -> None:
     if session.holder == operator.name:
         return
     if session.status == "bot":
-        raise Refused("has_bot", bot=session.bot)
+        raise Refused("has_bot", bot=session.bot_turn.name)
     member = operator.name in floor.queue(session).members
     if not member and not leads(operator):
         raise Refused("not_member", line=session.line)
@@ -93,4 +93,4 @@ def own(floor: Floor, session: Session, operator: OperatorState) -> bool:
 
 
 def is_bot_of(session: Session, operator: OperatorState) -> bool:
-    return session.status == "bot" and session.bot == operator.name
+    return session.status == "bot" and session.bot_turn.name == operator.name

@@ -39,7 +39,7 @@ from router.desk.state import (
     may,
 )
 from router.desk.timers import Timers
-from router.desk.values import NO_OFFER, Offer, OfferKind
+from router.desk.values import NO_BOT, NO_OFFER, Offer, OfferKind
 
 PREVIEW = 80
 """Characters of the last message that lists show."""
@@ -266,7 +266,7 @@ class Floor:
         session.unread = 0
         self.end_offer(session)
         session.snoozed = 0
-        session.bot, session.flow = "", None
+        session.bot_turn = NO_BOT
         self.set_status(session, status)
 
     def close(self, session: Session, by: str, result: str = "") -> None:

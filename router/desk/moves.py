@@ -5,6 +5,7 @@ from __future__ import annotations
 from router.desk import clocks, notices
 from router.desk.floor import Floor
 from router.desk.state import OperatorState, Session
+from router.desk.values import NO_BOT
 
 
 def enqueue(floor: Floor, session: Session) -> None:
@@ -17,7 +18,7 @@ def enqueue(floor: Floor, session: Session) -> None:
     session.return_when_written = False
     session.pinned = False
     session.snoozed = 0
-    session.bot, session.flow = "", None
+    session.bot_turn = NO_BOT
     session.arrival = session.waiting_since or session.arrival or floor.now
     floor.set_status(session, "waiting")
     if not session.entered_at:
@@ -49,7 +50,7 @@ def take(floor: Floor, session: Session, operator: str) -> None:
     session.answered_by_holder = False
     session.pinned = False
     session.snoozed = 0
-    session.bot, session.flow = "", None
+    session.bot_turn = NO_BOT
     session.guests = [name for name in session.guests if name != operator]
     floor.hold(session, operator)
     floor.set_status(session, floor.truth(session))

@@ -21,7 +21,7 @@ def lines_configured(floor: Floor, event: LinesConfigured) -> None:
         _see_off(floor, before)
         requeue(floor)
         for session in [
-            s for s in floor.sessions.values() if s.status == "bot" and not _has_bot(floor, s.bot)
+            s for s in floor.sessions.values() if s.status == "bot" and not _has_bot(floor, s.bot_turn.name)
         ]:
             moves.enqueue(floor, session)
         floor.outcome.fields.add("configured")

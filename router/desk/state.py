@@ -12,9 +12,8 @@ from typing import Any, Literal, TypeVar, Union
 import msgspec
 
 from crm.kernel.records import Button, Customer, Duty, Media, Message, MessageChange, Role
-from router.desk.bots.flow import FlowState
 from router.desk.events import Absence, Right
-from router.desk.values import NO_OFFER, Offer, SideBySide, defaults
+from router.desk.values import NO_BOT, NO_OFFER, BotTurn, Offer, SideBySide, defaults
 
 Part = TypeVar("Part")
 FORM = 1
@@ -99,10 +98,7 @@ class Session(Saved, kw_only=True):
     """Which of the line's skill rings is in force."""
     priority_set: bool = False
     """An operator or a flow set the priority: the line's does not matter any more."""
-    flow: FlowState | None = None
-    """Where the scripted bot stands, while one has it."""
-    bot: str = ""
-    """The flow or external bot that holds it, in status ``bot``."""
+    bot_turn: BotTurn = NO_BOT
     off_hours_told: bool = False
     last_author: str = ""
     """The operator of the last human message: a rating is his."""

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from router.desk.bots.flow import FlowState
+
 OfferKind = Literal["", "responsible", "last_operator"]
 
 
@@ -40,7 +42,17 @@ class Offer(
     seen_by: list[str] = []
 
 
+class BotTurn(Value, frozen=True, rename={"name": "bot"}):
+    """The turn of a bot, in status ``bot``: before the operators, or when one of them has handed over to it."""
+
+    name: str = ""
+    """The flow or external bot that has it."""
+    flow: FlowState | None = None
+    """Where the scripted one stands."""
+
+
 NO_OFFER = Offer()
+NO_BOT = BotTurn()
 
 
 class SideBySide:

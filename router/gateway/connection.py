@@ -341,6 +341,6 @@ def sees(connection: Connection, session: Session) -> bool:
         or name in session.offer.seen_by
         or name in session.guests
         or name in session.silent
-        or name == session.bot
+        or name == session.bot_turn.name
         or (session.id in connection.watching and Picture.may_read(connection.access, session))
     )

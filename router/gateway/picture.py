@@ -100,7 +100,7 @@ class Picture:
 
     @staticmethod
     def may_read(access: Access, session: Session) -> bool:
-        guests = (*session.guests, *session.silent, session.bot, session.transfer_from)
+        guests = (*session.guests, *session.silent, session.bot_turn.name, session.transfer_from)
         return access.may("read", session.line, holder=session.holder, guests=guests)
 
     def concerns(self, access: Access, session: Session) -> bool:
@@ -201,7 +201,7 @@ class Picture:
             transfer_from=session.transfer_from, return_reason=session.return_reason, result=session.result,
             pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
             vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
-            bot=session.bot, offer_kind=offer.kind, rating=session.rating, language=session.language,
+            bot=session.bot_turn.name, offer_kind=offer.kind, rating=session.rating, language=session.language,
             tags=session.tags, asked_text=session.asked_text if ours else "",
             asked_kind=session.asked_kind if ours else "",
         )  # fmt: skip
@@ -214,8 +214,14 @@ def is_waiting(session: Session) -> bool:
 
 def people(session: Session) -> tuple[str, ...]:
     """Operators, and the external bot, on whose own lists the session stands."""
-    if session.offer.seen_by or session.guests or session.silent or session.bot:
-        own = {session.holder, session.bot, *session.offer.seen_by, *session.guests, *session.silent}
+    if session.offer.seen_by or session.guests or session.silent or session.bot_turn.name:
+        own = {
+            session.holder,
+            session.bot_turn.name,
+            *session.offer.seen_by,
+            *session.guests,
+            *session.silent,
+        }
         return tuple(own - {""})
     return (session.holder,) if session.holder else ()
 

@@ -193,13 +193,13 @@ class _Replay:
         session = self.desk.sessions[id]
         if session.status in HELD:
             self._got(play, session)
-        elif session.status == "bot" and session.flow is None and play.talk.bot_time >= 0:
+        elif session.status == "bot" and session.bot_turn.flow is None and play.talk.bot_time >= 0:
             self._plan(self.now + play.talk.bot_time, "bot", play)
 
     def _on_bot(self, play: _Play) -> None:
         session = self.desk.sessions.get(play.session)
         if session is not None and session.status == "bot":
-            self._apply(events.Return(operator=session.bot, session=session.id))
+            self._apply(events.Return(operator=session.bot_turn.name, session=session.id))
 
     # ---------------------------------------------------------------- what becomes of it here
 

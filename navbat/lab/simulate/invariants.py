@@ -171,7 +171,7 @@ def check_sessions(desk: Desk) -> None:
             or status == "closed"
             or (status in HELD and not session.holder)
             or (status in NOBODYS and session.holder)
-            or bool(session.bot) is not (status == "bot")
+            or bool(session.bot_turn.name) is not (status == "bot")
             or ("offer" in session.timers) is not (status == "offered")
             or not _offer_agrees(session)
         )

@@ -16,6 +16,7 @@ from router.desk.capacity import HELD
 from router.desk.commands import speech
 from router.desk.floor import Floor
 from router.desk.state import OperatorState, Rated, Session, leads
+from router.desk.values import NO_BOT
 
 PRIORITY_MAX = 1_000_000
 
@@ -44,7 +45,7 @@ def take_over(floor: Floor, command: events.TakeOver) -> Session:
     checks.may_write(operator, session.line)
     if session.status in HELD and session.holder == operator.name:
         return session
-    before = session.holder or session.bot
+    before = session.holder or session.bot_turn.name
     if session.status == "closing":
         closing.reopen(floor, session)
     moves.take(floor, session, operator.name)
@@ -109,7 +110,7 @@ def transfer(floor: Floor, command: events.Transfer) -> Session:
     else:
         sender = session.holder
         floor.disarm(session, "bot", *clocks.IN_HAND)
-        session.bot, session.flow = "", None
+        session.bot_turn = NO_BOT
         floor.offer_to(session, command.to, floor.queue(session).rules.transfer_wait)
         session.transfer_from = sender
         floor.touch(session)

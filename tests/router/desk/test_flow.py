@@ -122,7 +122,12 @@ def test_the_desk_carries_it_out_and_the_card_is_filled() -> None:
     world.writes("ali", "1")
     world.writes("ali", "+998901234567")
     session = world.session("ali")
-    assert (session.status, session.line, session.priority, session.bot) == ("waiting", "support", 7, "")
+    assert (session.status, session.line, session.priority, session.bot_turn.name) == (
+        "waiting",
+        "support",
+        7,
+        "",
+    )
     filled = [t.fields for t in world.told if isinstance(t, FieldsFilled)]
     assert filled == [{"phone": "+998901234567"}]
 

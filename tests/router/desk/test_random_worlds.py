@@ -130,7 +130,7 @@ def check(desk: Desk) -> None:
         assert (session.id in queue) is waits
         if session.status in ("taken", "answered", "pending", "offered"):
             assert bool(session.holder) is not waits
-        assert bool(session.bot) is (session.status == "bot")
+        assert bool(session.bot_turn.name) is (session.status == "bot")
         if session.holder:
             assert session.id in desk.held[session.holder]
         check_timers(desk, session)

@@ -17,6 +17,7 @@ from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.desk.events import LineRules, LinesConfigured
 from router.desk.state import Entry, Session
+from router.desk.values import BotTurn
 from router.gateway import picture as picture_module
 from router.gateway.access import Access
 from router.gateway.answers import line_changes
@@ -382,7 +383,7 @@ def test_a_line_says_whether_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_external_bot_sees_what_it_has() -> None:
     session = Session(
         id="1", chat="tg:1", channel="tg", kind="telegram", line="sales", customer="c", status="bot",
-        bot="robot", rev=1,
+        bot_turn=BotTurn(name="robot"), rev=1,
     )  # fmt: skip
     picture = Picture()
     picture.configured = LinesConfigured(lines=LINES, channels={})
