@@ -68,7 +68,8 @@ class Supervisor:
         return answer
 
     def _heard(self, data: bytes) -> None:
-        if not data.startswith((b'{"t":"Changes"', b'{"t":"Snapshot"')):
+        # What does not begin so is a control frame of the socket.
+        if data.startswith(b'{"t":') and not data.startswith((b'{"t":"Changes"', b'{"t":"Snapshot"')):
             head = msgspec.json.decode(data, type=_Head)
             answer = self._answers.pop(head.rid, None)
             if answer is not None and not answer.done():

@@ -9,7 +9,8 @@ import msgspec
 from crm.kernel.records import Message, MessageChange
 from router.desk.state import Session
 from router.gateway.connection import Connection
-from router.gateway.picture import Picture, is_waiting, people
+from router.gateway.index import is_listed, is_waiting, people
+from router.gateway.picture import Picture
 from router.wire.protocol import Changes, encode_frame
 
 
@@ -234,11 +235,6 @@ class Broadcast:
         if frame.sessions or frame.gone or frame.lines or frame.operators:
             return encode_frame(frame)
         return None
-
-
-def is_listed(session: Session) -> bool:
-    """Whether all who may read its line see it wait."""
-    return is_waiting(session) and not session.offer.seen_by
 
 
 def _in_secret(session: Session, old: Session | None) -> bool:

@@ -3,13 +3,16 @@ what of it one login may see. Applying an entry twice, or an older one, changes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from crm.kernel.spelling import fold
 from router.desk.capacity import HELD
 from router.desk.events import LinesConfigured
 from router.desk.hours import Calendar
 from router.desk.state import Entry, OperatorState, Session
 from router.gateway.access import Access
+from router.gateway.index import Index, is_listed, people
 from router.log.log import now_ms
 from router.wire.protocol import LineView, OperatorView, SessionView
 
@@ -21,20 +24,20 @@ class Picture:
     """Everything that is open now."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, Session] = {}
+        self.index = Index()
         self.operators: dict[str, OperatorState] = {}
         self.configured = LinesConfigured(lines={}, channels={})
         self.position = "0"
         """The newest journal entry taken up."""
         self.can: Mapping[str, list[str]] = {}
         """Channel -> what it can do, by name."""
-        self._by_chat: dict[str, str] = {}
-        self._waiting: dict[str, dict[str, None]] = {}
-        self._counts: dict[str, dict[str, int]] = {}
-        self._of_operator: dict[str, dict[str, None]] = {}
         self.ahead = 0
         """By how many ms the desk's clock is ahead of ours."""
         self._open = Opening(lambda: self.configured, self.now)
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        return self.index.sessions
 
     def now(self) -> int:
         """The time (ms) by the clock that the desk's own times were written with."""
@@ -45,11 +48,10 @@ class Picture:
     def load(
         self, configured: LinesConfigured, sessions: Iterable[Session], operators: Iterable[OperatorState]
     ) -> None:
-        self.sessions, self._by_chat, self._waiting = {}, {}, {}
-        self._counts, self._of_operator = {}, {}
+        self.index = Index()
         self.configured = configured
         for session in sessions:
-            self._put(session)
+            self.index.put(session, self.sessions.get(session.id))
         self.operators = {o.name: o for o in operators}
 
     def apply(self, entry: Entry) -> list[tuple[Session, Session | None]]:
@@ -59,10 +61,10 @@ class Picture:
             old = self.sessions.get(session.id)
             if old is not None and old.rev >= session.rev:
                 continue
-            if session.status == "closed":
-                self._drop(old)
-            else:
-                self._put(session, old)
+            if session.status != "closed":
+                self.index.put(session, old)
+            elif old is not None:
+                self.index.drop(old)
             news.append((session, old))
         for operator in entry.operators:
             known = self.operators.get(operator.name)
@@ -70,31 +72,9 @@ class Picture:
                 self.operators[operator.name] = operator
         return news
 
-    def _put(self, session: Session, old: Session | None = None) -> None:
-        self._drop(old)
-        self.sessions[session.id] = session
-        self._by_chat[session.chat] = session.id
-        counts = self._counts.setdefault(session.line, {})
-        counts[session.status] = counts.get(session.status, 0) + 1
-        if is_waiting(session):
-            self._waiting.setdefault(session.line, {})[session.id] = None
-        for name in people(session):
-            self._of_operator.setdefault(name, {})[session.id] = None
-
-    def _drop(self, session: Session | None) -> None:
-        if session is None:
-            return
-        self.sessions.pop(session.id, None)
-        if self._by_chat.get(session.chat) == session.id:
-            del self._by_chat[session.chat]
-        self._counts[session.line][session.status] -= 1
-        self._waiting.get(session.line, {}).pop(session.id, None)
-        for name in people(session):
-            self._of_operator.get(name, {}).pop(session.id, None)
-
     def session_of_chat(self, chat: str) -> str:
         """The chat's open session, or nothing."""
-        return self._by_chat.get(chat, "")
+        return self.index.of_chat(chat)
 
     # ---------------------------------------------------------------- what a login sees
 
@@ -109,23 +89,38 @@ class Picture:
             return False
         if access.name in people(session):
             return True
-        return is_waiting(session) and not session.offer.seen_by and access.may("read", session.line)
+        return is_listed(session) and access.may("read", session.line)
 
     def listed(self, access: Access) -> list[Session]:
         """The sessions of this login's lists."""
-        own = [self.sessions[id] for id in self._of_operator.get(access.name, ())]
+        own = self.index.of_person(access.name)
         for line in sorted(access.lines):
-            waiting = [
-                s for s in map(self.sessions.__getitem__, self._waiting.get(line, ()))
+            waiting = (
+                s for s in self.index.listed(line)
                 if access.name not in people(s) and self.concerns(access, s)
-            ]  # fmt: skip
-            waiting.sort(key=lambda s: (-s.priority, s.arrival, int(s.id)))
-            own += waiting[:WAITING_SHOWN]
+            )  # fmt: skip
+            own += itertools.islice(waiting, WAITING_SHOWN)
         return own
 
-    def in_lines(self, access: Access) -> list[Session]:
-        """Every open session that this login may read."""
-        return [s for s in self.sessions.values() if self.may_read(access, s)]
+    def found(
+        self, access: Access, *, line: str = "", status: str = "", holder: str = "", customer: str = "",
+        tag: str = "",
+    ) -> Iterator[Session]:  # fmt: skip
+        """The open sessions that this login may read and that are all of what is given, newest first."""
+        folded = fold(tag)
+        lines = access.lines & {line} if line else access.lines
+        return (
+            s
+            for s in self.index.candidates(
+                access.name, lines, status=status, holder=holder, customer=customer, tag=tag
+            )
+            if line in ("", s.line)
+            and status in ("", s.status)
+            and holder in ("", s.holder)
+            and customer in ("", s.customer)
+            and (not tag or folded in map(fold, s.tags))
+            and self.may_read(access, s)
+        )
 
     def colleagues(self, access: Access) -> list[OperatorView]:
         return [
@@ -148,17 +143,15 @@ class Picture:
 
     def line_view(self, name: str) -> LineView:
         rules = self.configured.lines[name]
-        counts = self._counts.get(name, {})
-        arrivals = [self.sessions[id].arrival for id in self._waiting.get(name, ())]
         return LineView(
             name=name,
             mode=rules.mode,
             members=rules.members,
             answer_within=rules.answer_within,
-            waiting=counts.get("waiting", 0),
-            oldest=min(arrivals, default=0),
-            offered=counts.get("offered", 0),
-            taken=sum(counts.get(status, 0) for status in HELD),
+            waiting=self.index.count(name, "waiting"),
+            oldest=self.index.oldest(name),
+            offered=self.index.count(name, "offered"),
+            taken=sum(self.index.count(name, status) for status in HELD),
             open=self._open.now(name),
             results=rules.results,
             bot=rules.bot,
@@ -205,25 +198,6 @@ class Picture:
             tags=session.tags, asked_text=session.asked_text if ours else "",
             asked_kind=session.asked_kind if ours else "",
         )  # fmt: skip
-
-
-def is_waiting(session: Session) -> bool:
-    """In the backlog: waiting, or in mode ``all`` shown to some and taken by nobody."""
-    return session.status == "waiting" or (session.status == "offered" and not session.holder)
-
-
-def people(session: Session) -> tuple[str, ...]:
-    """Operators, and the external bot, on whose own lists the session stands."""
-    if session.offer.seen_by or session.guests or session.silent or session.bot_turn.name:
-        own = {
-            session.holder,
-            session.bot_turn.name,
-            *session.offer.seen_by,
-            *session.guests,
-            *session.silent,
-        }
-        return tuple(own - {""})
-    return (session.holder,) if session.holder else ()
 
 
 class Opening:

@@ -10,7 +10,8 @@ from crm.kernel.errors import Unavailable
 from router.desk.state import Session
 from router.gateway.connection import Connection
 from router.gateway.holds import Holds
-from router.gateway.picture import Picture, people
+from router.gateway.index import people
+from router.gateway.picture import Picture
 from router.log.log import Log
 from router.wire import protocol
 

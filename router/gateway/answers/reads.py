@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +12,6 @@ from crm.conversations import history
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Customer
-from crm.kernel.spelling import fold
 from router.desk.state import Decided, Session, session_of
 from router.gateway.answers.current import PAGE_MAX, Current
 from router.gateway.answers.hints import Hints
@@ -118,17 +118,11 @@ class Reads:
     async def _sessions(self, connection: Connection, frame: protocol.GetSessions) -> None:
         limit = max(1, min(frame.limit, OLD_SESSIONS_MAX))
 
-        def wanted(s: Session) -> bool:
-            return (
-                frame.line in ("", s.line)
-                and frame.status in ("", s.status)
-                and frame.holder in ("", s.holder)
-                and frame.customer in ("", s.customer)
-                and (not frame.tag or fold(frame.tag) in map(fold, s.tags))
-            )
-
-        found = [s for s in self._picture.in_lines(connection.access) if wanted(s)]
-        found.sort(key=lambda s: int(s.id), reverse=True)
+        matching = self._picture.found(
+            connection.access, line=frame.line, status=frame.status, holder=frame.holder,
+            customer=frame.customer, tag=frame.tag,
+        )  # fmt: skip
+        found = list(itertools.islice(matching, limit))
         if frame.status in ("", "closed") and len(found) < limit:
             there = {s.id for s in found}
             closed = await self._closed(connection, frame, limit)
@@ -152,9 +146,8 @@ class Reads:
         lines = sorted(connection.access.lines)
         documents = await history.sessions(self._store, lines=lines, customer=frame.customer, limit=20)
         latest = {d["_id"]: session_of(d) for d in documents}
-        for session in self._picture.in_lines(connection.access):
-            if session.customer == frame.customer:
-                latest[session.id] = session
+        if frame.customer:
+            latest |= {s.id: s for s in self._picture.found(connection.access, customer=frame.customer)}
         if not latest and document is None and connection.access.everywhere:
             raise Refused("no_such_customer")
         if not latest:

@@ -23,7 +23,8 @@ from router.gateway.answers.quarantine_requests import QuarantineRequests
 from router.gateway.answers.reads import Reads
 from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection
-from router.gateway.picture import Picture, people
+from router.gateway.index import people
+from router.gateway.picture import Picture
 from router.gateway.status import Status
 from router.history.recent import known_of
 from router.log.log import Log
