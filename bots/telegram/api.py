@@ -19,7 +19,7 @@ CALL_TIMEOUT = 60.0
 T = TypeVar("T")
 
 
-class Answer(msgspec.Struct):
+class ApiAnswer(msgspec.Struct):
     """``result`` where ``ok``, else the rest."""
 
     ok: bool
@@ -97,7 +97,7 @@ class BotApi:
         except (ClientError, TimeoutError, OSError) as error:
             raise network(error) from None
         try:
-            answer = msgspec.json.decode(body, type=Answer)
+            answer = msgspec.json.decode(body, type=ApiAnswer)
             if answer.ok and 200 <= status < 300:
                 return msgspec.json.decode(answer.result, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -105,7 +105,7 @@ class BotApi:
         raise refused(answer, status)
 
 
-def refused(answer: Answer, status: int) -> SendOutcome:
+def refused(answer: ApiAnswer, status: int) -> SendOutcome:
     """What it means that a call was not carried out."""
     code = answer.error_code or status
     if answer.parameters is not None and answer.parameters.retry_after:

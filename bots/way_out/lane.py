@@ -412,7 +412,7 @@ async def _stored(media: MediaFiles, key: str) -> OutFile:
 
 
 def _outcome(
-    delivery: Delivery, state: records.Delivery, *, external_ids: Sequence[str] = (), error: str = ""
+    delivery: Delivery, state: records.DeliveryStatus, *, external_ids: Sequence[str] = (), error: str = ""
 ) -> Delivered:
     return Delivered(
         event_id=f"out:{delivery.id}:{state}",

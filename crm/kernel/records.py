@@ -18,7 +18,7 @@ MAX_TAG = 40
 MAX_TAGS = 20
 """Tags of one session."""
 
-Delivery = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
+DeliveryStatus = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
 Role = Literal["operator", "supervisor", "admin", "bot"]
 Duty = Literal["online", "break", "offline"]
 Right = Literal["join_open", "join_silent", "whisper", "take_over", "read_only"]
@@ -76,7 +76,7 @@ class Version(Record, kw_only=True):
     at: int
     text: str
     edit: str = ""
-    delivery: Delivery = ""
+    delivery: DeliveryStatus = ""
     error: str = ""
 
 
@@ -101,7 +101,7 @@ class Message(Record, kw_only=True):
     album: str = ""
     external_id: str = ""
     sent_at: int = 0
-    delivery: Delivery = ""
+    delivery: DeliveryStatus = ""
     notice: str = ""
     """Which of the line's notices this is, when the desk itself wrote it."""
     error: str = ""
@@ -112,7 +112,7 @@ class Message(Record, kw_only=True):
     versions: list[Version] = []
     edit: str = ""
     """Our correction that brought the present text."""
-    edit_delivery: Delivery = ""
+    edit_delivery: DeliveryStatus = ""
     """How it fares on the channel: ``unknown`` – the customer may still see the version before."""
     edit_error: str = ""
     reactions: dict[str, list[str]] = {}
@@ -135,9 +135,9 @@ class MessageChange(Record, kw_only=True):
     edited_at: int = 0
     edit: str = ""
     """Which correction of ours this is, or with ``edit_delivery`` which one has fared so."""
-    edit_delivery: Delivery = ""
+    edit_delivery: DeliveryStatus = ""
     deleted_at: int = 0
-    delivery: Delivery = ""
+    delivery: DeliveryStatus = ""
     up_to: bool = False
     """``delivery`` holds for every earlier outgoing message of the chat too (a read mark)."""
     error: str = ""

@@ -22,9 +22,9 @@ COLLECTION = "line_versions"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
-Settings = dict[str, Any]
+WrittenSettings = dict[str, Any]
 """A line's mapping in the configuration."""
-Source = Literal["file", "console", "cli", "rollback"]
+VersionSource = Literal["file", "console", "cli", "rollback"]
 
 
 class LineVersion(Record, kw_only=True):
@@ -34,8 +34,8 @@ class LineVersion(Record, kw_only=True):
     version: int
     at: int
     by: str
-    source: Source
-    settings: Settings = msgspec.field(default_factory=dict)
+    source: VersionSource
+    settings: WrittenSettings = msgspec.field(default_factory=dict)
     comment: str = ""
     removed: bool = False
 
@@ -70,7 +70,7 @@ async def version(store: Store, line: str, number: int) -> LineVersion:
 
 
 async def put(
-    store: Store, line: str, settings: Mapping[str, Any], *, expected: int, by: str, source: Source,
+    store: Store, line: str, settings: Mapping[str, Any], *, expected: int, by: str, source: VersionSource,
     comment: str = "", removed: bool = False,
 ) -> LineVersion:  # fmt: skip
     """Makes the version after ``expected`` (0: the first one) and its audit record. Of two who change
@@ -120,9 +120,9 @@ async def _put_from_file(
             continue
 
 
-def plain(settings: Mapping[str, Any]) -> Settings:
+def plain(settings: Mapping[str, Any]) -> WrittenSettings:
     """The settings as they come back from the store: two that are written the same are equal."""
-    result: Settings = json.loads(json.dumps(settings))
+    result: WrittenSettings = json.loads(json.dumps(settings))
     return result
 
 

@@ -15,7 +15,7 @@ from crm.kernel.ports import Store
 from crm.kernel.records import Absence
 from crm.kernel.text import one_line
 from crm.lines import versions
-from crm.lines.versions import LineVersion, Settings, Source
+from crm.lines.versions import LineVersion, VersionSource, WrittenSettings
 from crm.operators import accounts
 from navbat.cli import shapes
 from navbat.cli.arguments import unknown_word
@@ -188,7 +188,7 @@ class Lines:
         await self._keep(self.book.edited(version.settings, changes), version.version)
 
     async def _keep(
-        self, settings: Settings, expected: int, *, source: Source = "cli", comment: str = ""
+        self, settings: WrittenSettings, expected: int, *, source: VersionSource = "cli", comment: str = ""
     ) -> None:
         before = (await versions.in_force(self.store)).get(self.args.line)
         made = await line_changes.change(
@@ -259,7 +259,7 @@ def _plain_name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _changed(book: Rulebook, before: Settings, after: Settings) -> dict[str, tuple[str, str]]:
+def _changed(book: Rulebook, before: WrittenSettings, after: WrittenSettings) -> dict[str, tuple[str, str]]:
     """Key -> (text before, text now), where they differ."""
     old, new = book.texts(before), book.texts(after)
     keys = dict.fromkeys((*old, *new))

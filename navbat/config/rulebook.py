@@ -14,7 +14,7 @@ from crm.kernel.errors import ConfigError, Refused
 from crm.kernel.records import Account
 from crm.kernel.yaml_line import as_line
 from crm.lines import versions
-from crm.lines.versions import Settings
+from crm.lines.versions import WrittenSettings
 from navbat.cli.arguments import unknown_word
 from navbat.config import flows
 from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switched
@@ -33,7 +33,7 @@ class Rulebook:
     """The desk's ``router.gateway.answers.line_changes.LineCompiler``. ``config`` says what accounts leave open, ``folder`` is
     where its flows are."""
 
-    def __init__(self, config: Config, folder: Path, written: Mapping[str, Settings]) -> None:
+    def __init__(self, config: Config, folder: Path, written: Mapping[str, WrittenSettings]) -> None:
         self.written = written
         """The lines as the file has them."""
         self._operators = config.operators
@@ -50,7 +50,7 @@ class Rulebook:
 
     # ---------------------------------------------------------------- lines
 
-    def compile(self, given: Mapping[str, Settings]) -> dict[str, LineRules]:
+    def compile(self, given: Mapping[str, WrittenSettings]) -> dict[str, LineRules]:
         """Raises ``Refused``: ``bad_settings``."""
         built: dict[str, Line] = {}
         found: list[str] = []
@@ -67,7 +67,7 @@ class Rulebook:
             raise Refused("bad_settings", problems="\n".join(found))
         return {name: line.rules() for name, line in built.items()}
 
-    def edited(self, settings: Settings, changes: Mapping[str, str]) -> Settings:
+    def edited(self, settings: WrittenSettings, changes: Mapping[str, str]) -> WrittenSettings:
         """Raises ``Refused``: ``bad_settings``."""
         result = versions.plain(settings)
         for key, text in changes.items():
@@ -86,10 +86,10 @@ class Rulebook:
             raise bad(f"{show_path(where)}: {wrong}")
         return kept
 
-    def texts(self, settings: Settings) -> dict[str, str]:
+    def texts(self, settings: WrittenSettings) -> dict[str, str]:
         return {name: as_text(settings[name]) for name in (*SETTINGS, *settings) if name in settings}
 
-    def views(self, settings: Settings) -> list[SettingView]:
+    def views(self, settings: WrittenSettings) -> list[SettingView]:
         return list(_views(Line, settings))
 
     def flows(self, rules: Mapping[str, LineRules]) -> dict[str, Flow]:
@@ -137,14 +137,14 @@ def bad(problem: str) -> Refused:
     return Refused("bad_settings", problems=problem)
 
 
-def as_kept(settings: Mapping[str, Any]) -> Settings:
+def as_kept(settings: Mapping[str, Any]) -> WrittenSettings:
     """A line's mapping as it is kept: plain values, and every switch True or False. Raises ``TypeError``
     and ``ValueError`` for what no YAML of ours holds."""
-    kept: Settings = switched(Line, versions.plain(settings))
+    kept: WrittenSettings = switched(Line, versions.plain(settings))
     return kept
 
 
-def build(settings: Settings) -> tuple[Line | None, list[str]]:
+def build(settings: WrittenSettings) -> tuple[Line | None, list[str]]:
     """One line's settings, and what is wrong with them. ``${NAME}`` is plain text here: what comes from
     a console must not read this machine's environment or files."""
     file = YamlFile.of_tree(_literal(settings))
@@ -155,7 +155,7 @@ def build(settings: Settings) -> tuple[Line | None, list[str]]:
     return made, file.problems
 
 
-def resolved(file: YamlFile) -> dict[str, Settings]:
+def resolved(file: YamlFile) -> dict[str, WrittenSettings]:
     """The lines of a configuration that was read without problems, every ``${NAME}`` in its place."""
     return {
         str(name): as_kept(_resolved(file, value or {}, ("lines", name)))

@@ -13,7 +13,7 @@ from typing import Union
 import msgspec
 
 from crm.kernel.records import Absence as Absence
-from crm.kernel.records import Button, Delivery, Duty, Media, MessageKind, Role
+from crm.kernel.records import Button, DeliveryStatus, Duty, Media, MessageKind, Role
 from crm.kernel.records import Right as Right
 from router.desk.bots.flow import Flow
 from router.desk.rules import LineRules as LineRules
@@ -136,7 +136,7 @@ class Delivered(Event, kw_only=True):
     chat: str
     session: str
     message: str
-    state: Delivery
+    state: DeliveryStatus
     external_id: str = ""
     error: str = ""
     edit: str = ""

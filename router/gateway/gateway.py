@@ -37,7 +37,7 @@ from router.gateway.health import Health
 from router.gateway.listening import listen
 from router.gateway.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.gateway.picture import Picture
-from router.gateway.status import Status
+from router.gateway.status import DeskStatus
 from router.log.clock import steady_ms
 from router.log.log import Log, id_key, now_ms, read_hint
 from router.taking_up import readable
@@ -95,7 +95,7 @@ class Gateway:
         self.picture = Picture()
         self.picture.can = can or {}
         self.broadcast = Broadcast(self.picture)
-        self.status = Status(log, self.picture, health or Health(log, store))
+        self.status = DeskStatus(log, self.picture, health or Health(log, store))
         self._requests = Requests(log, store, self.picture, self.broadcast, self.status, book)
         self._logins = Logins(store)
         self._arrivals = Arrivals()

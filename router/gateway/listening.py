@@ -7,7 +7,7 @@ import logging
 
 from router.gateway.answers.requests import Requests
 from router.gateway.connection import Connection, receive
-from router.gateway.status import Status
+from router.gateway.status import DeskStatus
 from router.log.clock import steady_ms
 from router.wire.protocol import ClientFrame, Ping, Typing
 
@@ -19,7 +19,7 @@ ASKED_AHEAD = 64
 """Requests of one client that may wait for the answer to an earlier one; then it is not read."""
 
 
-async def listen(connection: Connection, requests: Requests, status: Status) -> None:
+async def listen(connection: Connection, requests: Requests, status: DeskStatus) -> None:
     """Reads on while an answer is awaited: heartbeats do not wait for a slow desk."""
     asked: asyncio.Queue[ClientFrame] = asyncio.Queue(ASKED_AHEAD)
     async with asyncio.TaskGroup() as tasks:
@@ -29,7 +29,7 @@ async def listen(connection: Connection, requests: Requests, status: Status) -> 
 
 
 async def _hear(
-    connection: Connection, requests: Requests, status: Status, asked: asyncio.Queue[ClientFrame]
+    connection: Connection, requests: Requests, status: DeskStatus, asked: asyncio.Queue[ClientFrame]
 ) -> None:
     while True:
         await connection.room()

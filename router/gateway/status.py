@@ -17,7 +17,7 @@ from router.log.quarantine import Amount, Quarantine
 from router.wire.protocol import Pong, StatusReport, Trouble
 
 
-class Status:
+class DeskStatus:
     """``down`` lists channels and parts that do not work now, by name."""
 
     def __init__(self, log: Log, picture: Picture, health: Health) -> None:

@@ -19,7 +19,7 @@ from console.values import DAYS
 from console.widgets.chrome import names_of
 from console.words import LANGUAGES, Words, preferred, setting_texts, texts
 from crm.kernel.records import Duty, MessageKind, Right
-from crm.lines.versions import Source
+from crm.lines.versions import VersionSource
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.desk.events import LineRules
@@ -79,7 +79,7 @@ def wanted() -> set[str]:
     keys |= {f"main.{kind}" for kind in ("note", "whisper")}
     keys |= {f"bar.waits.{place}" for place in ("in", "log", "out", "store")}
     keys |= {f"score.{score}" for score in range(1, 6)}
-    keys |= {f"week.{day}" for day in DAYS} | {f"source.{source}" for source in get_args(Source)}
+    keys |= {f"week.{day}" for day in DAYS} | {f"source.{source}" for source in get_args(VersionSource)}
     keys |= {f"board.{name}" for name in ("waiting", "oldest", "offered", "taken")}
     keys |= {f"staff.{name}" for name in ("lines", "max_sessions", "skills", "languages")}
     keys |= {f"right.{right}" for right in {*get_args(Right), *RIGHTS["admin"], "write"} - {"read_only"}}

@@ -13,7 +13,7 @@ from console.screens.rules import LineForm
 from console.screens.staff import OperatorForm
 from console.screens.versions import VersionsScreen
 from crm.lines import versions
-from crm.lines.versions import Settings
+from crm.lines.versions import WrittenSettings
 from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
@@ -22,7 +22,10 @@ from router.wire import protocol
 from tests.console.conftest import Seat, seated
 from tests.router.desk_in_process import DeskInProcess, running_desk
 
-WRITTEN: dict[str, Settings] = {"sales": {"members": ["anna", "bek"]}, "support": {"members": ["vali"]}}
+WRITTEN: dict[str, WrittenSettings] = {
+    "sales": {"members": ["anna", "bek"]},
+    "support": {"members": ["vali"]},
+}
 BOOK = Rulebook(Config(), Path("flows"), WRITTEN)
 
 
@@ -33,7 +36,7 @@ async def desk(log: Log, tmp_path: Path) -> AsyncIterator[DeskInProcess]:
         yield desk
 
 
-async def in_force(desk: DeskInProcess, line: str = "sales") -> Settings:
+async def in_force(desk: DeskInProcess, line: str = "sales") -> WrittenSettings:
     return (await versions.in_force(desk.store))[line].settings
 
 

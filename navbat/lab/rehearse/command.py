@@ -13,7 +13,7 @@ import msgspec
 from crm.kernel.errors import ConfigError, NavbatError, Refused
 from crm.kernel.ports import Store
 from crm.lines import versions
-from crm.lines.versions import Settings
+from crm.lines.versions import WrittenSettings
 from navbat.cli.arguments import unknown_word
 from navbat.cli.printing import print_json
 from navbat.cli.reach import opened_store
@@ -62,7 +62,7 @@ def _wrong(text: str) -> int:
     return WRONG_USE
 
 
-async def _in_force(store: Store, book: Rulebook) -> dict[str, Settings]:
+async def _in_force(store: Store, book: Rulebook) -> dict[str, WrittenSettings]:
     """The lines' settings as they are now: changed while the desk ran, or as the file has them."""
     kept = await versions.in_force(store)
     return {name: found.settings for name, found in kept.items()} or dict(book.written)
@@ -79,7 +79,9 @@ def moment(text: str, zone: str) -> int:
     return int(found.timestamp() * 1000)
 
 
-def changed(book: Rulebook, settings: dict[str, Settings], line: str, path: Path) -> dict[str, LineRules]:
+def changed(
+    book: Rulebook, settings: dict[str, WrittenSettings], line: str, path: Path
+) -> dict[str, LineRules]:
     """All lines, with the settings of the file in place of those of ``line``. Raises ``ConfigError``."""
     file = YamlFile(path)
     file.build(Line, file.tree)

@@ -11,7 +11,7 @@ from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Account
 from crm.lines import versions
-from crm.lines.versions import LineVersion, Settings
+from crm.lines.versions import LineVersion, WrittenSettings
 from crm.operators import accounts
 from router.gateway.access import Access
 from router.gateway.answers import line_changes
@@ -72,7 +72,7 @@ class Administration:
             )
         )
 
-    def _version_view(self, version: LineVersion, before: Settings) -> protocol.LineVersionView:
+    def _version_view(self, version: LineVersion, before: WrittenSettings) -> protocol.LineVersionView:
         old, new = self._book.texts(before), self._book.texts(version.settings)
         return protocol.LineVersionView(
             version=version.version, at=version.at, by=version.by, source=version.source,
@@ -107,8 +107,8 @@ class Administration:
         await self._change(connection, frame, before, to.settings)
 
     async def _change(
-        self, connection: Connection, frame: protocol.SetLine | protocol.RollbackLine, before: Settings,
-        settings: Settings,
+        self, connection: Connection, frame: protocol.SetLine | protocol.RollbackLine, before: WrittenSettings,
+        settings: WrittenSettings,
     ) -> None:  # fmt: skip
         if len(frame.comment) > COMMENT_MAX:
             raise Refused("too_long", limit=str(COMMENT_MAX))

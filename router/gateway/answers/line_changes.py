@@ -17,7 +17,7 @@ from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Account
 from crm.lines import versions
-from crm.lines.versions import LineVersion, Settings, Source
+from crm.lines.versions import LineVersion, VersionSource, WrittenSettings
 from router.desk.bots.flow import Flow
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged
 from router.log.log import Log
@@ -30,16 +30,16 @@ class LineCompiler(Protocol):
     """How settings are written. Methods raise ``Refused("bad_settings", problems=…)``, one problem a
     line, when they cannot be."""
 
-    def compile(self, given: Mapping[str, Settings]) -> dict[str, LineRules]:
+    def compile(self, given: Mapping[str, WrittenSettings]) -> dict[str, LineRules]:
         """All lines as the desk uses them; what is wrong between lines is a problem too."""
 
-    def edited(self, settings: Settings, changes: Mapping[str, str]) -> Settings:
+    def edited(self, settings: WrittenSettings, changes: Mapping[str, str]) -> WrittenSettings:
         """The settings with some of them changed: key -> YAML text, empty for the default."""
 
-    def texts(self, settings: Settings) -> dict[str, str]:
+    def texts(self, settings: WrittenSettings) -> dict[str, str]:
         """Each setting as one line of YAML."""
 
-    def views(self, settings: Settings) -> list[SettingView]:
+    def views(self, settings: WrittenSettings) -> list[SettingView]:
         """Every setting that there is, for a form."""
 
     def flows(self, rules: Mapping[str, LineRules]) -> dict[str, Flow]:
@@ -53,7 +53,7 @@ class LineCompiler(Protocol):
 
 
 async def change(
-    store: Store, book: LineCompiler, line: str, settings: Settings, *, expected: int, by: str, source: Source,
+    store: Store, book: LineCompiler, line: str, settings: WrittenSettings, *, expected: int, by: str, source: VersionSource,
     comment: str = "",
 ) -> LineVersion:  # fmt: skip
     """Keeps new settings of a line as the version after ``expected``. Settings that are in force

@@ -19,7 +19,7 @@ from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection
 from router.gateway.follow import plain, start_of
 from router.gateway.picture import Picture
-from router.gateway.status import Status
+from router.gateway.status import DeskStatus
 from router.log.log import Log
 from router.wire import protocol
 from router.wire.protocol import DecisionView, Done, Frame, SessionView
@@ -32,7 +32,7 @@ class Reads:
     """``answers`` gives what answers each kind of frame."""
 
     def __init__(
-        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: Status,
+        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: DeskStatus,
         current: Current, hints: Hints,
     ) -> None:  # fmt: skip
         self._log = log

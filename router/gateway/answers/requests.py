@@ -25,7 +25,7 @@ from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection
 from router.gateway.index import people
 from router.gateway.picture import Picture
-from router.gateway.status import Status
+from router.gateway.status import DeskStatus
 from router.history.recent import known_of
 from router.log.log import Log
 from router.wire import protocol
@@ -38,7 +38,7 @@ class Requests:
     """Answers the frames of all connections of one gateway."""
 
     def __init__(
-        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: Status,
+        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: DeskStatus,
         book: LineCompiler | None = None,
     ) -> None:  # fmt: skip
         self._store = store

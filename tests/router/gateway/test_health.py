@@ -19,7 +19,7 @@ from router.desk.events import Present
 from router.gateway import health
 from router.gateway.health import Health
 from router.gateway.picture import Picture
-from router.gateway.status import Status
+from router.gateway.status import DeskStatus
 from router.history.projector import Projector
 from router.log.log import Log
 from router.wire.protocol import Trouble
@@ -96,7 +96,7 @@ async def test_a_router_has_a_while_to_come_back(log: Log, monkeypatch: pytest.M
 async def test_a_router_that_has_not_come_yet_is_not_down(log: Log) -> None:
     """A console that opens with the desk is not greeted by an alarm; one that saw a router is told at once."""
     picture = SimpleNamespace(configured=SimpleNamespace(channels={}), ahead=0)
-    status = Status(log, cast("Picture", picture), Health(log))
+    status = DeskStatus(log, cast("Picture", picture), Health(log))
     await status.refresh()
     assert status.down == []
     await log.report("router:1", b'{"active": true}')

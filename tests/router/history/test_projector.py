@@ -13,7 +13,7 @@ import pytest
 from crm.conversations import history
 from crm.kernel.errors import LeaseLost, Unavailable
 from crm.kernel.ports import Document, Filter, Write
-from crm.kernel.records import Customer, Delivery, Identity, Media, Message, MessageChange, customer_of
+from crm.kernel.records import Customer, DeliveryStatus, Identity, Media, Message, MessageChange, customer_of
 from router.desk.state import (
     Alert,
     AnyTold,
@@ -120,7 +120,7 @@ async def test_changes_by_id_and_by_the_channels_ids(log: Log, store: SqliteStor
 
 
 async def test_a_read_mark_holds_for_what_was_sent_before(log: Log, store: SqliteStore) -> None:
-    states: list[Delivery] = ["sent", "failed", "delivered", "sent", "sent"]
+    states: list[DeliveryStatus] = ["sent", "failed", "delivered", "sent", "sent"]
     for seq, state in enumerate(states, 1):
         await tell(
             log,
@@ -280,7 +280,7 @@ def _story(chance: random.Random) -> Callable[[], list[AnyTold]]:
         if luck == 3:
             return change(external_id=f"e{seq}", text=f"edit {chance.random()}", edited_at=6000)
         if luck == 4:
-            states: list[Delivery] = ["queued", "sent", "delivered"]
+            states: list[DeliveryStatus] = ["queued", "sent", "delivered"]
             return change(id=f"7-{seq}", delivery=chance.choice(states), set_external_id=f"o{seq}")
         return change(external_id=f"o{seq}", delivery="read", up_to=True)
 
