@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -14,6 +16,24 @@ from router.log.quarantine import reason_of
 logger = logging.getLogger(__name__)
 
 State = TypeVar("State", Session, OperatorState)
+
+
+MANY = 10_000
+"""From so many sessions on the garbage collector costs as much as taking them up."""
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """For what is made once, is large, and has no cycles: the collector does not walk it, neither while it is
+    made nor ever after. It is freed as usual, by the count of what refers to it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def take_up(

@@ -4,6 +4,7 @@ a lease; any number stand by. Whatever goes wrong, the next round starts from wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from router.log.log import Log, id_key, now_ms
 from router.log.quarantine import kind_of, reason_of
 from router.log.writer import Writer
 from router.suspects import Suspects
-from router.taking_up import take_up
+from router.taking_up import MANY, take_up, uncollected
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,10 @@ class Worker:
         shift = await self._parted()
         now = self._clock.now()
         told = self.desk.aside_told if self.desk.aside_told <= now else 0
-        self.desk, unreadable = take_up(fields, sessions, operators, now, shift)
+        # Only the first time: what has become garbage since then would be kept for ever, too.
+        large = len(sessions) >= MANY and not self.desk.sessions
+        with uncollected() if large else contextlib.nullcontext():
+            self.desk, unreadable = take_up(fields, sessions, operators, now, shift)
         self.desk.aside_told = told
         if shift:
             self._warnings.was_set(shift)

@@ -73,16 +73,15 @@ class Desk(Floor):
         self.pace = decode(fields["pace"], type=dict[str, tuple[int, int]]) if "pace" in fields else {}
         if "configured" in fields:
             settings.configure(self, decode(fields["configured"], type=LinesConfigured))
-        armed: list[tuple[int, int, str, str]] = []
         for session in sessions:
             self.sessions[session.id] = session
             self.seat(session)
             if session.holder:
                 self.held.setdefault(session.holder, {})[session.id] = None
             self.recharge(session)
-            armed += [(due, order, session.id, kind) for kind, (due, order) in session.timers.items()]
-        for due, order, id, kind in sorted(armed):
-            self.timers.arm(id, kind, due, order)
+            if session.timers:
+                self.timers.restore(session.id, session.timers)
+        self.timers.restored()
         for name, at in self.seen.items():
             self.timers.arm(name, "presence", at + self.configured.presence_timeout)
         self._take_up_waiting()
@@ -103,8 +102,14 @@ class Desk(Floor):
 
     def _take_up_waiting(self) -> None:
         """The queues, and what the next event has to look at, from the sessions alone."""
+        waiting: dict[str, list[Session]] = {}
         for session in self.sessions.values():
-            self.wait_again(session)
+            if self.waits(session):
+                waiting.setdefault(session.line, []).append(session)
+                self.look_for_overflow(session)
+        for line, sessions in waiting.items():
+            self.queues[line].put_all(sessions)
+        self.stirred.update(waiting)
 
     def field(self, name: str) -> bytes:
         """The desk's own field as it is saved."""

@@ -339,13 +339,20 @@ class Floor:
 
     def wait_again(self, session: Session) -> None:
         """Puts a session that has just been taken up into the queue that it says it waits in."""
-        if session.status == "waiting" or (session.status == "offered" and not session.holder):
-            queue = self.queue(session)
-            queue.put(session)
+        if self.waits(session):
+            self.queue(session).put(session)
             self.stirred.add(session.line)
-            if queue.rules.overflow:
-                self.overdue[session.id] = None
-                self.recheck_overdue = True
+            self.look_for_overflow(session)
+
+    def waits(self, session: Session) -> bool:
+        """Whether it belongs into its line's queue."""
+        return session.status == "waiting" or (session.status == "offered" and not session.holder)
+
+    def look_for_overflow(self, session: Session) -> None:
+        """It may be due, as nobody knows of a session that has just been taken up."""
+        if self.queue(session).rules.overflow:
+            self.overdue[session.id] = None
+            self.recheck_overdue = True
 
     def leave_queue(self, session: Session) -> None:
         self.queues[session.line].remove(session.id)

@@ -4,6 +4,7 @@ calendar comes first, then the others in the order in which they were armed."""
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 
 Key = tuple[str, str]
 CALENDAR = "calendar"
@@ -26,18 +27,26 @@ class Timers:
         self._armed: dict[Key, tuple[int, int]] = {}
         self._order = 0
 
-    def arm(self, owner: str, kind: str, due: int, order: int = 0) -> tuple[int, int]:
-        """Arms (again) and returns (due, order); ``order`` is given when a saved one is restored."""
-        if order:
-            self._order = max(self._order, order)
-        else:
-            self._order += 1
-            order = self._order
+    def arm(self, owner: str, kind: str, due: int) -> tuple[int, int]:
+        """Arms (again) and returns (due, order)."""
+        self._order += 1
         key = owner, kind
-        armed = self._armed[key] = (due, order)
-        heapq.heappush(self._heap, (due, kind != CALENDAR, order, key))
+        armed = self._armed[key] = (due, self._order)
+        heapq.heappush(self._heap, (due, kind != CALENDAR, self._order, key))
         self._compact()
         return armed
+
+    def restore(self, owner: str, saved: Mapping[str, tuple[int, int]]) -> None:
+        """Notes timers of one owner as they were armed once: kind -> (due, order). ``restored`` ends it."""
+        for kind, armed in saved.items():
+            key = owner, kind
+            self._armed[key] = armed
+            self._heap.append((armed[0], kind != CALENDAR, armed[1], key))
+
+    def restored(self) -> None:
+        """All have been noted: from here on they are in order."""
+        heapq.heapify(self._heap)
+        self._order = max((order for _, _, order, _ in self._heap), default=self._order)
 
     def disarm(self, owner: str, kind: str) -> None:
         self._armed.pop((owner, kind), None)
