@@ -16,7 +16,7 @@ from console.model import HELD
 from console.shell import shell, work
 from console.standing import OVER, STRANGE, Standing, standing
 from console.widgets.card import CardView
-from console.widgets.chrome import KeyBar, TopBar
+from console.widgets.chrome import Divider, KeyBar, TopBar
 from console.widgets.composer import Composer, NoteComposer, ReplyComposer, WhisperComposer
 from console.widgets.sessions import SessionPane
 from console.widgets.thread import ThreadView
@@ -56,6 +56,7 @@ class DeskScreen(Screen[None]):
     whisper: WhisperComposer
     card: CardView
     keys: KeyBar
+    edges: tuple[Divider, ...]
 
     def __init__(self) -> None:
         super().__init__()

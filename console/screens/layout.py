@@ -142,7 +142,7 @@ class LayoutScreen(DeskScreen):
         if not self.is_running:
             return
         rule = self.query_one("#reply-rule")
-        for edge in self.query(Divider):
+        for edge in self.edges:
             visible = rule.display and self._widths[1] > 0
             near = edge.id in self._neighbours()
             joint = rule.region.y - edge.region.y if visible and near else -1

@@ -89,6 +89,7 @@ class MainScreen(Leading):
         self.whisper = self.query_one(WhisperComposer)
         self.card = self.query_one(CardView)
         self.keys = self.query_one(KeyBar)
+        self.edges = tuple(self.query(Divider))
         self.lay_out()
         self.sync_all()
         self.ready = True

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.message import Message as Posted
 from textual.strip import Strip
@@ -48,14 +49,28 @@ class Painted(Widget):
     }
     """
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._styles: dict[str, Style] = {}
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+
+    def _style(self, name: str) -> Style:
+        """The whole style of a span; kept, because adding styles up costs more than all the rest."""
+        style = self._styles.get(name)
+        if style is None:
+            style = self.rich_style
+            if name:
+                style += self.get_component_rich_style(f"bar--{name}", partial=True)
+            self._styles[name] = style
+        return style
+
     def strip(self, spans: list[Span]) -> Strip:
         """The spans as one line of the widget's width."""
-        base = self.rich_style
-        parts = [
-            Segment(text, base + self.get_component_rich_style(f"bar--{name}", partial=True))
-            for name, text in spans
-        ]
-        return Strip(parts).adjust_cell_length(self.size.width, base)
+        parts = [Segment(text, self._style(name)) for name, text in spans]
+        return Strip(parts).adjust_cell_length(self.size.width, self._style(""))
 
 
 def spread(
@@ -289,6 +304,11 @@ class Divider(Widget):
         self._mark = mark
         self._joint = -1
         self._beside: range = range(0)
+        self._strips: dict[tuple[str, bool], Strip] = {}
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
 
     def put_joint(self, row: int) -> None:
         if row != self._joint:
@@ -302,9 +322,12 @@ class Divider(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        beside = y in self._beside
-        style = self.get_component_rich_style("divider--focus") if beside else self.rich_style
-        return Strip([Segment(self._mark if y == self._joint else "│", style)], 1)
+        text, beside = self._mark if y == self._joint else "│", y in self._beside
+        strip = self._strips.get((text, beside))
+        if strip is None:
+            style = self.get_component_rich_style("divider--focus") if beside else self.rich_style
+            strip = self._strips[text, beside] = Strip([Segment(text, style)], 1)
+        return strip
 
 
 class KeyBar(Painted):

@@ -273,10 +273,7 @@ class SessionPane(Pane, ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self.sync()
 
-    def on_focus(self) -> None:
-        self._refresh_rows(self.cursor)
-
-    def on_blur(self) -> None:
+    def focus_moved(self) -> None:
         self._refresh_rows(self.cursor)
 
     # -------------------------------------------------------------- painting
