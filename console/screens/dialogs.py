@@ -9,17 +9,21 @@ from typing import ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual import events, on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, RenderResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.fuzzy import Matcher
+from textual.geometry import Size
+from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from console.files import is_file, meant
 from console.shell import shell
+from console.widgets.dimmed import Behind
+from console.widgets.lines import Lines
 from crm.kernel.spelling import fold
 
 T = TypeVar("T")
@@ -36,9 +40,25 @@ class Modal(ModalScreen[T | None], Generic[T]):
         super().__init__()
         self._can_take = False
         self._ahead: list[events.Key | events.Paste] = []
+        self._laid: Size | None = None
+        """The size for which everything has its place."""
 
     def on_mount(self) -> None:
         self.app.call_later(self._catch_up)
+
+    def render(self) -> RenderResult:  # type: ignore[override]  # what any other widget may return
+        painted = super().render()
+        return Behind(painted) if isinstance(painted, BackgroundScreen) else painted
+
+    def on_screen_resume(self) -> None:
+        self._laid = self.app.size
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Its first layout tells a screen its size, upon which Textual lays it out once more, and all that
+        are behind it: only when that is another one."""
+        if event.size == self._laid:
+            event.prevent_default()
+        self._laid = event.size
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
         """Only in front: Textual takes away whatever screen is, also for a key pressed twice."""
@@ -235,13 +255,14 @@ class ShowScreen(Dialog[str]):
         Binding("pageup", "scroll(-10)", show=False),
     ]
 
-    def __init__(self, title: str, text: Text) -> None:
+    def __init__(self, title: str, text: Text | Sequence[Text]) -> None:
+        """``text`` as one, or in lines."""
         super().__init__(title)
-        self._text = text
+        self._text = list(text.split(allow_blank=True)) if isinstance(text, Text) else text
 
     def compose(self) -> ComposeResult:
         with self.box(), VerticalScroll(classes="body", can_focus=False):
-            yield Static(self._text, markup=False)
+            yield Lines(self._text)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 from rich.text import Text
 
-from console.actions import ACTIONS, GROUPS, shown_key
 from console.decisions import decision_lines
 from console.link import new_id
 from console.model import Thread
 from console.screens.dialogs import ShowScreen
+from console.screens.help import help_lines
 from console.screens.holding import Holding
 from console.screens.search import Found, SearchScreen
 from console.shell import shell, work
-from console.signs import COLOURS, SIGNS
-from console.words import Words, hour
-from console.wrap import wrap
+from console.words import hour
 from crm.kernel.records import Message
 from crm.kernel.text import clean
 from router.wire import protocol as wire
@@ -25,8 +22,6 @@ from router.wire import protocol as wire
 PAGE = 50
 RENEW_CARD = 1.5
 """Seconds after which a change of the customer's sessions is looked up."""
-HELP_WIDTH = 54
-"""Cells of the explanations at most."""
 JUMP_PAGE = 200
 JUMP_PAGES = 60
 """Pages loaded at most to reach a found message: twelve thousand messages."""
@@ -254,37 +249,5 @@ class ReadingScreen(Holding):
 
     def do_help(self) -> None:
         words = shell(self).words
-        width = min(HELP_WIDTH, self.app.size.width - 22)
-        self.app.push_screen(
-            ShowScreen(words("action.help"), help_text(words, width, self.app.theme_variables))
-        )
-
-
-def help_text(words: Words, width: int = HELP_WIDTH, colours: Mapping[str, str] = {}) -> Text:
-    """Every action by group, with its keys and what it does; then what signs and colours (by their names in
-    the theme) mean."""
-    text = Text()
-    for group in GROUPS:
-        text.append(words(f"group.{group}") + "\n", "bold")
-        for action in ACTIONS:
-            if action.group == group:
-                keys = " ".join(shown_key(key) for key in action.keys) or "^P"
-                text.append(f"{keys:<11} ", "bold")
-                name = words(f"action.{action.id}")
-                first, *rest = wrap(f"{name} – {words(f'help.{action.id}')}", width)
-                text.append(first[: len(name)])
-                text.append(first[len(name) :] + "\n", "dim")
-                text.append("".join(f"{'':<12}{line}\n" for line in rest), "dim")
-        text.append("\n")
-    for place, signs in SIGNS.items():
-        text.append(words(f"signs.{place}") + "\n", "bold")
-        for sign, means in signs:
-            text.append(f"{sign:<11} ", "bold")
-            first, *rest = wrap(words(f"sign.{means}"), width)
-            text.append(first + "\n" + "".join(f"{'':<12}{line}\n" for line in rest), "dim")
-        text.append("\n")
-    text.append(words("signs.colours") + "\n", "bold")
-    for colour, means in COLOURS.items():
-        text.append(f"{'■ ■ ■':<11} ", colours.get(colour, "bold"))
-        text.append(words(f"colour.{means}") + "\n", "dim")
-    return text
+        lines = help_lines(words, self.app.theme_variables, self.app.size.width - 22)
+        self.app.push_screen(ShowScreen(words("action.help"), lines))

@@ -7,7 +7,7 @@ from textual.widgets import OptionList
 from console.actions import BY_ID
 from console.condition import Condition
 from console.screens.dialogs import PickScreen, ShowScreen
-from console.screens.reading import help_text
+from console.screens.help import help_lines
 from console.signs import COLOURS, SIGNS
 from console.words import LANGUAGES, Words
 from navbat.lab.demo.screen import DemoConsole
@@ -73,7 +73,7 @@ async def test_the_first_steps_can_be_shown_again(gateway: FakeGateway) -> None:
 def test_help_explains_every_sign() -> None:
     for language in LANGUAGES:
         words = Words(language)
-        shown = str(help_text(words)).splitlines()
+        shown = [str(line) for line in help_lines(words, {})]
         for sign, means in (pair for signs in SIGNS.values() for pair in signs):
             assert any(
                 line.startswith(f"{sign} ") and words(f"sign.{means}")[:20] in line for line in shown
