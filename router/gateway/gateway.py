@@ -38,8 +38,10 @@ from router.gateway.listening import listen
 from router.gateway.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.gateway.picture import Picture
 from router.gateway.status import DeskStatus
+from router.gateway.tail import JournalTail
 from router.log.clock import steady_ms
 from router.log.log import Log, id_key, now_ms, read_hint
+from router.log.quarantine import PROJECTOR
 from router.taking_up import readable
 from router.wire.protocol import (  # fmt: skip
     HEARTBEAT,
@@ -96,7 +98,10 @@ class Gateway:
         self.picture.can = can or {}
         self.broadcast = Broadcast(self.picture)
         self.status = DeskStatus(log, self.picture, health or Health(log, store))
-        self._requests = Requests(log, store, self.picture, self.broadcast, self.status, book)
+        self._journal_tail = JournalTail()
+        self._requests = Requests(
+            log, store, self.picture, self._journal_tail, self.broadcast, self.status, book
+        )
         self._logins = Logins(store)
         self._arrivals = Arrivals()
         self._sockets: dict[Connection, asyncio.Task[None]] = {}
@@ -144,7 +149,9 @@ class Gateway:
                 await self._load()
                 self.status.found()
                 while True:
-                    entries = await self._log.read_journal(self.picture.position, 64, block_ms=1000)
+                    entries = await self._log.read_journal(
+                        self.picture.position, 64, block_ms=1000, reader=PROJECTOR
+                    )
                     for id, entry in entries:
                         await self._take_up(id, entry)
             except Unavailable as error:
@@ -167,6 +174,7 @@ class Gateway:
         _, fields, sessions, operators = await self._log.load()
         self.picture.load(understood(fields), *readable(sessions, operators))
         self.picture.position, self.picture.ahead = newest, await self._log.ahead()
+        self._journal_tail.start(newest)
         self._requests.commands.missed()
         self._arrivals.missed()
         self._ready.set()
@@ -175,6 +183,9 @@ class Gateway:
             connection.end(Bye(code="unavailable"))
 
     async def _take_up(self, id: str, entry: Entry) -> None:
+        self._journal_tail.add(id, entry)
+        if entry.only_for:
+            entry = Entry(at=entry.at)
         if entry.lines_changed:
             self.picture.configured = understood(await self._log.load_fields())
         news = self.picture.apply(entry)

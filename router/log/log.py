@@ -60,6 +60,9 @@ for i = 2, #KEYS do
 end
 """
 
+# Nothing of what is counted leaves Redis.
+_COUNT = "return #redis.call('xrange', KEYS[1], ARGV[1], '+', 'count', ARGV[2])"
+
 
 class Log:
     """One desk's log, journal, states and streams, for every process role."""
@@ -355,22 +358,20 @@ class Log:
     async def lags(self, channels: Sequence[str]) -> dict[str, int]:
         """How much waits where: ``log`` (entries behind the writer's cursor), ``in:…``, ``out:…``,
         ``store`` (entries that the history has not got). Counted up to 10 000, of the last up to 1000."""
+        keys = self.keys
         async with reaching("lag"):
-            cursor = await self._run("GET", self.keys.cursor)
-            after = f"({cursor.decode()}" if cursor else "-"
-            behind = await self._run("XRANGE", self.keys.log, after, "+", "COUNT", 10_000)
-            result = {"log": len(behind)}
+            cursor, stored = await self._run("MGET", keys.cursor, keys.reader("projector"))
+            pipe: Any = self.redis.pipeline(transaction=False)
+            pipe.execute_command("EVAL", _COUNT, 1, keys.log, _after(cursor), 10_000)
+            pipe.execute_command("EVAL", _COUNT, 1, keys.journal, _after(stored), 1000)
             for channel in channels:
-                result[f"in:{channel}"] = await self.redis.xlen(self.keys.inbox(channel))
-                result[f"out:{channel}"] = await self.redis.xlen(self.keys.out(channel))
-            result["store"] = await self._unprojected()
-        return result
-
-    async def _unprojected(self) -> int:
-        """Journal entries that the store has not got yet, as far as it is worth counting."""
-        found = await self._run("GET", self.keys.reader("projector"))
-        after = f"({found.decode()}" if found and found != b"0" else "-"
-        return len(await self._run("XRANGE", self.keys.journal, after, "+", "COUNT", 1000))
+                pipe.xlen(keys.inbox(channel))
+                pipe.xlen(keys.out(channel))
+            behind, unprojected, *waiting = await pipe.execute()
+        result = {"log": behind}
+        for channel, inbox, out in zip(channels, waiting[::2], waiting[1::2], strict=True):
+            result |= {f"in:{channel}": inbox, f"out:{channel}": out}
+        return result | {"store": unprojected}
 
     async def hint(self, payload: bytes) -> None:
         """Publishes something that may be lost: typing, drafting."""
@@ -441,6 +442,11 @@ def id_key(id: str) -> tuple[int, int]:
     """Orders stream ids."""
     ms, _, n = id.partition("-")
     return int(ms), int(n or 0)
+
+
+def _after(position: bytes | None) -> str:
+    """Where XRANGE begins behind a reader's position."""
+    return f"({position.decode()}" if position and position != b"0" else "-"
 
 
 def _entries(found: object) -> list[tuple[bytes, object]]:

@@ -6,17 +6,19 @@ nobody ever sees less than what has been committed.
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import AsyncIterator
 
 from crm.conversations import history
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Message, MessageChange, apply_change
-from router.desk.state import Entry, MessageAdded, MessageChanged, Session, Told, session_of
+from router.desk.state import MessageAdded, MessageChanged, Session, Told, session_of
 from router.gateway.follow import plain
 from router.gateway.picture import Picture
+from router.gateway.tail import JournalTail, about
 from router.log.log import Log
+from router.log.quarantine import PROJECTOR
 
 PAGE_MAX = 200
 _SEQ = re.compile(r"[0-9]{1,15}")
@@ -25,10 +27,11 @@ _SEQ = re.compile(r"[0-9]{1,15}")
 class Current:
     """Sessions and their messages, open or closed, as of the newest commit."""
 
-    def __init__(self, log: Log, store: Store, picture: Picture) -> None:
+    def __init__(self, log: Log, store: Store, picture: Picture, tail: JournalTail) -> None:
         self._log = log
         self._store = store
         self._picture = picture
+        self._journal_tail = tail
 
     async def session(self, id: str) -> Session:
         """Open or closed. Raises ``Refused``."""
@@ -40,24 +43,18 @@ class Current:
         if stored is not None and stored.status == "closed":
             return stored
         # It began while the store was asked, or it has ended and the store does not know that yet.
-        told = await self._last_told(id)
+        _, told = await self._not_stored(id)
         session = self._picture.sessions.get(id) or told or stored
         if session is None:
             raise Refused("no_such_session", session=id)
         return session
 
-    async def _last_told(self, id: str) -> Session | None:
-        """A session's newest state in the part of the journal that the store has not taken up."""
-        found = None
-        async for entry in self._not_stored():
-            found = next((s for s in entry.sessions if s.id == id), found)
-        return found
-
     async def page(self, session: str, before_seq: int, limit: int) -> tuple[list[Message], bool]:
         limit = max(1, min(limit, PAGE_MAX))
         tail = await self.tail(session)
         found = await history.messages(self._store, session, before_seq=before_seq, limit=limit + 1)
-        added = [t.message for t in tail if isinstance(t, MessageAdded)]
+        # Copies: what is kept of the journal stays as it was told.
+        added = [copy.copy(t.message) for t in tail if isinstance(t, MessageAdded)]
         by_seq = {m.seq: m for m in (*found, *added) if not before_seq or m.seq < before_seq}
         for told in tail:
             if isinstance(told, MessageChanged):
@@ -67,18 +64,26 @@ class Current:
 
     async def tail(self, session: str) -> list[Told]:
         """What the journal says of a session that the store has not taken up yet."""
-        return [t async for entry in self._not_stored() for t in entry.told if about(t) == session]
+        told, _ = await self._not_stored(session)
+        return told
 
-    async def _not_stored(self) -> AsyncIterator[Entry]:
-        """The journal from where the projector is."""
-        position = await self._log.reader("projector")
+    async def _not_stored(self, session: str) -> tuple[list[Told], Session | None]:
+        """What the journal tells of a session from where the projector is, and the newest state in it of
+        one that is not in the picture."""
+        position = await self._log.reader(PROJECTOR)
+        told: list[Told] = []
+        state = None
+        if self._journal_tail.covers(position):
+            told, state = self._journal_tail.of(session, position)
+            position = self._journal_tail.newest
         while True:
-            entries = await self._log.read_journal(position, count=256, reader="projector")
+            entries = await self._log.read_journal(position, count=256, reader=PROJECTOR)
             for id, entry in entries:
                 position = id
-                yield entry
+                told += [t for t in entry.told if about(t) == session]
+                state = next((s for s in entry.sessions if s.id == session), state)
             if len(entries) < 256:
-                return
+                return told, state
 
     async def message(self, session: Session, id: str) -> Message:
         seq = id.rpartition("-")[2]
@@ -88,16 +93,6 @@ class Current:
         if not messages or messages[-1].id != id:
             raise Refused("no_such_message")
         return messages[-1]
-
-
-def about(told: Told) -> str:
-    """The session that something told is about, or nothing."""
-    if isinstance(told, MessageAdded):
-        return told.message.session
-    if isinstance(told, MessageChanged):
-        return told.change.session
-    session: str = getattr(told, "session", "")
-    return session
 
 
 def _change(by_seq: dict[int, Message], change: MessageChange) -> None:

@@ -26,6 +26,7 @@ from router.gateway.connection import Connection
 from router.gateway.index import people
 from router.gateway.picture import Picture
 from router.gateway.status import DeskStatus
+from router.gateway.tail import JournalTail
 from router.history.recent import known_of
 from router.log.log import Log
 from router.wire import protocol
@@ -38,13 +39,13 @@ class Requests:
     """Answers the frames of all connections of one gateway."""
 
     def __init__(
-        self, log: Log, store: Store, picture: Picture, broadcast: Broadcast, status: DeskStatus,
+        self, log: Log, store: Store, picture: Picture, tail: JournalTail, broadcast: Broadcast, status: DeskStatus,
         book: LineCompiler | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._picture = picture
         self.commands = Answers(log)
-        self._current = Current(log, store, picture)
+        self._current = Current(log, store, picture, tail)
         self._hints = Hints(log, picture)
         self.typing = self._hints.typing
         reads = Reads(log, store, picture, broadcast, status, self._current, self._hints)
