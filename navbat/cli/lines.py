@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from router.log.log import Log
 
 
-class Lines:
+class LineCommands:
     """The lines of one desk at the command line."""
 
     def __init__(self, config: Config, book: Rulebook, store: Store, args: argparse.Namespace) -> None:
@@ -217,18 +217,18 @@ class Lines:
         await tell(self.config, lambda log: line_changes.publish(self.store, log, self.book))
 
 
-_ACTIONS: dict[str, Callable[[Lines], Awaitable[None]]] = {
-    "list": Lines.list,
-    "show": Lines.show,
-    "set": Lines.set,
-    "add": Lines.add,
-    "remove": Lines.remove,
-    "edit-from": Lines.edit_from,
-    "versions": Lines.versions,
-    "diff": Lines.diff,
-    "rollback": Lines.rollback,
-    "shift": Lines.shift,
-    "absence": Lines.absence,
+_ACTIONS: dict[str, Callable[[LineCommands], Awaitable[None]]] = {
+    "list": LineCommands.list,
+    "show": LineCommands.show,
+    "set": LineCommands.set,
+    "add": LineCommands.add,
+    "remove": LineCommands.remove,
+    "edit-from": LineCommands.edit_from,
+    "versions": LineCommands.versions,
+    "diff": LineCommands.diff,
+    "rollback": LineCommands.rollback,
+    "shift": LineCommands.shift,
+    "absence": LineCommands.absence,
 }
 
 
@@ -239,7 +239,7 @@ async def main(args: argparse.Namespace) -> int:
         if not await versions.in_force(store):
             # Before the first start the file is what there is.
             await versions.take_up_file(store, book.written)
-        await _ACTIONS[args.action](Lines(config, book, store, args))
+        await _ACTIONS[args.action](LineCommands(config, book, store, args))
     return 0
 
 

@@ -18,7 +18,7 @@ Place = tuple[int, int, int]
 """Where a waiting session stands in the list of its line: (-priority, arrival, id)."""
 
 
-class Index:
+class SessionIndex:
     """``sessions`` has all of them by id. ``put`` and ``drop`` want what was put before."""
 
     def __init__(self) -> None:

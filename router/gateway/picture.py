@@ -12,7 +12,7 @@ from router.desk.events import LinesConfigured
 from router.desk.hours import Calendar
 from router.desk.state import Entry, OperatorState, Session
 from router.gateway.access import Access
-from router.gateway.index import Index, is_listed, people
+from router.gateway.index import SessionIndex, is_listed, people
 from router.log.log import now_ms
 from router.wire.protocol import LineView, OperatorView, SessionView
 
@@ -24,7 +24,7 @@ class Picture:
     """Everything that is open now."""
 
     def __init__(self) -> None:
-        self.index = Index()
+        self.index = SessionIndex()
         self.operators: dict[str, OperatorState] = {}
         self.configured = LinesConfigured(lines={}, channels={})
         self.position = "0"
@@ -48,7 +48,7 @@ class Picture:
     def load(
         self, configured: LinesConfigured, sessions: Iterable[Session], operators: Iterable[OperatorState]
     ) -> None:
-        self.index = Index()
+        self.index = SessionIndex()
         self.configured = configured
         for session in sessions:
             self.index.put(session, self.sessions.get(session.id))
