@@ -32,6 +32,26 @@ class SessionIndex:
         """(line, status) -> ids."""
         self._backlogs: dict[str, Backlog] = {}
 
+    def fill(self, sessions: Iterable[Session]) -> None:
+        """Puts the first ones, each of another id: in a third of the time that ``put`` would need."""
+        numbers: dict[tuple[str, str], list[int]] = {}
+        backlogs: dict[str, tuple[list[Place], list[int]]] = {}
+        for session in sessions:
+            self.sessions[session.id] = session
+            self._by_chat[session.chat] = session.id
+            numbers.setdefault((session.line, session.status), []).append(int(session.id))
+            others = self._by_customer.get(session.customer, ())
+            self._by_customer[session.customer] = (*others, session.id)
+            place, arrival = _waits(session)
+            if arrival is not None:
+                places, arrivals = backlogs.setdefault(session.line, ([], []))
+                arrivals.append(arrival)
+                if place is not None:
+                    places.append(place)
+            self._name(session, None)
+        self._numbers = {key: SortedList(ids) for key, ids in numbers.items()}
+        self._backlogs = {line: Backlog(*parts) for line, parts in backlogs.items()}
+
     def put(self, session: Session, old: Session | None) -> None:
         self.sessions[session.id] = session
         if old is not None and old.chat != session.chat:
@@ -39,7 +59,10 @@ class SessionIndex:
         self._by_chat[session.chat] = session.id
         if old is None or (old.line, old.status) != (session.line, session.status):
             self._uncount(old)
-            self._numbers.setdefault((session.line, session.status), SortedList()).add(int(session.id))
+            numbers = self._numbers.get((session.line, session.status))
+            if numbers is None:
+                numbers = self._numbers[session.line, session.status] = SortedList()
+            numbers.add(int(session.id))
         if old is None or old.customer != session.customer:
             self._forget_customer(old)
             others = self._by_customer.get(session.customer, ())
@@ -78,7 +101,9 @@ class SessionIndex:
         if before != now:
             for (line, place, arrival), change in ((before, Backlog.remove), (now, Backlog.add)):
                 if arrival is not None:
-                    change(self._backlogs.setdefault(line, Backlog()), place, arrival)
+                    if line not in self._backlogs:
+                        self._backlogs[line] = Backlog()
+                    change(self._backlogs[line], place, arrival)
 
     def _name(self, session: Session | None, old: Session | None) -> None:
         """A session that has changed stands last among those of a person."""
@@ -153,9 +178,9 @@ class SessionIndex:
 class Backlog:
     """Who waits in one line. Those that only some see wait have no place."""
 
-    def __init__(self) -> None:
-        self.places: SortedList[Place] = SortedList()
-        self._arrivals: SortedList[int] = SortedList()
+    def __init__(self, places: Iterable[Place] = (), arrivals: Iterable[int] = ()) -> None:
+        self.places: SortedList[Place] = SortedList(places)
+        self._arrivals: SortedList[int] = SortedList(arrivals)
 
     @property
     def oldest(self) -> int:

@@ -50,8 +50,7 @@ class Picture:
     ) -> None:
         self.index = SessionIndex()
         self.configured = configured
-        for session in sessions:
-            self.index.put(session, self.sessions.get(session.id))
+        self.index.fill(sessions)
         self.operators = {o.name: o for o in operators}
 
     def apply(self, entry: Entry) -> list[tuple[Session, Session | None]]:
