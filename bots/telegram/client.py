@@ -15,7 +15,7 @@ from aiohttp import ClientTimeout
 from bots.base import Rejected, TryLater, Uncertain
 from bots.telegram.api import CALL_TIMEOUT, CONNECT_TIMEOUT
 from bots.telegram.place import moved, place_of
-from bots.telegram.send import BadRequest, File, Method, already_done, calls, outcome, plainer
+from bots.telegram.send import BadRequest, FileOut, Method, already_done, calls, outcome, plainer
 from router.backoff import Backoff
 from router.desk.state import Delivery
 
@@ -54,7 +54,7 @@ class TelegramClient:
 
     # ---------------------------------------------------------------- sending
 
-    async def send(self, delivery: Delivery, files: Sequence[File]) -> list[str]:
+    async def send(self, delivery: Delivery, files: Sequence[FileOut]) -> list[str]:
         """Carries out a delivery; returns the message ids of its parts."""
         planned = calls(delivery, files)
         place = place_of(delivery.chat)

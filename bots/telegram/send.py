@@ -28,7 +28,7 @@ PHOTO_LIMIT = 10 * 1024 * 1024
 CALLBACK_LIMIT = 64
 """Bytes of a button's data."""
 
-File = tuple[Media, OutFile]
+FileOut = tuple[Media, OutFile]
 Method = methods.TelegramMethod[Any]
 
 _PHOTOS = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -89,7 +89,7 @@ def _whole_character(text: str, end: int) -> int:
 # ------------------------------------------------------------------ deliveries as calls
 
 
-def calls(delivery: Delivery, files: Sequence[File]) -> list[Method]:
+def calls(delivery: Delivery, files: Sequence[FileOut]) -> list[Method]:
     """The calls that carry out a delivery, in order. Raises ``Rejected`` when there are none."""
     if delivery.action == "edit":
         return list(_edits(delivery))
@@ -135,7 +135,7 @@ def _external_ids(delivery: Delivery) -> list[str]:
     return ids
 
 
-def _sends(delivery: Delivery, files: Sequence[File]) -> Iterator[Method]:
+def _sends(delivery: Delivery, files: Sequence[FileOut]) -> Iterator[Method]:
     common = place_of(delivery.chat).parameters
     first = _reply(delivery.reply_to)
     keyboard = _keyboard(delivery.buttons)
@@ -190,7 +190,7 @@ def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 
-def _role(file: File) -> str:
+def _role(file: FileOut) -> str:
     """As what a file is shown: photo, video, audio, voice or document."""
     media, stored = file
     if media.mime in _PHOTOS and media.kind in ("photo", "sticker") and stored.size <= PHOTO_LIMIT:
@@ -204,9 +204,9 @@ def _role(file: File) -> str:
     return "document"
 
 
-def _albums(files: Sequence[File]) -> Iterator[list[File]]:
+def _albums(files: Sequence[FileOut]) -> Iterator[list[FileOut]]:
     """Runs of files that Telegram shows together: photos with videos, documents, audio."""
-    group: list[File] = []
+    group: list[FileOut] = []
     family = ""
     for file in files:
         role = _role(file)
@@ -237,7 +237,7 @@ _PARTS: dict[str, Any] = {
 
 
 def _single(
-    file: File, caption: str | None, common: dict[str, Any], keyboard: InlineKeyboardMarkup | None
+    file: FileOut, caption: str | None, common: dict[str, Any], keyboard: InlineKeyboardMarkup | None
 ) -> Method:
     role = _role(file)
     content: dict[str, Any] = {role: _Upload(file)}
@@ -247,14 +247,14 @@ def _single(
     return method
 
 
-def _album_part(file: File, caption: str | None) -> Any:
+def _album_part(file: FileOut, caption: str | None) -> Any:
     return _PARTS[_role(file)](media=_Upload(file), caption=caption, parse_mode=None)
 
 
 class _Upload(InputFile):
     """A file that aiogram reads while it sends."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: FileOut) -> None:
         media, self._stored = file
         super().__init__(filename=_file_name(media))
 
@@ -313,9 +313,9 @@ def _as_document(part: Any) -> Any:
     return types.InputMediaDocument(media=part.media, caption=part.caption, parse_mode=None)
 
 
-Verdict = Callable[[Any], SendOutcome]
+SendVerdict = Callable[[Any], SendOutcome]
 
-VERDICTS: dict[type[Exception], Verdict] = {
+VERDICTS: dict[type[Exception], SendVerdict] = {
     exceptions.TelegramRetryAfter: lambda e: flood(e.retry_after),
     exceptions.TelegramMigrateToChat: lambda e: Rejected(
         "the group has another id now", moved_to=str(e.migrate_to_chat_id)

@@ -33,7 +33,7 @@ class DeskConfig(NamedTuple):
     book: Rulebook
 
 
-Action = Callable[[argparse.Namespace, Store, DeskConfig], Awaitable[Sequence[str] | None]]
+AccountAction = Callable[[argparse.Namespace, Store, DeskConfig], Awaitable[Sequence[str] | None]]
 """Returns the token ids that stop working (``["*"]``: every login), or None when nothing changed."""
 
 
@@ -203,7 +203,7 @@ def _lines_of(account: Account, members: Members) -> list[str]:
     return sorted(named | set(account.lines))
 
 
-_ACTIONS: dict[str, Action] = {
+_ACTIONS: dict[str, AccountAction] = {
     "add": _add,
     "passwd": _passwd,
     "token": _token,

@@ -13,7 +13,7 @@ import msgspec
 from crm.kernel.errors import ConfigError
 from crm.kernel.text import clean
 from navbat.cli.arguments import unknown_word
-from navbat.config.declared import Settings
+from navbat.config.declared import Settings, Text
 from navbat.config.file import KeyPath, YamlFile
 from router.desk.bots import flow
 from router.desk.bots.flow import Flow, FlowState, Node
@@ -22,8 +22,6 @@ SHIPPED = Path(__file__).parents[2] / "bots" / "flows"
 DATA_LIMIT = 64
 """Bytes that the narrowest channel (Telegram) gives to a button's data."""
 KINDS = ("menu", "ask", "faq", "line", "hand_over", "close")
-
-Text = str | dict[str, str]
 
 
 def _about(description: str) -> msgspec.Meta:

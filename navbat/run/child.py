@@ -20,7 +20,7 @@ import msgspec
 
 from navbat.config.backends import DeskAddress, make_log, make_store, opened
 from navbat.run import logs
-from navbat.run.waiting import Waiting
+from navbat.run.waiting import StartupWait
 from router.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ async def _work(place: DeskAddress, part: str) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
         stack.push_async_callback(store.close)
-        async with Waiting(None) as waiting:
+        async with StartupWait(None) as waiting:
             await waiting.until("store", lambda: opened(store))
         await _work_with(log, store, place, part, stack)
 

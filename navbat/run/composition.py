@@ -23,7 +23,7 @@ from navbat.run.announce import announce
 from navbat.run.child import Child, collect_rarely
 from navbat.run.embedded import EmbeddedRedis, FolderLock, belongs_to, make_private
 from navbat.run.serving import attach
-from navbat.run.waiting import Waiting
+from navbat.run.waiting import StartupWait
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -127,7 +127,7 @@ class DeskProcess:
             log, store = make_log(place), make_store(place)
             stack.push_async_callback(log.close)
             stack.push_async_callback(store.close)
-            async with Waiting(self._config.gateway if self._roles & LISTENING else None) as waiting:
+            async with StartupWait(self._config.gateway if self._roles & LISTENING else None) as waiting:
                 await self._until_there(waiting, log, store)
             if self._whole:
                 for part in ("router", "projector"):
@@ -143,7 +143,7 @@ class DeskProcess:
             self._say_ready(url, place)
             await parts.until_one_ends(self._tasks)
 
-    async def _until_there(self, waiting: Waiting, log: Log, store: Store) -> None:
+    async def _until_there(self, waiting: StartupWait, log: Log, store: Store) -> None:
         """Waits for what the desk is built on, and tells the desk its accounts and lines."""
         if self._config.redis:
             await waiting.until("redis", lambda: admit(log, accept=self._config.accept_volatile_redis))

@@ -22,7 +22,7 @@ HOPELESS = frozenset({"redis_access", "redis_refuses", "store_access", "store_da
 """Waiting does not help: somebody has to do something."""
 
 
-class Waiting:
+class StartupWait:
     """Used as a context: its end is when the process serves. ``settings`` name the port that answers
     meanwhile, None where the process has none."""
 

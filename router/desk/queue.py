@@ -19,7 +19,7 @@ from router.desk.events import LineRules
 from router.desk.hours import Calendar
 from router.desk.state import OperatorState, Session
 
-Place = tuple[int, int, int, int]
+QueuePlace = tuple[int, int, int, int]
 Need = tuple[frozenset[str], str]
 Waiting = tuple[int, int, int, int, Session]
 """A place and who stands there: the id in it is nobody else's, so two of them never compare sessions."""
@@ -31,7 +31,7 @@ POOLS_KEPT = 64
 """Pools of needs that nobody has now are forgotten beyond this number."""
 
 
-def place(session: Session) -> Place:
+def place(session: Session) -> QueuePlace:
     """Where a session stands in the backlog: priority (larger first), the earliest breach of a running
     clock (without one: last), arrival, id."""
     breach = min(session.sla.values()) if session.sla else NEVER

@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-Key = tuple[str, str]
+TimerKey = tuple[str, str]
 CALENDAR = "calendar"
 
 
@@ -23,8 +23,8 @@ class Timers:
     """Pure: knows no clock. Times are ms."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, bool, int, Key]] = []
-        self._armed: dict[Key, tuple[int, int]] = {}
+        self._heap: list[tuple[int, bool, int, TimerKey]] = []
+        self._armed: dict[TimerKey, tuple[int, int]] = {}
         self._order = 0
 
     def arm(self, owner: str, kind: str, due: int) -> tuple[int, int]:

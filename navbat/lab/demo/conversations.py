@@ -29,13 +29,13 @@ class React(NamedTuple):
     emoji: str
 
 
-Act = Text | Photo | Correct | React
+CustomerAct = Text | Photo | Correct | React
 
 
 class Turn(NamedTuple):
     """What a customer does before he waits, and the answer he gets; none: he has what he wanted."""
 
-    acts: tuple[Act, ...]
+    acts: tuple[CustomerAct, ...]
     answer: str = ""
 
 

@@ -27,7 +27,7 @@ SETTLE = 20.0
 """Seconds without any progress after which what is missing counts as lost."""
 DUTY_TIMEOUT = 10.0
 
-Written = tuple[str, str]
+ChatMessage = tuple[str, str]
 """(chat key, the customer's message id)."""
 
 
@@ -35,13 +35,13 @@ class Ledger:
     """What was written, seen and answered. Times in seconds of the performance counter."""
 
     def __init__(self) -> None:
-        self.written: dict[Written, float] = {}
-        self.acknowledged: set[Written] = set()
-        self.seen: dict[Written, str] = {}
+        self.written: dict[ChatMessage, float] = {}
+        self.acknowledged: set[ChatMessage] = set()
+        self.seen: dict[ChatMessage, str] = {}
         """Customer's message -> our message id, as a console got it."""
         self.latencies: list[float] = []
-        self.doubled: set[Written] = set()
-        self.replies: dict[str, Written] = {}
+        self.doubled: set[ChatMessage] = set()
+        self.replies: dict[str, ChatMessage] = {}
         """Our message id -> the message that it answers."""
         self.reached: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -77,7 +77,7 @@ class Clerk(DemoOperator):
         if self._ledger.message_seen(message) and new:
             self._own(self._serve(message, written))
 
-    async def _serve(self, message: Message, written: Written) -> None:
+    async def _serve(self, message: Message, written: ChatMessage) -> None:
         answer = ANSWERS[key(message.text)]
         done = await self.say(message.session, answer or "🙂")
         if done.code:
@@ -227,7 +227,7 @@ async def verdict(ledger: Ledger, store: Store) -> Verdict:
     )
 
 
-def _disordered(incoming: list[Written]) -> int:
+def _disordered(incoming: list[ChatMessage]) -> int:
     """How many messages stand before one that their customer wrote earlier."""
     wrong = 0
     last: dict[str, int] = {}

@@ -18,8 +18,8 @@ from navbat.lab.demo.conversations import (
     NAMES,
     NUDGE,
     STORIES,
-    Act,
     Correct,
+    CustomerAct,
     Photo,
     React,
     Story,
@@ -80,7 +80,7 @@ class DemoCustomer:
             return True
         return False
 
-    async def _do(self, act: Act) -> None:
+    async def _do(self, act: CustomerAct) -> None:
         match act:
             case Text(text):
                 await asyncio.sleep(_typing(text))

@@ -14,11 +14,10 @@ import msgspec
 from crm.kernel.records import Button
 from crm.kernel.spelling import fold
 from crm.kernel.text import one_line
+from router.desk.rules import Texts
 
 Kind = Literal["say", "menu", "ask", "faq", "line", "hand_over", "close"]
 Check = Literal["text", "phone", "email", "number"]
-Texts = dict[str, str]
-"""Language ("" = any) -> text."""
 
 ANSWER_LIMIT = 200
 HUMAN_WORDS_MAX = 4
