@@ -310,8 +310,9 @@ class Player:
     def _expect_session(self, expect: Expect, session: Session) -> None:
         if expect.holder is not UNSET:
             _same("holder", session.holder, expect.holder or "")
-        for field in ("status", "line", "priority", "rating", "bot"):
+        for field in ("status", "line", "priority", "rating"):
             _same(field, getattr(session, field), getattr(expect, field))
+        _same("bot", session.bot_turn.name, expect.bot)
         if expect.sent is not None:
             _same("sent", self._sent.pop(session.id, []), expect.sent)
         decision = self._decisions.get(session.id)
