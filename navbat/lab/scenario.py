@@ -36,6 +36,7 @@ from navbat.lab.story import (
 from router.desk import events
 from router.desk.desk import Desk, Known
 from router.desk.state import Alert, CommandDone, Decided, MessageAdded, Session
+from router.wire.frame import CommandFrame
 from router.wire.protocol import DecisionView
 
 CHANNEL = "scenario"
@@ -243,9 +244,9 @@ class Player:
         if step.does == WRITE:
             self._apply(events.Writing(operator=step.operator, session=self._session(step.session).id))
             return
-        common: dict[str, Any] = {"operator": step.operator, "event_id": f"c{self._number}"}
+        common: dict[str, Any] = {"rid": 0, "id": f"c{self._number}"}
         if step.does in DUTIES:
-            command: events.Command = events.SetDuty(duty=DUTIES[step.does], **common)  # type: ignore[arg-type]
+            command: CommandFrame = events.SetDutyInFull(duty=DUTIES[step.does], **common)  # type: ignore[arg-type]
         else:
             fields = {f: getattr(step, f) for f in ("to", "text", "reason", "result") if getattr(step, f)}
             fields |= FIXED.get(step.does, {})
@@ -255,10 +256,11 @@ class Player:
                 fields["until"] = self._until(step.until)
             session = self._session(step.session).id
             command = msgspec.convert({"session": session, **fields, **common}, COMMANDS[step.does])
-        command.at = self.now
-        self._desk.apply(command)
+        order = events.ordered(step.operator, command)
+        order.at = self.now
+        self._desk.apply(order)
         told = self._desk.outcome.told
-        done = next(t for t in told if isinstance(t, CommandDone) and t.event_id == command.event_id)
+        done = next(t for t in told if isinstance(t, CommandDone) and t.event_id == order.event_id)
         self._take_in()
         if bool(done.code) != step.refused:
             params = "".join(f" {key}={value}" for key, value in done.params.items())

@@ -16,27 +16,29 @@ from navbat.config.declared import Settings
 from navbat.config.file import KeyPath, YamlFile, parse_duration
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems
 from router.desk import events
+from router.wire import commands
+from router.wire.frame import CommandFrame
 
 DUTIES = {"online": "online", "break": "break", "offline": "offline"}
-COMMANDS: dict[str, type[events.Command]] = {
-    "take": events.Take,
-    "skip": events.Skip,
-    "return": events.Return,
-    "say": events.Say,
-    "note": events.Note,
-    "transfer": events.Transfer,
-    "close": events.Close,
-    "pin": events.Pin,
-    "unpin": events.Pin,
-    "whisper": events.Whisper,
-    "take_over": events.TakeOver,
-    "join_open": events.Join,
-    "join_silent": events.Join,
-    "leave": events.Join,
-    "snooze": events.Snooze,
-    "spam": events.Spam,
-    "unmute": events.Spam,
-    "priority": events.SetPriority,
+COMMANDS: dict[str, type[CommandFrame]] = {
+    "take": commands.Take,
+    "skip": commands.Skip,
+    "return": commands.Return,
+    "say": events.SayInFull,
+    "note": commands.Note,
+    "transfer": commands.Transfer,
+    "close": commands.Close,
+    "pin": commands.Pin,
+    "unpin": commands.Pin,
+    "whisper": commands.Whisper,
+    "take_over": commands.TakeOver,
+    "join_open": commands.Join,
+    "join_silent": commands.Join,
+    "leave": commands.Join,
+    "snooze": commands.Snooze,
+    "spam": commands.Spam,
+    "unmute": commands.Spam,
+    "priority": commands.SetPriority,
 }
 FIXED: dict[str, dict[str, Any]] = {
     "unpin": {"on": False},

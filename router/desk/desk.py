@@ -21,6 +21,8 @@ from router.desk.floor import Floor, Outcome
 from router.desk.shifting import shift_refusal
 from router.desk.state import CommandDone, Known, MessageChanged, OperatorState, Refusal, Session
 from router.desk.timers import CALENDAR, TimerFailed
+from router.wire import commands
+from router.wire.frame import SessionCommandFrame
 
 __all__ = ["Desk", "Known"]
 
@@ -193,7 +195,7 @@ class Desk(Floor):
                     event_id=event.event_id,
                     operator=event.operator,
                     attempt=event.attempt,
-                    session=event.session if isinstance(event, events.SessionCommand) else "",
+                    session=_session_of(event),
                 )
             )
 
@@ -202,19 +204,27 @@ class Desk(Floor):
         messages = len(self.outcome.deliveries)
         try:
             self._stay_refused(event)
-            session = COMMANDS[type(event)](self, event)
+            session = self._carry_out(event)
         except Refused as refused:
             self.refuse(event, refused)
             return
         self.outcome.refused.discard(event.event_id)
         done.session = session.id if session else ""
-        if isinstance(event, events.SetDuty) and event.duty == "online":
+        command = event.command if isinstance(event, events.Ordered) else None
+        if isinstance(command, commands.SetDuty) and command.duty == "online":
             self._saw(event.operator, self.now)
         if len(self.outcome.deliveries) > messages:
             done.message = self.outcome.deliveries[-1].message
-        elif session is not None and isinstance(event, (events.Note, events.Whisper)):
+        elif session is not None and isinstance(command, (commands.Note, commands.Whisper)):
             done.message = f"{session.id}-{session.seq}"
         self.tell(done)
+
+    def _carry_out(self, event: events.Command) -> Session | None:
+        if isinstance(event, events.Ordered):
+            return COMMANDS[type(event.command)](self, event.command, event.operator)
+        assert isinstance(event, events.Declined)
+        # One that was carried out before does not come so far.
+        raise Refused(event.code, **event.params)
 
     def refuse(self, event: events.Command, refused: Refused) -> None:
         """The command changes nothing, and who gave it is told why."""
@@ -305,6 +315,12 @@ class Desk(Floor):
             self.seen.pop(name, None)
             self.outcome.fields.add("seen")
             duty.presence_lost(self, operator)
+
+
+def _session_of(event: events.Command) -> str:
+    """Of which session a command is; empty when of none."""
+    command = event.command if isinstance(event, events.Ordered) else None
+    return command.session if isinstance(command, SessionCommandFrame) else ""
 
 
 OPENING: dict[type[events.Event], Callable[[Desk, Any, Known | None], None]] = {

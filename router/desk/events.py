@@ -8,18 +8,20 @@ client chose.
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Any, Union, get_args
 
 import msgspec
 
 from crm.kernel.records import Absence as Absence
-from crm.kernel.records import Button, DeliveryStatus, Duty, Media, MessageKind, Role
+from crm.kernel.records import Button, DeliveryStatus, Media, MessageKind, Role
 from crm.kernel.records import Right as Right
 from router.desk.bots.flow import Flow
 from router.desk.rules import LineRules as LineRules
 from router.desk.rules import Overflow as Overflow
 from router.desk.rules import Ring as Ring
 from router.desk.rules import Sla as Sla
+from router.wire import commands
+from router.wire.frame import CommandFrame
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_field="t"):
@@ -147,13 +149,26 @@ class Delivered(Event, kw_only=True):
 
 
 class Command(Event, kw_only=True):
-    """Base of commands. ``event_id`` is chosen by the client; ``operator`` is set by the gateway
-    from the login, never by the client."""
+    """Base of what operators order. ``operator`` is set by the gateway from the login, never by the client."""
 
     operator: str
     attempt: str = ""
     """Names this one of perhaps several log entries with the same ``event_id``. Chosen by the gateway, so
     that it can tell whose refusal the desk speaks of."""
+
+
+class Ordered(Command, kw_only=True):
+    """An operator has given a command: ``command`` is what his client sent, and what the desk carries out.
+
+    The entry lies flat in the log, under the command's name. What concerns the connection alone is not in it:
+    one that was read from there has ``rid`` 0, and never ``again``."""
+
+    command: CommandFrame
+
+
+def ordered(operator: str, command: CommandFrame) -> Ordered:
+    """What ``operator`` orders; the id that his client chose is the deduplication key, among his own."""
+    return Ordered(operator=operator, event_id=f"{operator}/{command.id}", command=command)
 
 
 class Declined(Command, kw_only=True):
@@ -164,90 +179,44 @@ class Declined(Command, kw_only=True):
     params: dict[str, str] = {}
 
 
-class SessionCommand(Command, kw_only=True):
-    session: str
+# What a client may not say of its command and the log holds all the same: the gateway fills it in. Each of
+# these stands in the log under the name of the command that it completes.
 
 
-class Say(SessionCommand, kw_only=True):
+class SayInFull(commands.Say, kw_only=True):
+    buttons: list[Button] = []
+
+
+class ResendInFull(commands.Resend, kw_only=True):
+    """With the content from the history: under the same message id it is sent once more as it was."""
+
     text: str = ""
     media: list[Media] = []
     buttons: list[Button] = []
     reply_to: str = ""
 
 
-class Note(SessionCommand, kw_only=True):
-    text: str
+class EditMessageInFull(commands.EditMessage, kw_only=True):
+    """``external_id``: the platform's own of that message."""
 
-
-class Resend(SessionCommand, kw_only=True):
-    """Sends a failed or unknown message once more, under the same message id. The gateway fills
-    in the content from the history."""
-
-    message: str
-    text: str = ""
-    media: list[Media] = []
-    buttons: list[Button] = []
-    reply_to: str = ""
-
-
-class EditMessage(SessionCommand, kw_only=True):
-    """Changes the text of our own sent message, where the channel can."""
-
-    message: str
     external_id: str
-    text: str
 
 
-class Take(SessionCommand, kw_only=True):
-    pass
-
-
-class Skip(SessionCommand, kw_only=True):
-    pass
-
-
-class Return(SessionCommand, kw_only=True):
-    reason: str = ""
-
-
-class Transfer(SessionCommand, kw_only=True):
-    """``to`` is an operator's name or ``line:<name>``."""
-
-    to: str
-    comment: str = ""
-
-
-class Close(SessionCommand, kw_only=True):
-    result: str = ""
-
-
-class Pin(SessionCommand, kw_only=True):
-    on: bool = True
-
-
-class MarkRead(SessionCommand, kw_only=True):
-    """The operator has seen the session up to message ``seq``."""
-
-    seq: int
-
-
-class Start(Command, kw_only=True):
-    """Opens an outgoing session with a chat that we know; taken by the operator at once."""
+class StartInFull(commands.Start, kw_only=True):
+    """``channel`` and ``chat`` are apart here, and whose chat it is comes from the store."""
 
     channel: str
-    chat: str
-    line: str
     customer: str = ""
     name: str = ""
     language: str = ""
     responsible: str = ""
     vip: bool = False
     last_operator: str = ""
-    text: str = ""
 
 
-class SetDuty(Command, kw_only=True):
-    duty: Duty
+class SetDutyInFull(commands.SetDuty, kw_only=True):
+    """``reason``: why, where it was not he himself who changed it."""
+
     reason: str = ""
 
 
@@ -265,53 +234,6 @@ class Writing(Event, kw_only=True):
     session: str
     operator: str
     draft: bool = False
-
-
-class Whisper(SessionCommand, kw_only=True):
-    """A word to the colleagues in the session that can never reach the customer."""
-
-    text: str
-
-
-class TakeOver(SessionCommand, kw_only=True):
-    """Takes the session from whoever has it, or from the backlog."""
-
-
-class Join(SessionCommand, kw_only=True):
-    """Joins openly as a participant, or silently as a reader; ``on=False`` leaves again."""
-
-    silent: bool = False
-    on: bool = True
-
-
-class Snooze(SessionCommand, kw_only=True):
-    """Sleeps until ``until`` (ms), or with 0 until the customer writes, which always wakes it."""
-
-    until: int = 0
-
-
-class Spam(SessionCommand, kw_only=True):
-    """Closed without texts, the chat muted; ``on=False`` lets the chat be heard again."""
-
-    on: bool = True
-
-
-class SetPriority(SessionCommand, kw_only=True):
-    priority: int
-
-
-class Tag(SessionCommand, kw_only=True):
-    """Puts words on a session by which it is found again; ``on=False`` takes them off."""
-
-    tags: list[str]
-    on: bool = True
-
-
-class Score(SessionCommand, kw_only=True):
-    """A supervisor's judgement of a session: 1 to 5."""
-
-    score: int
-    comment: str = ""
 
 
 # ------------------------------------------------------------------ what was set aside
@@ -382,22 +304,78 @@ class CustomerChanged(Event, kw_only=True):
 
 AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
-    ChatMoved, MediaStored, Delivered, Say, Note, Resend, EditMessage, Take, Skip, Return, Transfer, Close,
-    Pin, MarkRead, Start, SetDuty, Present, LinesConfigured, OperatorChanged, Whisper, TakeOver, Join,
-    Snooze, Spam, SetPriority, Tag, Score, CustomerChanged, PutAside, TimerAgain, SessionRestored, Writing,
-    Declined,
+    ChatMoved, MediaStored, Delivered, Ordered, Declined, Present, Writing, LinesConfigured, OperatorChanged,
+    CustomerChanged, PutAside, TimerAgain, SessionRestored,
 ]  # fmt: skip
 
+# ------------------------------------------------------------------ the bytes
+
+IN_FULL: dict[type[CommandFrame], type[CommandFrame]] = {
+    commands.Say: SayInFull,
+    commands.Resend: ResendInFull,
+    commands.EditMessage: EditMessageInFull,
+    commands.Start: StartInFull,
+    commands.SetDuty: SetDutyInFull,
+}
+COMMANDS = {kind.__name__: IN_FULL.get(kind, kind) for kind in commands.declared()}
+"""What the desk carries out, by the name under which it stands in the log."""
+
+
+def _own(kind: type[CommandFrame]) -> list[msgspec.structs.FieldInfo]:
+    """The fields of a command without those that only the wire needs."""
+    return [f for f in msgspec.structs.fields(kind) if f.name not in CommandFrame.__struct_fields__]
+
+
+def _entry(name: str, kind: type[CommandFrame]) -> type[Command]:
+    """A command as it lies in the log: its own fields beside those of ``Command``."""
+    fields: list[tuple[str, Any, Any]] = []
+    for field in _own(kind):
+        made = field.default_factory is not msgspec.NODEFAULT
+        default = msgspec.field(default_factory=field.default_factory) if made else field.default
+        fields.append((field.name, field.type, default))
+    entry: Any = msgspec.defstruct(name, fields, bases=(Command,), module=__name__, kw_only=True)
+    kind_of_entry: type[Command] = entry
+    return kind_of_entry
+
+
+_ENTRIES = {name: _entry(name, kind) for name, kind in COMMANDS.items()}
+_FLAT = {
+    kind: (_ENTRIES[short.__name__], [f.name for f in _own(kind)])
+    for short in commands.declared()
+    for kind in (short, IN_FULL.get(short, short))
+}
+_WHOLE = {_ENTRIES[name]: (kind, [f.name for f in _own(kind)]) for name, kind in COMMANDS.items()}
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(AnyEvent)
+_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(
+    Union[tuple({*get_args(AnyEvent), *_ENTRIES.values()} - {Ordered})]
+)
 
 
 def encode_event(event: Event) -> bytes:
     """The bytes of one log entry."""
+    if isinstance(event, Ordered):
+        entry, names = _FLAT[type(event.command)]
+        event = entry(
+            at=event.at, event_id=event.event_id, operator=event.operator, attempt=event.attempt,
+            **{name: getattr(event.command, name) for name in names},
+        )  # fmt: skip
     return _encoder.encode(event)
 
 
 def decode_event(data: bytes) -> AnyEvent:
     """Raises ``msgspec.MsgspecError`` when the bytes are not an event that this version knows."""
-    event: AnyEvent = _decoder.decode(data)
-    return event
+    event: Any = _decoder.decode(data)
+    if (found := _WHOLE.get(type(event))) is not None:
+        kind, names = found
+        command = kind(
+            rid=0,
+            id=event.event_id.removeprefix(f"{event.operator}/"),
+            **{name: getattr(event, name) for name in names},
+        )
+        event = Ordered(
+            at=event.at, event_id=event.event_id, operator=event.operator, attempt=event.attempt,
+            command=command,
+        )  # fmt: skip
+    known: AnyEvent = event
+    return known

@@ -142,3 +142,9 @@ class Start(CommandFrame, kw_only=True):
     chat: str
     line: str
     text: str = ""
+
+
+def declared() -> tuple[type[CommandFrame], ...]:
+    """Every command, in the order in which they stand here."""
+    kinds = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, CommandFrame)]
+    return tuple(kind for kind in kinds if kind.__module__ == __name__)

@@ -16,7 +16,7 @@ fields may be added; unknown frames are ignored by the client.
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, Union, get_args
 
 import msgspec
 
@@ -32,27 +32,8 @@ from router.wire.admin_frames import RollbackLine as RollbackLine
 from router.wire.admin_frames import SetLine as SetLine
 from router.wire.admin_frames import SetOperator as SetOperator
 from router.wire.admin_frames import SettingView as SettingView
-from router.wire.commands import Close as Close
-from router.wire.commands import EditMessage as EditMessage
-from router.wire.commands import Join as Join
-from router.wire.commands import MarkRead as MarkRead
-from router.wire.commands import Note as Note
-from router.wire.commands import Pin as Pin
-from router.wire.commands import Resend as Resend
-from router.wire.commands import Return as Return
-from router.wire.commands import Say as Say
-from router.wire.commands import Score as Score
-from router.wire.commands import SetDuty as SetDuty
-from router.wire.commands import SetPriority as SetPriority
-from router.wire.commands import Skip as Skip
-from router.wire.commands import Snooze as Snooze
-from router.wire.commands import Spam as Spam
-from router.wire.commands import Start as Start
-from router.wire.commands import Tag as Tag
-from router.wire.commands import Take as Take
-from router.wire.commands import TakeOver as TakeOver
-from router.wire.commands import Transfer as Transfer
-from router.wire.commands import Whisper as Whisper
+from router.wire.commands import *  # noqa: F403 - every command, as it is declared there
+from router.wire.commands import declared
 from router.wire.frame import CommandFrame as CommandFrame
 from router.wire.frame import Frame as Frame
 from router.wire.frame import Number as Number
@@ -187,11 +168,12 @@ class Typing(Frame, kw_only=True):
 
 
 ClientFrame = Union[
-    Hello, Ping, Say, Note, Take, Skip, Return, Transfer, Close, Pin, Resend, EditMessage, MarkRead,
-    Whisper, TakeOver, Join, Snooze, Spam, SetPriority, Tag, Score, SetDuty, Start, Open, Leave, GetThread,
-    GetHistory, Search, GetSessions, GetCard, GetWhy, GetStatus, Follow, Typing, GetLine, GetLineVersions,
-    SetLine, RollbackLine, GetOperator, SetOperator, GetQuarantine, GetSetAside, RetrySetAside, DropSetAside,
+    Hello, Ping, CommandFrame, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
+    GetStatus, Follow, Typing, GetLine, GetLineVersions, SetLine, RollbackLine, GetOperator, SetOperator,
+    GetQuarantine, GetSetAside, RetrySetAside, DropSetAside,
 ]  # fmt: skip
+CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
+"""All that a client may send."""
 
 
 # ------------------------------------------------------------------ gateway -> client
@@ -358,7 +340,7 @@ ServerFrame = Union[
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
-_client_decoder = msgspec.json.Decoder(ClientFrame)
+_client_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(Union[tuple(CLIENT_FRAMES)])
 _server_decoder = msgspec.json.Decoder(ServerFrame)
 
 
@@ -369,8 +351,7 @@ def encode_frame(frame: Frame) -> bytes:
 
 def decode_client(data: str | bytes) -> ClientFrame:
     """Raises ``msgspec.MsgspecError`` for anything that is not a client's frame."""
-    frame: ClientFrame = _client_decoder.decode(data)
-    return frame
+    return _client_decoder.decode(data)
 
 
 def decode_server(data: str | bytes) -> ServerFrame:

@@ -133,7 +133,8 @@ async def _appended(house: House) -> bool:
         rows = await log.read_log("0", 1000, 1)
     finally:
         await log.close()
-    said = [e.text for e in (decode_event(data) for _, data in rows) if isinstance(e, events.Say)]
+    orders = [e for e in (decode_event(data) for _, data in rows) if isinstance(e, events.Ordered)]
+    said = [order.command.text for order in orders if isinstance(order.command, wire.Say)]
     return "answer 0" in said
 
 

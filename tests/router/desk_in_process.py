@@ -14,7 +14,6 @@ from aiohttp import web
 
 from crm.kernel.records import Role
 from crm.operators import accounts
-from router.desk import events
 from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
 from router.desk.state import Delivery, decode_delivery
 from router.gateway.answers.line_changes import LineCompiler
@@ -25,6 +24,7 @@ from router.wire import protocol
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import until
+from tests.router.orders import order
 
 
 async def deliveries(log: Log, channel: str) -> list[Delivery]:
@@ -174,7 +174,7 @@ class DeskInProcess:
         )
 
     async def duty(self, name: str) -> None:
-        await self.log.append(events.SetDuty(operator=name, duty="online", event_id=f"duty-{name}"))
+        await self.log.append(order("SetDuty", operator=name, duty="online", event_id=f"duty-{name}"))
 
 
 @contextlib.asynccontextmanager

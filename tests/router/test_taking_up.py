@@ -14,6 +14,7 @@ from router.log.lease import Lease
 from router.log.log import Log
 from router.log.writer import Writer
 from router.taking_up import take_up, uncollected
+from tests.router.orders import order
 
 START = 1_000_000
 
@@ -29,7 +30,7 @@ def lived_in_desk(seed: int) -> Desk:
     desk.apply(events.LinesConfigured(lines=lines, channels={"bot": "sales", "site": "night"}, at=START))
     for name in ("anna", "bek"):
         desk.apply(events.OperatorChanged(name=name, max_sessions=3, languages=["uz"], at=START))
-        desk.apply(events.SetDuty(operator=name, duty="online", at=START))
+        desk.apply(order("SetDuty", operator=name, duty="online", at=START))
     for number in range(200):
         chat = f"c{random.randrange(60)}"
         author = events.Author(id=chat, language=random.choice(("uz", "ru", "")))

@@ -25,6 +25,7 @@ from router.log.writer import Writer
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import RedisServer, until
+from tests.router.orders import order
 
 
 @contextlib.asynccontextmanager
@@ -102,9 +103,9 @@ async def test_a_refused_command_may_come_again(log: Log) -> None:
     await configure(log)
     worker = Worker(log)
     async with working(worker):
-        await log.append(events.Take(operator="anna", session="1", event_id="t"))
+        await log.append(order("Take", operator="anna", session="1", event_id="t"))
         await log.append(message(1))
-        await log.append(events.Take(operator="anna", session="1", event_id="t"))
+        await log.append(order("Take", operator="anna", session="1", event_id="t"))
         await until(lambda: worker.desk.sessions and worker.desk.sessions["1"].holder == "anna")
 
 
@@ -121,7 +122,7 @@ async def test_what_is_no_event_is_kept_and_reported(log: Log) -> None:
 
 async def test_a_restart_goes_on_from_what_was_committed(log: Log) -> None:
     await configure(log)
-    await log.append(events.SetDuty(operator="anna", duty="online", event_id="d"))
+    await log.append(order("SetDuty", operator="anna", duty="online", event_id="d"))
     await log.append(message(1))
     first = Worker(log)
     async with working(first):

@@ -17,7 +17,6 @@ from crm.conversations import history
 from crm.kernel.errors import NotStored, Unavailable
 from crm.kernel.ports import Filter, Store, Write
 from crm.kernel.records import MessageChange
-from router.desk import events
 from router.desk.state import Aside, Audit, MessageAdded, encode
 from router.history import projection
 from router.history.projector import Projector
@@ -29,6 +28,7 @@ from storage.sqlite import SqliteStore
 from storage.sqlite_thread import SqliteThread
 from tests.conftest import until
 from tests.router.history.test_projector import change, message, project, session, tell
+from tests.router.orders import order
 from tests.router.test_worker import configure, working
 from tests.router.test_worker import message as incoming
 
@@ -122,7 +122,7 @@ async def test_a_store_that_takes_no_audit_is_told_of_once(log: Log, sqlite: Sql
 
     store: Any = NoAudit(sqlite, NotStored(""))
     await configure(log)
-    await log.append(events.SetDuty(operator="anna", duty="online", event_id="d"))
+    await log.append(order("SetDuty", operator="anna", duty="online", event_id="d"))
     worker = Worker(log)
     async with working(worker), working(Projector(log, store)):  # type: ignore[arg-type]
         for number in range(1, 5):

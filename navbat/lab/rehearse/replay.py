@@ -16,11 +16,15 @@ from router.desk.capacity import HELD
 from router.desk.desk import Desk
 from router.desk.events import LinesConfigured, OperatorChanged
 from router.desk.state import AnyTold, Decided, Session
+from router.wire import commands
+from router.wire.frame import CommandFrame, SessionCommandFrame
 
 FOREVER = 10**15
 """Every console answers in a replay: whoever lost the connection is recorded as offline."""
 LOOK_AGAIN = 60_000
 """Who pulls by hand looks again after so long, when nobody could take it before."""
+UNSENT: Mapping[str, Any] = {"rid": 0, "id": ""}
+"""What only a client has to say of a command."""
 ANSWER = 60_000
 """Where nothing was recorded to learn from, everything takes so long."""
 
@@ -143,6 +147,9 @@ class _Replay:
         self.number += 1
         heapq.heappush(self.agenda, (at, self.number, kind, what))
 
+    def _order(self, operator: str, command: CommandFrame) -> None:
+        self._apply(events.Ordered(operator=operator, command=command))
+
     def _apply(self, event: events.Event) -> None:
         """What the desk refuses here was done to another state of things: it is left out."""
         event.at = self.now
@@ -152,16 +159,15 @@ class _Replay:
     # ---------------------------------------------------------------- what the record says
 
     def _on_duty(self, change: Any) -> None:
-        self._apply(events.SetDuty(operator=change.operator, duty=change.duty, reason=change.reason))
+        duty = events.SetDutyInFull(duty=change.duty, reason=change.reason, **UNSENT)
+        self._order(change.operator, duty)
 
     def _on_start(self, play: _Play) -> None:
         talk = play.talk
-        self._apply(
-            events.Start(
-                operator=talk.starter, channel=talk.channel, chat=talk.chat, line=talk.line,
-                customer=talk.customer,
-            )
-        )  # fmt: skip
+        start = events.StartInFull(
+            channel=talk.channel, chat=talk.chat, line=talk.line, customer=talk.customer, **UNSENT
+        )
+        self._order(talk.starter, start)
         self._belongs(play)
 
     def _on_wrote(self, what: tuple[_Play, Wrote]) -> None:
@@ -199,7 +205,7 @@ class _Replay:
     def _on_bot(self, play: _Play) -> None:
         session = self.desk.sessions.get(play.session)
         if session is not None and session.status == "bot":
-            self._apply(events.Return(operator=session.bot_turn.name, session=session.id))
+            self._order(session.bot_turn.name, commands.Return(session=session.id, **UNSENT))
 
     # ---------------------------------------------------------------- what becomes of it here
 
@@ -273,8 +279,8 @@ class _Replay:
         if not who:
             able = (*session.offer.seen_by, *session.hidden_from)
             who = reaction.operator if reaction.operator in able else session.offer.seen_by[0]
-        kind = events.Take if reaction.kind == "take" else events.Skip
-        self._apply(kind(operator=who, session=id))
+        kind = commands.Take if reaction.kind == "take" else commands.Skip
+        self._order(who, kind(session=id, **UNSENT))
 
     def _on_pull(self, what: tuple[str, Reaction]) -> None:
         """Who pulled it then pulls it again; else who is on duty and has least to do."""
@@ -284,12 +290,12 @@ class _Replay:
             return
         queue, operators = self.desk.queue(session), self.desk.operators
         if reaction.pulled and reaction.operator in queue.members:
-            self._apply(events.Take(operator=reaction.operator, session=id))
+            self._order(reaction.operator, commands.Take(session=id, **UNSENT))
             return
         able = [name for name in queue.members if not self.desk.dropped_by(operators.get(name), queue)]
         if able:
             who = min(able, key=lambda name: operators[name].load)
-            self._apply(events.Take(operator=who, session=id))
+            self._order(who, commands.Take(session=id, **UNSENT))
         elif queue.rules.mode == "manual":
             self._plan(self.now + LOOK_AGAIN, "pull", what)
 
@@ -312,31 +318,33 @@ class _Replay:
         play.act += 1
         play.done = self.now
         if command is not None:
-            self._apply(command)
+            # Only a session that is taken over is so by whom it was.
+            taken = isinstance(command, commands.TakeOver)
+            self._order(play.acts[index].operator if taken else session.holder, command)
         if play.hold == hold:
             self._plan_act(play)
 
 
-def _command(act: Act, session: Session, now: int) -> events.Command | None:
-    """What the holder does; only a session that is taken over is so by whom it was."""
-    made: Mapping[str, Any] = {"operator": session.holder, "session": session.id}
+def _command(act: Act, session: Session, now: int) -> CommandFrame | None:
+    """What is done to it."""
+    made: Mapping[str, Any] = {"session": session.id, **UNSENT}
     params = act.params
     if act.kind == "say":
-        return events.Say(text="-", **made)
+        return events.SayInFull(text="-", **made)
     if act.kind in ("pin", "unpin"):
-        return events.Pin(on=act.kind == "pin", **made)
+        return commands.Pin(on=act.kind == "pin", **made)
     if act.kind == "snooze":
         until = params.get("until", "")
-        return events.Snooze(until=now + int(until) - act.at if until.isdigit() else 0, **made)
+        return commands.Snooze(until=now + int(until) - act.at if until.isdigit() else 0, **made)
     if act.kind == "priority":
-        return events.SetPriority(priority=int(params.get("priority", "0")), **made)
+        return commands.SetPriority(priority=int(params.get("priority", "0")), **made)
     if act.kind == "transfer":
-        return events.Transfer(to=params.get("to", ""), **made)
+        return commands.Transfer(to=params.get("to", ""), **made)
     if act.kind == "take_over":
-        return events.TakeOver(operator=act.operator, session=session.id)
-    plain: dict[str, type[events.SessionCommand]] = {
-        "close": events.Close,
-        "return": events.Return,
-        "spam": events.Spam,
+        return commands.TakeOver(**made)
+    plain: dict[str, type[SessionCommandFrame]] = {
+        "close": commands.Close,
+        "return": commands.Return,
+        "spam": commands.Spam,
     }
     return plain[act.kind](**made)

@@ -109,7 +109,7 @@ class World:
         await self._lines(self._random)
         for name in OPERATORS:
             await self._append(rules.operator(self._random, name))
-            await self._append(events.SetDuty(operator=name, duty="online"))
+            await self._order(name, "SetDuty", duty="online")
         await self._append(events.OperatorChanged(name="robot", role="bot"))
         await self.settle()
 
@@ -238,6 +238,10 @@ class World:
 
     # ---------------------------------------------------------------- what operators do
 
+    async def _order(self, operator: str, word: str, **fields: Any) -> None:
+        command = events.COMMANDS[word](rid=0, id="", **fields)
+        await self._append(events.Ordered(operator=operator, command=command))
+
     def _session(self, random: Random) -> str:
         """Mostly one that is there."""
         open_ones = list(self._worker.desk.sessions)
@@ -254,7 +258,7 @@ class World:
         fields |= self._fields(word, random)
         if word == "Start":
             del fields["session"]
-        await self._append(getattr(events, word)(operator=operator, **fields))
+        await self._order(operator, word, **fields)
 
     async def _keys(self, random: Random) -> None:
         """Somebody types into what is offered to him, or to nobody any more."""
@@ -274,7 +278,7 @@ class World:
 
     async def _duty(self, random: Random) -> None:
         duty: Any = random.choice(("online", "online", "online", "break", "offline"))
-        await self._append(events.SetDuty(operator=random.choice(OPERATORS), duty=duty))
+        await self._order(random.choice(OPERATORS), "SetDuty", duty=duty)
 
     async def _present(self, random: Random) -> None:
         await self._append(events.Present(gateway="g", operators=rules.some(random, OPERATORS, 0.9)))

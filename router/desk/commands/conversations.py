@@ -1,5 +1,6 @@
 """What operators do: each function carries one command out on the floor, or raises ``Refused``
-before it has changed anything. Rights were checked by the gateway; here are the rules of the queue."""
+before it has changed anything. ``by`` orders it. Rights were checked by the gateway; here are the rules of
+the queue."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ from router.desk.commands import speech
 from router.desk.floor import Floor
 from router.desk.state import OperatorState, Rated, Session, leads
 from router.desk.values import NO_BOT
+from router.wire import commands
+from router.wire.frame import CommandFrame
 
 PRIORITY_MAX = 1_000_000
 
@@ -24,9 +27,9 @@ PRIORITY_MAX = 1_000_000
 # ------------------------------------------------------------------ whose session it is
 
 
-def take(floor: Floor, command: events.Take) -> Session:
+def take(floor: Floor, command: commands.Take, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if session.status in HELD and session.holder == operator.name:
         return session
     if session.status == "closing" and session.holder == operator.name:
@@ -37,10 +40,10 @@ def take(floor: Floor, command: events.Take) -> Session:
     return session
 
 
-def take_over(floor: Floor, command: events.TakeOver) -> Session:
+def take_over(floor: Floor, command: commands.TakeOver, by: str) -> Session:
     """From anybody, a bot or the backlog."""
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     checks.needs(operator, "take_over", session)
     checks.may_write(operator, session.line)
     if session.status in HELD and session.holder == operator.name:
@@ -54,9 +57,11 @@ def take_over(floor: Floor, command: events.TakeOver) -> Session:
     return session
 
 
-def skip(floor: Floor, command: events.Skip) -> Session:
-    session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+def skip(floor: Floor, command: commands.Skip, by: str) -> Session:
+    return _skip(floor, checks.session_of(floor, command.session), checks.operator_of(floor, by))
+
+
+def _skip(floor: Floor, session: Session, operator: OperatorState) -> Session:
     if session.status != "offered" or operator.name not in (session.holder, *session.offer.seen_by):
         raise Refused("not_offered")
     floor.system(session, "skipped", operator=operator.name)
@@ -73,11 +78,11 @@ def skip(floor: Floor, command: events.Skip) -> Session:
     return session
 
 
-def return_to_queue(floor: Floor, command: events.Return) -> Session:
+def return_to_queue(floor: Floor, command: commands.Return, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if session.status == "offered":
-        return skip(floor, events.Skip(operator=operator.name, session=session.id))
+        return _skip(floor, session, operator)
     if checks.is_bot_of(session, operator):
         bot.leave(floor, session, "hand_over")
         return session
@@ -92,9 +97,9 @@ def return_to_queue(floor: Floor, command: events.Return) -> Session:
     return session
 
 
-def transfer(floor: Floor, command: events.Transfer) -> Session:
+def transfer(floor: Floor, command: commands.Transfer, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     line = command.to.removeprefix("line:") if command.to.startswith("line:") else ""
     take_first = _may_transfer(floor, session, operator, command.to, line)
     if take_first:
@@ -147,22 +152,22 @@ def _to_bot(floor: Floor, session: Session) -> None:
     bot.begin(floor, session)
 
 
-def pin(floor: Floor, command: events.Pin) -> Session:
+def pin(floor: Floor, command: commands.Pin, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    if session.status not in HELD or session.holder != command.operator:
+    if session.status not in HELD or session.holder != by:
         raise Refused("not_yours")
     if session.pinned != command.on:
         session.pinned = command.on
         session.pinned_at = floor.now if command.on else 0
         clocks.restart(floor, session)
         floor.touch(session)
-        checks.audit(floor, command.operator, "pin" if command.on else "unpin", session)
+        checks.audit(floor, by, "pin" if command.on else "unpin", session)
     return session
 
 
-def snooze(floor: Floor, command: events.Snooze) -> Session:
+def snooze(floor: Floor, command: commands.Snooze, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    if session.status not in HELD or session.holder != command.operator:
+    if session.status not in HELD or session.holder != by:
         raise Refused("not_yours")
     if command.until and command.until <= floor.now:
         raise Refused("bad_time")
@@ -171,15 +176,15 @@ def snooze(floor: Floor, command: events.Snooze) -> Session:
     if command.until:
         floor.arm(session, "snooze", command.until)
     floor.recharge(session)
-    floor.system(session, "snoozed", operator=command.operator, until=str(command.until or ""))
-    checks.audit(floor, command.operator, "snooze", session, until=str(command.until or ""))
+    floor.system(session, "snoozed", operator=by, until=str(command.until or ""))
+    checks.audit(floor, by, "snooze", session, until=str(command.until or ""))
     return session
 
 
-def join(floor: Floor, command: events.Join) -> Session:
+def join(floor: Floor, command: commands.Join, by: str) -> Session:
     """Openly: a participant whose words are an operator's answer. Silently: a reader without a trace."""
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     name = operator.name
     if not command.on:
         return _part(floor, session, name)
@@ -207,9 +212,9 @@ def _part(floor: Floor, session: Session, name: str) -> Session:
     return session
 
 
-def set_priority(floor: Floor, command: events.SetPriority) -> Session:
+def set_priority(floor: Floor, command: commands.SetPriority, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if session.status in HELD and session.holder != operator.name and not leads(operator):
         raise Refused("held_by", holder=session.holder)
     if abs(command.priority) > PRIORITY_MAX:
@@ -223,10 +228,10 @@ def set_priority(floor: Floor, command: events.SetPriority) -> Session:
     return session
 
 
-def tag(floor: Floor, command: events.Tag) -> Session:
+def tag(floor: Floor, command: commands.Tag, by: str) -> Session:
     """However a tag is spelled, it is there once."""
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     checks.may_write(operator, session.line)
     if (
         session.status in HELD
@@ -257,9 +262,9 @@ def tag(floor: Floor, command: events.Tag) -> Session:
 # ------------------------------------------------------------------ how it ends
 
 
-def close(floor: Floor, command: events.Close) -> Session:
+def close(floor: Floor, command: commands.Close, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if session.status == "closing":
         raise Refused("is_closing")
     results = floor.queue(session).rules.results
@@ -273,11 +278,11 @@ def close(floor: Floor, command: events.Close) -> Session:
     return session
 
 
-def spam(floor: Floor, command: events.Spam) -> Session:
+def spam(floor: Floor, command: commands.Spam, by: str) -> Session:
     if not command.on:
-        return _unmute(floor, command)
+        return _unmute(floor, command, by)
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if session.status != "closing" and checks.own(floor, session, operator):
         checks.take_first(floor, session, operator.name)
     checks.audit(floor, operator.name, "spam", session)
@@ -285,9 +290,9 @@ def spam(floor: Floor, command: events.Spam) -> Session:
     return session
 
 
-def _unmute(floor: Floor, command: events.Spam) -> Session:
+def _unmute(floor: Floor, command: commands.Spam, by: str) -> Session:
     session = floor.sessions.get(command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if session is None or session.status != "spam":
         raise Refused("not_spam")
     checks.audit(floor, operator.name, "unmute", session)
@@ -295,9 +300,9 @@ def _unmute(floor: Floor, command: events.Spam) -> Session:
     return session
 
 
-def score(floor: Floor, command: events.Score) -> Session | None:
+def score(floor: Floor, command: commands.Score, by: str) -> Session | None:
     """A supervisor's judgement; of a session that is closed by now too."""
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if not closing.WORST <= command.score <= closing.BEST:
         raise Refused("bad_score")
     session = floor.sessions.get(command.session)
@@ -320,38 +325,32 @@ def score(floor: Floor, command: events.Score) -> Session | None:
 # ------------------------------------------------------------------ duty
 
 
-def set_duty(floor: Floor, command: events.SetDuty) -> None:
-    operator = checks.operator_of(floor, command.operator)
+def set_duty(floor: Floor, command: events.SetDutyInFull, by: str) -> None:
+    operator = checks.operator_of(floor, by)
     if operator.duty != command.duty:
         duty.change(floor, operator, command.duty, command.reason)
 
 
-def declined(floor: Floor, command: events.Declined) -> None:
-    """One that was carried out before does not come so far."""
-    raise Refused(command.code, **command.params)
-
-
-COMMANDS: dict[type[events.Command], Callable[[Floor, Any], Session | None]] = {
-    events.Say: speech.say,
-    events.Note: speech.note,
-    events.Resend: speech.resend,
-    events.EditMessage: speech.edit,
-    events.Take: take,
-    events.Skip: skip,
-    events.Return: return_to_queue,
-    events.Transfer: transfer,
-    events.Close: close,
-    events.Pin: pin,
-    events.MarkRead: speech.mark_read,
-    events.Start: speech.start,
-    events.SetDuty: set_duty,
-    events.Whisper: speech.whisper,
-    events.TakeOver: take_over,
-    events.Join: join,
-    events.Snooze: snooze,
-    events.Spam: spam,
-    events.SetPriority: set_priority,
-    events.Tag: tag,
-    events.Score: score,
-    events.Declined: declined,
+COMMANDS: dict[type[CommandFrame], Callable[[Floor, Any, str], Session | None]] = {
+    events.SayInFull: speech.say,
+    commands.Note: speech.note,
+    events.ResendInFull: speech.resend,
+    events.EditMessageInFull: speech.edit,
+    commands.Take: take,
+    commands.Skip: skip,
+    commands.Return: return_to_queue,
+    commands.Transfer: transfer,
+    commands.Close: close,
+    commands.Pin: pin,
+    commands.MarkRead: speech.mark_read,
+    events.StartInFull: speech.start,
+    events.SetDutyInFull: set_duty,
+    commands.Whisper: speech.whisper,
+    commands.TakeOver: take_over,
+    commands.Join: join,
+    commands.Snooze: snooze,
+    commands.Spam: spam,
+    commands.SetPriority: set_priority,
+    commands.Tag: tag,
+    commands.Score: score,
 }

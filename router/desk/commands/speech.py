@@ -10,11 +10,12 @@ from router.desk.capacity import HELD
 from router.desk.customers import recognise
 from router.desk.floor import Floor
 from router.desk.state import Known, OperatorState, Session, leads
+from router.wire import commands
 
 
-def say(floor: Floor, command: events.Say) -> Session:
+def say(floor: Floor, command: events.SayInFull, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if command.text.strip() or not command.media:
         checks.words(command.text)
     for button in command.buttons:
@@ -23,10 +24,10 @@ def say(floor: Floor, command: events.Say) -> Session:
         raise Refused("cannot_write")
     checks.may_write(operator, session.line)
     if checks.is_bot_of(session, operator):
-        _send(floor, session, command)
+        _send(floor, session, command, by)
         return session
     _come_in(floor, session, operator)
-    _send(floor, session, command)
+    _send(floor, session, command, by)
     session.waiting_since = 0
     session.unread = 0
     session.read_seq = session.seq
@@ -55,29 +56,29 @@ def _come_in(floor: Floor, session: Session, operator: OperatorState) -> None:
         fired.wake(floor, session)
 
 
-def _send(floor: Floor, session: Session, command: events.Say) -> None:
+def _send(floor: Floor, session: Session, command: events.SayInFull, by: str) -> None:
     floor.deliver(
         session,
         command.text,
-        author=command.operator,
+        author=by,
         media=command.media,
         buttons=command.buttons,
         reply_to=command.reply_to,
     )
 
 
-def note(floor: Floor, command: events.Note) -> Session:
+def note(floor: Floor, command: commands.Note, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     checks.words(command.text)
     floor.add_message(session, "note", command.text, author=operator.name)
     return session
 
 
-def whisper(floor: Floor, command: events.Whisper) -> Session:
+def whisper(floor: Floor, command: commands.Whisper, by: str) -> Session:
     """A word to the operator that never leaves the desk."""
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     checks.needs(operator, "whisper", session)
     checks.words(command.text)
     floor.add_message(session, "whisper", command.text, author=operator.name)
@@ -85,9 +86,9 @@ def whisper(floor: Floor, command: events.Whisper) -> Session:
     return session
 
 
-def resend(floor: Floor, command: events.Resend) -> Session:
+def resend(floor: Floor, command: events.ResendInFull, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if operator.name not in (session.holder, *session.guests) and not leads(operator):
         raise Refused("held_by", holder=session.holder)
     if not session.can_write:
@@ -100,7 +101,7 @@ def resend(floor: Floor, command: events.Resend) -> Session:
     floor.touch(session)
     floor.post(
         session,
-        f"{command.message}:{command.event_id}",
+        f"{command.message}:{by}/{command.id}",
         command.message,
         text=command.text,
         media=command.media,
@@ -112,13 +113,13 @@ def resend(floor: Floor, command: events.Resend) -> Session:
     return session
 
 
-def edit(floor: Floor, command: events.EditMessage) -> Session:
+def edit(floor: Floor, command: events.EditMessageInFull, by: str) -> Session:
     session = checks.session_of(floor, command.session)
-    operator = checks.operator_of(floor, command.operator)
+    operator = checks.operator_of(floor, by)
     if operator.name not in (session.holder, *session.guests):
         raise Refused("held_by", holder=session.holder)
     checks.words(command.text)
-    correction = f"{command.message}:{command.event_id}"
+    correction = f"{command.message}:{by}/{command.id}"
     floor.post(
         session,
         correction,
@@ -132,19 +133,19 @@ def edit(floor: Floor, command: events.EditMessage) -> Session:
     return session
 
 
-def mark_read(floor: Floor, command: events.MarkRead) -> Session:
+def mark_read(floor: Floor, command: commands.MarkRead, by: str) -> Session:
     """Only the holder's reading counts; a colleague who looks changes nothing."""
     session = checks.session_of(floor, command.session)
     seq = min(command.seq, session.seq)
-    if session.holder == command.operator and seq > session.read_seq:
+    if session.holder == by and seq > session.read_seq:
         session.read_seq = seq
         session.unread = min(session.unread, session.seq - seq)
         floor.touch(session)
     return session
 
 
-def start(floor: Floor, command: events.Start) -> Session:
-    operator = checks.operator_of(floor, command.operator)
+def start(floor: Floor, command: events.StartInFull, by: str) -> Session:
+    operator = checks.operator_of(floor, by)
     if command.text:
         checks.words(command.text)
     chat = f"{command.channel}:{command.chat}"
@@ -162,5 +163,5 @@ def start(floor: Floor, command: events.Start) -> Session:
     floor.system(session, "started", operator=operator.name)
     checks.audit(floor, operator.name, "start", session)
     if command.text:
-        say(floor, events.Say(operator=operator.name, session=session.id, text=command.text))
+        say(floor, events.SayInFull(rid=0, id=command.id, session=session.id, text=command.text), by)
     return session

@@ -95,7 +95,7 @@ class Requests:
         not answer is a refusal too: nothing of the command is in the log, and it would hold up what its
         operator says next."""
         try:
-            return await self._event(connection, frame)
+            return events.ordered(connection.name, await self._checked(connection, frame))
         except Refused as refused:
             if not frame.again:
                 raise
@@ -110,17 +110,14 @@ class Requests:
                 raise
             raise Refused("history_away") from None
 
-    async def _event(self, connection: Connection, frame: protocol.CommandFrame) -> events.Command:
-        """The event of a command, after its right was checked. Raises ``Refused``."""
-        common: dict[str, Any] = {
-            "operator": connection.name,
-            "event_id": f"{connection.name}/{frame.id}",
-        }
-        if isinstance(frame, protocol.SetDuty):
-            return events.SetDuty(duty=frame.duty, **common)
+    async def _checked(self, connection: Connection, frame: protocol.CommandFrame) -> protocol.CommandFrame:
+        """The command as the desk is to carry it out, after its right was checked. Raises ``Refused``."""
         if isinstance(frame, protocol.Start):
-            return await self._start(connection, frame, common)
-        assert isinstance(frame, protocol.SessionCommandFrame)
+            return await self._start(connection, frame)
+        if not isinstance(frame, protocol.SessionCommandFrame):
+            if frame.needs:
+                raise Refused("no_right", right=frame.needs)
+            return frame
         _check_lengths(frame)
         if isinstance(frame, protocol.Score):
             # A closed one too: it is the history that knows it then.
@@ -129,18 +126,12 @@ class Requests:
         else:
             session = await self._open_session(connection, frame.session, frame.needs)
         if isinstance(frame, (protocol.Resend, protocol.EditMessage)):
-            return await self._about_message(frame, session, common)
-        fields = {
-            name: getattr(frame, name)
-            for name in frame.__struct_fields__
-            if name not in ("rid", "id", "again")
-        }
-        if isinstance(frame, protocol.Say) and frame.reply_to:
-            fields["reply_to"] = (await self._current.message(session, frame.reply_to)).external_id
+            return await self._about_message(frame, session)
         if isinstance(frame, protocol.Say):
-            fields["media"] = [_well_named(media) for media in frame.media]
-        kind: type[events.Command] = getattr(events, type(frame).__name__)
-        return kind(**fields, **common)
+            quoted = frame.reply_to and (await self._current.message(session, frame.reply_to)).external_id
+            media = [_well_named(one) for one in frame.media]
+            return msgspec.structs.replace(frame, reply_to=quoted, media=media)
+        return frame
 
     async def _open_session(self, connection: Connection, id: str, right: str) -> Session:
         session = await self._current.session(id)
@@ -155,36 +146,31 @@ class Requests:
             raise Refused("no_right", right=right, line=session.line)
 
     async def _about_message(
-        self, frame: protocol.Resend | protocol.EditMessage, session: Session, common: dict[str, Any]
-    ) -> events.Command:
+        self, frame: protocol.Resend | protocol.EditMessage, session: Session
+    ) -> protocol.CommandFrame:
         message = await self._current.message(session, frame.message)
         if message.direction != "out":
             raise Refused("no_such_message")
+        about: dict[str, Any] = {"session": session.id, "message": message.id}
         if isinstance(frame, protocol.EditMessage):
             if not message.external_id or "edit" not in self._picture.can.get(session.channel, ()):
                 raise Refused("cannot_edit")
-            return events.EditMessage(
-                session=session.id,
-                message=message.id,
-                external_id=message.external_id,
-                text=frame.text,
-                **common,
+            return events.EditMessageInFull(
+                rid=frame.rid, id=frame.id, external_id=message.external_id, text=frame.text, **about
             )
         if message.delivery not in ("failed", "unknown"):
             raise Refused("not_failed")
-        return events.Resend(
-            session=session.id,
-            message=message.id,
+        return events.ResendInFull(
+            rid=frame.rid,
+            id=frame.id,
             text=message.text,
             media=message.media,
             buttons=message.buttons,
             reply_to=message.reply_to,
-            **common,
+            **about,
         )
 
-    async def _start(
-        self, connection: Connection, frame: protocol.Start, common: dict[str, Any]
-    ) -> events.Command:
+    async def _start(self, connection: Connection, frame: protocol.Start) -> protocol.CommandFrame:
         if not connection.access.may(frame.needs, frame.line):
             raise Refused("no_right", right=frame.needs, line=frame.line)
         _check_lengths(frame)
@@ -196,13 +182,14 @@ class Requests:
             known = known_of(found[0])
         except msgspec.ValidationError:  # a card that is none; it is his chat all the same
             known = Known(customer=found[0]["_id"])
-        return events.Start(
+        return events.StartInFull(
+            rid=frame.rid,
+            id=frame.id,
             channel=channel,
             chat=chat,
             line=frame.line,
-            **msgspec.structs.asdict(known),
             text=frame.text,
-            **common,
+            **msgspec.structs.asdict(known),
         )
 
     async def remember(self, connection: Connection) -> str:

@@ -14,6 +14,7 @@ from router.desk.events import Author, LinesConfigured, MessageReceived, Operato
 from router.desk.state import Entry, Session, decode_session, encode
 from router.history.projection import Batch, Memory
 from router.worker import journal_entry
+from tests.router.orders import order
 
 FOREVER = 10**15
 DAY = 86_400_000
@@ -117,7 +118,7 @@ class Recorded:
     # ---------------------------------------------------------------- what people do
 
     def _on_duty(self, name: str, duty: Any) -> None:
-        self._apply(events.SetDuty(operator=name, duty=duty))
+        self._apply(order("SetDuty", operator=name, duty=duty))
 
     def _on_write(self, channel: str, chat: str) -> None:
         self.messages += 1
@@ -134,7 +135,7 @@ class Recorded:
     def _on_do(self, kind: str, who: str, session: str) -> None:
         found = self.desk.sessions.get(session)
         if found is not None and (kind != "Close" or (found.status == "answered" and found.holder == who)):
-            self._apply(getattr(events, kind)(operator=who, session=session))
+            self._apply(order(kind, operator=who, session=session))
 
     def _on_answer(self, session: str) -> None:
         self._answering.discard(session)
@@ -143,7 +144,7 @@ class Recorded:
             kind = self.random.choices(["Say", "Return", "Transfer"], [90, 5, 5])[0]
             others = [name for name in self.desk.operators if name != found.holder]
             fields: dict[str, Any] = {"Say": {"text": "secret"}, "Transfer": {"to": others[0]}}.get(kind, {})
-            self._apply(getattr(events, kind)(operator=found.holder, session=session, **fields))
+            self._apply(order(kind, operator=found.holder, session=session, **fields))
 
     # ---------------------------------------------------------------- the history
 

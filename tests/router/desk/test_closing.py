@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from router.desk import events
 from router.desk.events import Author, ButtonPressed, LineRules, OperatorChanged
 from router.desk.state import Audit, Rated
 from tests.router.desk.world import START, World
+from tests.router.orders import order
 
 FAREWELL = {"farewell": {"": "bye"}}
 
@@ -383,7 +383,7 @@ def test_a_message_is_resent_with_its_quote() -> None:
     world.writes("a")
     world.do("anna", "Say", session="1", text="hi", reply_to="m2")
     world.desk.apply(
-        events.Resend(operator="anna", session="1", event_id="r", message="1-3", text="hi", reply_to="m2")
+        order("Resend", operator="anna", session="1", event_id="r", message="1-3", text="hi", reply_to="m2")
     )
     assert [d.reply_to for d in world.desk.drain().deliveries] == ["m2"]
 

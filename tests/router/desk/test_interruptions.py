@@ -5,6 +5,7 @@ from __future__ import annotations
 from router.desk import events
 from router.desk.desk import Desk
 from tests.router.desk.world import START, World, saved
+from tests.router.orders import order
 
 
 def test_that_a_holder_is_back_is_saved() -> None:
@@ -35,9 +36,9 @@ def test_a_command_that_was_refused_first_and_done_then_counts_as_done() -> None
     world.online("anna")
     world.writes("a")
     for command in (
-        events.Take(operator="bek", session="1", event_id="bek/1", at=world.time),
-        events.Skip(operator="anna", session="1", event_id="anna/1", at=world.time),
-        events.Take(operator="bek", session="1", event_id="bek/1", at=world.time),
+        order("Take", operator="bek", session="1", event_id="bek/1", at=world.time),
+        order("Skip", operator="anna", session="1", event_id="anna/1", at=world.time),
+        order("Take", operator="bek", session="1", event_id="bek/1", at=world.time),
     ):
         world.desk.apply(command)
     assert world.desk.drain().refused == set()

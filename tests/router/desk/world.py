@@ -18,6 +18,7 @@ from router.desk.state import (
     decode_session,
     encode,
 )
+from tests.router.orders import order
 
 FIELDS = ("next_session", "stamp", "seen", "configured", "clock", "pace", "refusals")
 START = 1_000_000
@@ -69,8 +70,7 @@ class World:
     def do(self, operator: str, command: str, **fields: Any) -> str:
         """Carries a command out; the code of its refusal, or nothing."""
         self._number += 1
-        kind = getattr(events, command)
-        self._apply(kind(operator=operator, event_id=f"c{self._number}", **fields))
+        self._apply(order(command, operator=operator, event_id=f"c{self._number}", **fields))
         done = [t for t in self.told if isinstance(t, CommandDone)][-1]
         return str(done.code)
 

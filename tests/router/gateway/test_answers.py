@@ -26,6 +26,7 @@ from router.wire.protocol import Changes, Pong
 from tests.conftest import RedisServer, until
 from tests.router.desk.world import START, World, saved
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
+from tests.router.orders import order
 
 
 @pytest.fixture
@@ -44,9 +45,10 @@ async def talking(desk: DeskInProcess, name: str = "anna") -> Client:
     return client
 
 
-async def logged(log: Log, kind: type[events.Command]) -> list[Any]:
+async def logged(log: Log, kind: type[protocol.CommandFrame]) -> list[Any]:
     rows = await log.read_log("0", 1000, 1)
-    return [e for e in (decode_event(data) for _, data in rows) if isinstance(e, kind)]
+    orders = [e for e in (decode_event(data) for _, data in rows) if isinstance(e, events.Ordered)]
+    return [order.command for order in orders if isinstance(order.command, kind)]
 
 
 def said(desk: DeskInProcess, text: str) -> list[str]:
@@ -60,12 +62,12 @@ async def test_after_the_append_the_answer_is_unknown_yet_and_asking_again_appen
     await desk.stop("worker")
     for _ in range(3):
         assert (await anna.ask(protocol.Say, session="1", text="once", id="one")).code == "unavailable"
-    assert [say.text for say in await logged(desk.log, events.Say)] == ["once"]
+    assert [say.text for say in await logged(desk.log, protocol.Say)] == ["once"]
     desk.start("worker", desk.worker)
     await anna.until(lambda f: isinstance(f, Changes) and any(m.text == "once" for m in f.messages))
     done = await anna.ask(protocol.Say, session="1", text="once", id="one")
     assert (done.code, done.session, done.message) == ("", "1", "1-3")
-    assert [say.text for say in await logged(desk.log, events.Say)] == ["once"]
+    assert [say.text for say in await logged(desk.log, protocol.Say)] == ["once"]
 
 
 async def test_a_refusal_that_nobody_waited_for_is_told_to_who_asks_again(desk: DeskInProcess) -> None:
@@ -103,7 +105,7 @@ async def test_only_the_first_of_many_waits_for_a_desk_that_does_not_answer(
     monkeypatch.setattr(answers, "COMMAND_TIMEOUT", 600.0)
     for number in range(1, 20):
         assert (await anna.ask(protocol.Note, session="1", text=str(number))).code == "unavailable"
-    assert [note.text for note in await logged(desk.log, events.Note)] == [str(n) for n in range(20)]
+    assert [note.text for note in await logged(desk.log, protocol.Note)] == [str(n) for n in range(20)]
     monkeypatch.setattr(answers, "COMMAND_TIMEOUT", 5.0)
     desk.start("worker", desk.worker)
     await anna.until(lambda f: isinstance(f, Changes) and any(m.text == "19" for m in f.messages))
@@ -157,7 +159,7 @@ async def test_a_command_that_redis_lost_in_a_crash_is_carried_out_when_it_is_as
         assert (await anna.ask(protocol.Say, session="1", text="once", id="one")).code == "unavailable"
         (lost, _), *_ = reversed(await log.read_log("0", 1000, 1))
         await log.redis.xdel(log.keys.log, lost)
-        assert not await logged(log, events.Say)
+        assert not await logged(log, protocol.Say)
         own_redis.kill()
         await until(lambda: desk.gateway.status.down)
         own_redis.start()
@@ -220,7 +222,7 @@ async def _journal_has(desk: DeskInProcess, text: str) -> bool:
 
 
 async def _has_logged(desk: DeskInProcess, count: int) -> bool:
-    return len(await logged(desk.log, events.Say)) == count
+    return len(await logged(desk.log, protocol.Say)) == count
 
 
 # ------------------------------------------------------------------ what it was checked against has changed
@@ -264,7 +266,7 @@ async def test_a_word_that_was_said_is_said_though_the_conversation_is_another_s
     anna = await talking(desk)
     await desk.stop("worker")
     assert (await anna.ask(protocol.Say, session="1", text="mine", id="one")).code == "unavailable"
-    await desk.log.append(events.Transfer(operator="anna", session="1", to="line:support", event_id="t"))
+    await desk.log.append(order("Transfer", operator="anna", session="1", to="line:support", event_id="t"))
     desk.start("worker", desk.worker)
     await until(lambda: desk.gateway.picture.sessions["1"].line == "support")
     desk.gateway._requests.commands = answers.Answers(desk.log)
@@ -294,8 +296,7 @@ async def test_a_history_that_does_not_answer_holds_up_nothing(
 
 
 def say(world: World, attempt: str, at: int) -> str:
-    command = events.Say(
-        operator="bek", session="1", text="mine", event_id="bek/one", attempt=attempt, at=at
+    command = order("Say", operator="bek", session="1", text="mine", event_id="bek/one", attempt=attempt, at=at
     )  # fmt: skip
     world.desk.apply(command)
     world.drain()
@@ -322,12 +323,12 @@ def test_refusals_are_forgotten_and_never_more_than_so_many_kept() -> None:
     world = World("anna", "bek")
     for number in range(500):
         world.desk.apply(
-            events.Take(operator="bek", session="9", event_id=f"bek/{number}", attempt="a", at=START)
+            order("Take", operator="bek", session="9", event_id=f"bek/{number}", attempt="a", at=START)
         )
         world.drain()
     assert 0 < len(world.desk.refusals) <= 200
     world.at(3600)
-    world.desk.apply(events.Take(operator="bek", session="9", event_id="bek/x", attempt="a", at=world.time))
+    world.desk.apply(order("Take", operator="bek", session="9", event_id="bek/x", attempt="a", at=world.time))
     world.drain()
     assert list(world.desk.refusals) == ["bek/x"]
 
@@ -348,4 +349,4 @@ async def test_an_answer_after_the_connection_is_gone_waits_for_the_next(desk: D
     async with asyncio.timeout(5):
         done = await again.ask(protocol.Say, session="1", text="once", id="one")
     assert (done.code, done.message) == ("", "1-3")
-    assert len(await logged(desk.log, events.Say)) == 1
+    assert len(await logged(desk.log, protocol.Say)) == 1

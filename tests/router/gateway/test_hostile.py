@@ -115,7 +115,8 @@ async def test_nobody_acts_as_somebody_else(desk: DeskInProcess) -> None:
     assert done.code == ""
     entries = await desk.log.read_log("0", 1000, 100)
     logged = [events.decode_event(data) for _, data in entries]
-    (note,) = [event for event in logged if isinstance(event, events.Note)]
+    orders = [event for event in logged if isinstance(event, events.Ordered)]
+    (note,) = [order for order in orders if isinstance(order.command, protocol.Note)]
     assert (note.operator, note.event_id) == ("anna", "anna/c1")
     assert note.at != 1
     assert note.attempt != "x"

@@ -11,7 +11,7 @@ import pytest
 from crm.kernel.ports import Write
 from crm.kernel.records import customer_of
 from router.desk import events
-from router.desk.events import Author, ButtonPressed, ChatMoved, ChatReachable, Close
+from router.desk.events import Author, ButtonPressed, ChatMoved, ChatReachable
 from router.desk.state import Known, Session
 from router.history.projector import Projector
 from router.history.recent import FRESH, KEPT, Recent
@@ -20,6 +20,7 @@ from router.wire import protocol
 from tests.conftest import until
 from tests.router.desk.world import CHANNEL, World
 from tests.router.desk_in_process import DeskInProcess, running_desk
+from tests.router.orders import order
 
 CARD = {
     "_id": "c-ali", "id": "c-ali", "name": "Ali Karimov", "chats": ["bot:ali"], "vip": True,
@@ -118,7 +119,7 @@ async def test_who_writes_in_the_batch_in_which_his_session_was_closed_is_known(
     if not stored:
         await desk.stop("projector")
     await desk.stop("worker")
-    await desk.log.append(Close(operator="anna", session=first.id, event_id="close"))
+    await desk.log.append(order("Close", operator="anna", session=first.id, event_id="close"))
     await desk.write("ali", "one thing more")
     desk.start("worker", desk.worker)
     await until(lambda: session(desk, "ali").id != first.id)

@@ -31,6 +31,7 @@ from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue,
 from tests.conftest import until
 from tests.router.desk.world import World
 from tests.router.desk_in_process import running_desk
+from tests.router.orders import order
 from tests.router.test_worker import journal, message, working
 
 HOUR = 3_600_000
@@ -55,7 +56,7 @@ async def configure(log: Log, answer_within: int) -> None:
     rules = LineRules(members=["anna"], answer_within=answer_within)
     await log.append(LinesConfigured(lines={"sales": rules}, channels={"bot": "sales"}))
     await log.append(OperatorChanged(name="anna"))
-    await log.append(events.SetDuty(operator="anna", duty="online", event_id="d"))
+    await log.append(order("SetDuty", operator="anna", duty="online", event_id="d"))
 
 
 async def saved(log: Log) -> dict[str, Session]:
@@ -120,8 +121,8 @@ async def test_an_edge_an_hour_fast_ends_no_offer(log: Log) -> None:
 async def test_an_attempt_that_was_held_up_for_long_still_gets_the_refusal_that_was_told(log: Log) -> None:
     """Its gateway was stopped for half a minute; meanwhile its operator gave the words back to be sent again."""
 
-    def attempt(token: str, at: int) -> events.Take:
-        return events.Take(operator="anna", session="1", event_id="anna/t", attempt=token, at=at)
+    def attempt(token: str, at: int) -> events.Ordered:
+        return order("Take", operator="anna", session="1", event_id="anna/t", attempt=token, at=at)
 
     await configure(log, answer_within=60_000)
     worker = Worker(log)

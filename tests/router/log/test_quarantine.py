@@ -21,11 +21,12 @@ from router.desk.state import Alert, Aside, Audit, CommandDone, MessageAdded, Se
 from router.log import quarantine
 from router.log.log import Log
 from router.log.quarantine import Quarantine, reason_of, set_aside
-from router.wire import protocol
+from router.wire import commands, protocol
 from router.worker import Worker
 from storage.sqlite import SqliteStore
 from tests.conftest import until
 from tests.router.desk_in_process import running_desk
+from tests.router.orders import order
 from tests.router.test_worker import configure, journal, message, texts, working
 
 Told = Any
@@ -166,20 +167,20 @@ async def _is_there(log: Log, id: str) -> bool:
 async def test_who_gave_a_command_is_told_that_it_was_not_carried_out_and_it_is_so_until_somebody_says_otherwise(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(floor: Floor, event: events.Take) -> Session:
+    def failing(floor: Floor, command: commands.Take, by: str) -> Session:
         raise RuntimeError
 
-    real = COMMANDS[events.Take]
-    monkeypatch.setitem(COMMANDS, events.Take, failing)  # type: ignore[misc]
+    real = COMMANDS[commands.Take]
+    monkeypatch.setitem(COMMANDS, commands.Take, failing)  # type: ignore[misc]
     await configure(log)
     await log.append(message(1))
-    await log.append(events.Take(operator="anna", session="1", event_id="anna/t", attempt="1"))
+    await log.append(order("Take", operator="anna", session="1", event_id="anna/t", attempt="1"))
     async with working(Worker(log)):
         await until(lambda: _count(log, 1))
     (done,) = await told(log, CommandDone)
     assert (done.event_id, done.operator, done.attempt, done.code) == ("anna/t", "anna", "1", "set_aside")
-    monkeypatch.setitem(COMMANDS, events.Take, real)  # type: ignore[misc]
-    await log.append(events.Take(operator="anna", session="1", event_id="anna/t", attempt="1", at=1))
+    monkeypatch.setitem(COMMANDS, commands.Take, real)  # type: ignore[misc]
+    await log.append(order("Take", operator="anna", session="1", event_id="anna/t", attempt="1", at=1))
     worker = Worker(log)
     async with working(worker):
         await until(lambda: worker.applied == 1)
@@ -253,7 +254,7 @@ async def test_a_timer_that_raises_is_set_aside_and_the_others_fire(
     rules = LineRules(members=["anna"], answer_within=50)
     await log.append(LinesConfigured(lines={"sales": rules}, channels={"bot": "sales"}))
     await log.append(OperatorChanged(name="anna"))
-    await log.append(events.SetDuty(operator="anna", duty="online", event_id="d"))
+    await log.append(order("SetDuty", operator="anna", duty="online", event_id="d"))
     await log.append(message(1, chat="bad"))
     await log.append(message(2, chat="good"))
     worker = Worker(log)
