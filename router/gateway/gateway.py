@@ -39,8 +39,9 @@ from router.gateway.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.gateway.picture import Picture
 from router.gateway.status import DeskStatus
 from router.gateway.tail import JournalTail
+from router.log.ahead import Ahead
 from router.log.clock import steady_ms
-from router.log.log import Log, id_key, now_ms, read_hint
+from router.log.log import Log, entries_of, id_key, now_ms, read_hint
 from router.log.quarantine import PROJECTOR
 from router.taking_up import readable
 from router.wire.protocol import (  # fmt: skip
@@ -63,6 +64,7 @@ PRESENCE = 3 * HEARTBEAT
 PRESENT_EVERY = 5.0
 FLUSH_EVERY = 0.1
 """Lists and counters go out ten times a second at most."""
+FOLLOW_MS = 5000
 WOKEN_TOGETHER = 8
 """Consoles whose lists are written before the gateway looks for messages again."""
 PER_ACCOUNT = 500
@@ -144,15 +146,20 @@ class Gateway:
             connection.abort()
 
     async def _follow(self) -> None:
+        journal = self._log.journal_ahead()
+        try:
+            await self._follow_in(journal)
+        finally:
+            await journal.stop()
+
+    async def _follow_in(self, journal: Ahead) -> None:
         while True:
             try:
                 await self._load()
                 self.status.found()
                 while True:
-                    entries = await self._log.read_journal(
-                        self.picture.position, 64, block_ms=1000, reader=PROJECTOR
-                    )
-                    for id, entry in entries:
+                    rows = await journal.read(self.picture.position, 64, FOLLOW_MS)
+                    for id, entry in entries_of(rows, PROJECTOR):
                         await self._take_up(id, entry)
             except Unavailable as error:
                 self.status.lost(error)

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from crm.kernel.errors import LeaseLost, Unavailable
 from router.desk.events import Event, encode_event
 from router.desk.state import Entry, read_entry
+from router.log.ahead import Ahead, pairs, payload
 from router.log.append import Appender
 from router.log.keys import Keys
 from router.log.lease import Lease
@@ -97,7 +98,7 @@ class Log:
         ``after`` maps channel -> last id read (``"0"`` at start: what is in the inbox is undone)."""
         by_key = {self.keys.inbox(c).encode(): c for c in channels}
         rows = await self._xread({self.keys.inbox(c): after.get(c, "0") for c in channels}, count, block_ms)
-        return [(by_key[key], id, _payload(fields)) for key, id, fields in rows]
+        return [(by_key[key], id, payload(fields)) for key, id, fields in rows]
 
     async def move_parsed(
         self,
@@ -146,7 +147,7 @@ class Log:
         self, channel: str, after: str = "0", count: int = 64, block_ms: int = 2000
     ) -> list[tuple[str, bytes]]:
         rows = await self._xread({self.keys.fetch(channel): after}, count, block_ms)
-        return [(id, _payload(fields)) for _, id, fields in rows]
+        return [(id, payload(fields)) for _, id, fields in rows]
 
     async def finish_job(self, channel: str, id: str, outcome: Event) -> None:
         """Appends the outcome and removes the job in one step."""
@@ -165,7 +166,7 @@ class Log:
         """Undone deliveries of a channel in order, undecoded. What is in the stream is undone; only the
         holder of the lease ``out:<channel>`` may work on it."""
         rows = await self._xread({self.keys.out(channel): after}, count, block_ms)
-        return [(id, _payload(fields)) for _, id, fields in rows]
+        return [(id, payload(fields)) for _, id, fields in rows]
 
     async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
         """Marks deliveries as being sent, before the first byte leaves, and renews the lease.
@@ -211,16 +212,23 @@ class Log:
         another ``reader`` alone is empty; what this version does not understand is ``Strange``."""
         if block_ms:
             rows = [
-                (id, _payload(fields))
+                (id, payload(fields))
                 for _, id, fields in await self._xread({self.keys.journal: after}, count, block_ms)
             ]
         else:
             start = f"({after}" if after != "0" else "-"
             async with reaching("journal"):
                 found = await self._run("XRANGE", self.keys.journal, start, "+", "COUNT", count)
-            rows = [(id.decode(), _payload(_pairs(fields))) for id, fields in _entries(found)]
-        entries = ((id, read_entry(data)) for id, data in rows)
-        return [(id, e if e.only_for in ("", reader) else Entry(at=e.at)) for id, e in entries]
+            rows = [(id.decode(), payload(pairs(fields))) for id, fields in _entries(found)]
+        return entries_of(rows, reader)
+
+    def journal_ahead(self) -> Ahead:
+        """For who follows the journal and does nothing else meanwhile; ``entries_of`` reads what it gives."""
+        return Ahead(self.redis, self.keys.journal)
+
+    def log_ahead(self) -> Ahead:
+        """The same for the log."""
+        return Ahead(self.redis, self.keys.log)
 
     async def journal_bounds(self) -> tuple[str, str]:
         """(oldest id still there, newest id ever), ``"0-0"`` where there is none."""
@@ -274,7 +282,7 @@ class Log:
     async def read_log(self, after: str, count: int, block_ms: int) -> list[tuple[str, bytes]]:
         """Log entries after the cursor, undecoded, waiting up to ``block_ms`` for the first."""
         rows = await self._xread({self.keys.log: after}, count, max(1, block_ms))
-        return [(id, _payload(fields)) for _, id, fields in rows]
+        return [(id, payload(fields)) for _, id, fields in rows]
 
     async def trim(self, log_age_ms: int, journal_age_ms: int, log_before: str, journal_before: str) -> None:
         """Drops what is older than its age, by Redis' clock, and behind every reader's cursor."""
@@ -426,8 +434,14 @@ class Log:
         for key, entries in found.items() if isinstance(found, dict) else found or ():
             if isinstance(found, dict):
                 entries = [e for part in entries for e in part]
-            rows += [(key, id.decode(), _pairs(fields)) for id, fields in entries if fields is not None]
+            rows += [(key, id.decode(), pairs(fields)) for id, fields in entries if fields is not None]
         return rows
+
+
+def entries_of(rows: Sequence[tuple[str, bytes]], reader: str = "") -> list[tuple[str, Entry]]:
+    """Journal entries, decoded as ``Log.read_journal`` does."""
+    entries = ((id, read_entry(data)) for id, data in rows)
+    return [(id, e if e.only_for in ("", reader) else Entry(at=e.at)) for id, e in entries]
 
 
 def read_hint(payload: bytes) -> dict[str, str]:
@@ -451,15 +465,3 @@ def _after(position: bytes | None) -> str:
 
 def _entries(found: object) -> list[tuple[bytes, object]]:
     return [(id, fields) for id, fields in found or ()]  # type: ignore[attr-defined]
-
-
-def _pairs(fields: object) -> dict[bytes, bytes]:
-    if isinstance(fields, dict):
-        return fields
-    return dict(zip(fields[::2], fields[1::2], strict=True))  # type: ignore[index]
-
-
-def _payload(fields: dict[bytes, bytes]) -> bytes:
-    """What an entry of a stream holds; of one that we have not written, all of it."""
-    found = fields.get(b"e")
-    return found if found is not None else msgspec.msgpack.encode(fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hiredis import pack_command
 from redis.asyncio import Redis
@@ -25,6 +25,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as Disconnected
 
 from crm.kernel.errors import Unavailable
 
@@ -86,6 +87,14 @@ class reaching:  # noqa: N801 - used like a function
             raise unavailable(self._what, error) from error
 
 
+class Said(NamedTuple):
+    """Commands on their way: whose replies are still to be heard."""
+
+    connection: AbstractConnection
+    commands: int
+    question: Args | None
+
+
 class Pipe:
     """Opens itself at the first use. After an error the connection is gone and the next use opens
     another one; what the commands did is then unknown."""
@@ -99,15 +108,30 @@ class Pipe:
         """The replies in order; an error reply stands in its place as an exception. With ``keep`` what was
         written outlives the node, where there are replicas. Raises what the client raises when Redis cannot
         be reached, and ``Unavailable`` when no replica has it."""
+        return await self.hear(await self.say(commands, keep=keep))
+
+    async def say(self, commands: Sequence[Args], *, keep: bool = False) -> Said:
+        """The first half of ``talk``: returns when the commands are on their way. More may be said before the
+        replies are heard, unless ``asks_nodes``."""
         if self._connection is None:
             self._connection = await self._pool.get_connection()
-        connection = self._connection
         question = self._home.question if keep and self._home is not None else None
         asked = commands if question is None else [*commands, question]
+        try:
+            await self._connection.send_packed_command([b"".join([pack_command(args) for args in asked])])  # type: ignore[arg-type]
+        except BaseException:
+            await self.close()
+            raise
+        return Said(self._connection, len(asked), question)
+
+    async def hear(self, said: Said) -> list[Any]:
+        """The second half: the replies to what was said, in the order in which it was."""
+        connection, question = said.connection, said.question
+        if connection is not self._connection:
+            raise Disconnected("the connection was lost while others waited for their replies")
         replies: list[Any] = []
         try:
-            await connection.send_packed_command([b"".join([pack_command(args) for args in asked])])  # type: ignore[arg-type]
-            for _ in asked:
+            for _ in range(said.commands):
                 try:
                     replies.append(await connection.read_response())
                 except ResponseError as error:
@@ -118,6 +142,11 @@ class Pipe:
             await self.close()
             raise
         return replies
+
+    @property
+    def asks_nodes(self) -> bool:
+        """Whether a reply may have to be asked about, on the same connection, before the next is heard."""
+        return self._home is not None
 
     async def give_back(self) -> None:
         """Lets others have the connection, as it is."""

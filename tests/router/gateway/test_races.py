@@ -13,6 +13,7 @@ from crm.conversations import history
 from crm.kernel.errors import Unavailable
 from router.desk.events import Delivered, OperatorChanged
 from router.history.projector import Projector
+from router.log.ahead import Ahead
 from router.log.log import Log
 from router.wire import protocol
 from router.wire.protocol import Bye, Changes, Page, SessionList, Snapshot, Welcome
@@ -187,15 +188,16 @@ async def test_when_part_of_the_journal_is_gone_everybody_logs_in_again(
     await desk.write("ali", "hi")
     await until(lambda: desk.gateway.picture.sessions)
     anna = await desk.login("anna")
-    real = desk.log.read_journal
+    real = Ahead.read
 
     async def lost(*given: Any, **more: Any) -> Any:
-        monkeypatch.setattr(desk.log, "read_journal", real)
+        monkeypatch.setattr(Ahead, "read", real)
         await desk.log.redis.delete(desk.log.keys.journal)
         raise Unavailable("gone")
 
     await desk.stop("projector")
-    monkeypatch.setattr(desk.log, "read_journal", lost)
+    monkeypatch.setattr(Ahead, "read", lost)
+    await desk.write("ali", "wakes the gateway, which has asked already")
     bye = await anna.until(Bye)
     assert bye.code == "unavailable"
     again = await desk.login("anna")
