@@ -82,7 +82,7 @@ def _still_waits(session: Session, kind: str) -> bool:
         "auto_close": session.status in HELD,
         "closing": session.status == "closing",
         "bot": session.status == "bot",
-        "snooze": session.snoozed > 0,
+        "snooze": session.hand.snoozed > 0,
         "sla_warn": clock in session.sla,
         "sla_breach": clock in session.sla,
     }

@@ -15,10 +15,10 @@ def counts(session: Session, counts_until: str) -> bool:
         return False
     if session.status == "offered":
         return True
-    if session.status not in HELD or session.snoozed:
+    if session.status not in HELD or session.hand.snoozed:
         return False
     if counts_until == "first_answer":
-        return not session.answered_by_holder
+        return not session.hand.answered_by_holder
     if counts_until == "answered":
         return session.status != "answered"
     return True

@@ -65,18 +65,18 @@ def arm_overflow(floor: Floor, session: Session) -> None:
 def arm_return(floor: Floor, session: Session) -> None:
     """A customer waits for the holder's answer from now on."""
     after = floor.queue(session).rules.return_unanswered_after
-    if after and session.waiting_since and session.status in HELD and not session.snoozed:
+    if after and session.waiting_since and session.status in HELD and not session.hand.snoozed:
         floor.arm(session, "return", floor.now + after)
 
 
 def arm_auto_close(floor: Floor, session: Session) -> None:
     """The operator has had the last word; counted anew from now."""
     after = floor.queue(session).rules.auto_close_after
-    if not after or session.waiting_since or session.snoozed or not session.first_answer_at:
+    if not after or session.waiting_since or session.hand.snoozed or not session.first_answer_at:
         return
     due = floor.now + after
-    if session.pinned:
-        due = max(due, session.pinned_at + WEEK)
+    if session.hand.pinned:
+        due = max(due, session.hand.pinned_at + WEEK)
     floor.arm(session, "auto_close", due)
 
 

@@ -150,9 +150,9 @@ def _begin(floor: Floor, session: Session, text: str, *, known: bool) -> None:
 
 
 def _wrote_to_holder(floor: Floor, session: Session) -> None:
-    if session.snoozed:
+    if session.hand.snoozed:
         fired.wake(floor, session)
-    if session.return_when_written:
+    if session.hand.return_when_written:
         moves.return_from(floor, session, session.holder)
         return
     status = floor.truth(session)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from crm.kernel.records import Duty
 from router.desk import moves
 from router.desk.capacity import HELD
@@ -40,8 +42,8 @@ def follow(floor: Floor, operator: OperatorState, session: Session) -> None:
     elif standing in LEFT:
         if session.status in HELD:
             leave(floor, session, operator.name)
-    elif session.return_when_written:
-        session.return_when_written = False
+    elif session.hand.return_when_written:
+        session.hand = replace(session.hand, return_when_written=False)
         floor.touch(session)
 
 
@@ -49,7 +51,7 @@ def leave_line(floor: Floor, name: str, line: str) -> None:
     """The operator is no member of the line any more. What came to him by transfer or because he is
     the responsible stays."""
     for session in floor.held_by(name):
-        if session.line != line or session.transfer_from or session.offer.kind == "responsible":
+        if session.line != line or session.hand.transfer_from or session.offer.kind == "responsible":
             continue
         if session.status == "offered":
             moves.enqueue(floor, session)
@@ -62,18 +64,18 @@ def leave(floor: Floor, session: Session, operator: str) -> None:
     queue = floor.queue(session)
     policy = queue.rules.on_leave
     only_member = list(queue.members) == [operator]
-    if session.pinned or only_member or policy == "keep":
+    if session.hand.pinned or only_member or policy == "keep":
         return
     if policy == "at_once" or session.waiting_since:
         moves.return_from(floor, session, operator)
     else:
-        session.return_when_written = True
+        session.hand = replace(session.hand, return_when_written=True)
         floor.touch(session)
 
 
 def end_offer(floor: Floor, session: Session) -> None:
     """An offer ends because its holder cannot take it now; he did not miss it."""
-    if session.transfer_from:
+    if session.hand.transfer_from:
         transfer_back(floor, session)
     else:
         moves.enqueue(floor, session)
@@ -81,8 +83,8 @@ def end_offer(floor: Floor, session: Session) -> None:
 
 def transfer_back(floor: Floor, session: Session) -> None:
     """A transfer that was not taken: back to the sender as it was; if he has left, to the queue."""
-    sender = session.transfer_from
-    session.transfer_from = ""
+    sender = session.hand.transfer_from
+    session.hand = replace(session.hand, transfer_from="")
     if floor.standing(floor.operators.get(sender), floor.queue(session)) in LEFT:
         moves.enqueue(floor, session)
         return
@@ -99,7 +101,6 @@ def dismiss(floor: Floor, operator: OperatorState) -> None:
 
 def _dismiss(floor: Floor, session: Session, name: str) -> None:
     if session.status in HELD:
-        session.pinned = False
         moves.return_from(floor, session, name)
 
 

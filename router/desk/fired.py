@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from router.desk import clocks, closing, duty, moves, notices
 from router.desk.bots import line_bot
 from router.desk.capacity import HELD
@@ -33,7 +35,7 @@ def _offer(floor: Floor, session: Session) -> None:
         _missed_by_all(floor, session)
         return
     floor.system(session, "missed", operator=holder)
-    if session.transfer_from:
+    if session.hand.transfer_from:
         duty.transfer_back(floor, session)
     else:
         moves.give_back(floor, session, holder, pause=False)
@@ -81,7 +83,7 @@ def _no_answer(floor: Floor, session: Session) -> None:
 
 def _return(floor: Floor, session: Session) -> None:
     """The holder did not answer in time."""
-    if session.status in HELD and not session.pinned:
+    if session.status in HELD and not session.hand.pinned:
         session.return_reason = "unanswered"
         moves.return_from(floor, session, session.holder, "unanswered")
 
@@ -105,7 +107,7 @@ def _snooze(floor: Floor, session: Session) -> None:
 
 def wake(floor: Floor, session: Session) -> None:
     """It sleeps no longer: it counts again, and the clocks of its holder start anew."""
-    session.snoozed = 0
+    session.hand = replace(session.hand, snoozed=0)
     floor.system(session, "woken")
     floor.recharge(session)
     clocks.changed_hands(floor, session)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from crm.kernel.records import (
     Button,
     Media,
@@ -265,7 +267,8 @@ class Floor:
         session.sla = {}
         session.unread = 0
         self.end_offer(session)
-        session.snoozed = 0
+        if session.hand.snoozed:
+            session.hand = replace(session.hand, snoozed=0)
         session.bot_turn = NO_BOT
         self.set_status(session, status)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from router.desk import clocks, notices
 from router.desk.floor import Floor
 from router.desk.state import OperatorState, Session
-from router.desk.values import NO_BOT
+from router.desk.values import NEW_HAND, NO_BOT
 
 
 def enqueue(floor: Floor, session: Session) -> None:
@@ -14,10 +14,7 @@ def enqueue(floor: Floor, session: Session) -> None:
     floor.end_offer(session)
     floor.unhold(session)
     session.holder = ""
-    session.transfer_from = ""
-    session.return_when_written = False
-    session.pinned = False
-    session.snoozed = 0
+    session.hand = NEW_HAND
     session.bot_turn = NO_BOT
     session.arrival = session.waiting_since or session.arrival or floor.now
     floor.set_status(session, "waiting")
@@ -44,12 +41,8 @@ def take(floor: Floor, session: Session, operator: str) -> None:
     session.had = []
     session.pause_until = 0
     session.hidden_from = []
-    session.transfer_from = ""
     session.return_reason = ""
-    session.return_when_written = False
-    session.answered_by_holder = False
-    session.pinned = False
-    session.snoozed = 0
+    session.hand = NEW_HAND
     session.bot_turn = NO_BOT
     session.guests = [name for name in session.guests if name != operator]
     floor.hold(session, operator)

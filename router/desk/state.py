@@ -13,7 +13,7 @@ import msgspec
 
 from crm.kernel.records import Button, Customer, Duty, Media, Message, MessageChange, Role
 from router.desk.events import Absence, Right
-from router.desk.values import NO_BOT, NO_OFFER, BotTurn, Offer, SideBySide, defaults
+from router.desk.values import NEW_HAND, NO_BOT, NO_OFFER, BotTurn, Hand, Offer, SideBySide, defaults
 
 Part = TypeVar("Part")
 FORM = 1
@@ -67,11 +67,9 @@ class Session(Saved, kw_only=True):
     outgoing: bool = False
     notified: bool = False
     """The waiting notice has been sent."""
-    pinned: bool = False
     can_write: bool = True
-    answered_by_holder: bool = False
+    hand: Hand = NEW_HAND
     offer: Offer = NO_OFFER
-    transfer_from: str = ""
     had: list[str] = []
     """Operators to whom it was given in this round and who missed, skipped or returned it."""
     pause_until: int = 0
@@ -79,8 +77,6 @@ class Session(Saved, kw_only=True):
     guests: list[str] = []
     hidden_from: list[str] = []
     return_reason: str = ""
-    return_when_written: bool = False
-    """Its holder left: the session returns to the queue with the customer's next message."""
     renewed: bool = False
     """An offer of it has been renewed once: the supervisors were told."""
     resending: list[str] = []
@@ -104,9 +100,6 @@ class Session(Saved, kw_only=True):
     """The operator of the last human message: a rating is his."""
     silent: list[str] = []
     """Who reads along without a trace."""
-    pinned_at: int = 0
-    snoozed: int = 0
-    """Sleeps until then (ms); -1 = until the customer writes."""
     tags: list[str] = []
     """Words by which it is found again, in the order they were put on."""
     rating: int = 0

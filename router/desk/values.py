@@ -51,8 +51,24 @@ class BotTurn(Value, frozen=True, rename={"name": "bot"}):
     """Where the scripted one stands."""
 
 
+class Hand(Value, frozen=True):
+    """How its holder has it. While it is offered to somebody by transfer it is still the sender's."""
+
+    moments: ClassVar[tuple[str, ...]] = ("pinned_at",)
+    answered_by_holder: bool = False
+    pinned: bool = False
+    pinned_at: int = 0
+    snoozed: int = 0
+    """Sleeps until then; -1 = until the customer writes."""
+    return_when_written: bool = False
+    """Its holder left: the session returns to the queue with the customer's next message."""
+    transfer_from: str = ""
+    """The sender of a transfer that is not taken yet."""
+
+
 NO_OFFER = Offer()
 NO_BOT = BotTurn()
+NEW_HAND = Hand()
 
 
 class SideBySide:

@@ -224,7 +224,8 @@ def _waits(session: Session) -> tuple[Place | None, int | None]:
 
 
 def _giver(session: Session) -> tuple[str, ...]:
-    return (session.transfer_from,) if session.transfer_from else ()
+    sender = session.hand.transfer_from
+    return (sender,) if sender else ()
 
 
 def _tags(session: Session) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class Picture:
 
     @staticmethod
     def may_read(access: Access, session: Session) -> bool:
-        guests = (*session.guests, *session.silent, session.bot_turn.name, session.transfer_from)
+        guests = (*session.guests, *session.silent, session.bot_turn.name, session.hand.transfer_from)
         return access.may("read", session.line, holder=session.holder, guests=guests)
 
     def concerns(self, access: Access, session: Session) -> bool:
@@ -180,7 +180,7 @@ class Picture:
 
     def view_for(self, session: Session, *, silent: bool) -> SessionView:
         """The same for all who are told of silent readers, or for all who are not."""
-        ours, offer = session.last_direction == "out", session.offer
+        ours, offer, hand = session.last_direction == "out", session.offer, session.hand
         return SessionView(
             id=session.id, chat=session.chat, channel=session.channel, kind=session.kind, line=session.line,
             status=session.status, customer=session.customer, holder=session.holder, name=session.name,
@@ -190,9 +190,9 @@ class Picture:
             last_text=session.last_text, last_direction=session.last_direction, last_kind=session.last_kind,
             offer_until=offer.until, offered_at=offer.began, seen_by=offer.seen_by,
             guests=session.guests,
-            transfer_from=session.transfer_from, return_reason=session.return_reason, result=session.result,
-            pinned=session.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
-            vip=session.vip, snoozed=session.snoozed, silent=session.silent if silent else [],
+            transfer_from=hand.transfer_from, return_reason=session.return_reason, result=session.result,
+            pinned=hand.pinned, can_write=session.can_write, can=self.can.get(session.channel, []),
+            vip=session.vip, snoozed=hand.snoozed, silent=session.silent if silent else [],
             bot=session.bot_turn.name, offer_kind=offer.kind, rating=session.rating, language=session.language,
             tags=session.tags, asked_text=session.asked_text if ours else "",
             asked_kind=session.asked_kind if ours else "",

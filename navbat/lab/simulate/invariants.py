@@ -206,10 +206,10 @@ def counting(desk: Desk) -> Loads:
 def _counts(session: Session, until: str) -> bool:
     if session.status == "offered":
         return True
-    if session.status not in HELD or session.snoozed:
+    if session.status not in HELD or session.hand.snoozed:
         return False
     if until == "first_answer":
-        return not session.answered_by_holder
+        return not session.hand.answered_by_holder
     return until == "closed" or session.status != "answered"
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from crm.kernel.errors import Refused
 from crm.kernel.records import MAX_TAG, MAX_TAGS
 from crm.kernel.spelling import fold
@@ -17,7 +19,7 @@ from router.desk.capacity import HELD
 from router.desk.commands import speech
 from router.desk.floor import Floor
 from router.desk.state import OperatorState, Rated, Session, leads
-from router.desk.values import NO_BOT
+from router.desk.values import NEW_HAND, NO_BOT
 from router.wire import commands
 from router.wire.frame import CommandFrame
 
@@ -71,7 +73,7 @@ def _skip(floor: Floor, session: Session, operator: OperatorState) -> Session:
         moves.start_pause(floor, session)
         floor.touch(session)
         floor.stirred.add(session.line)
-    elif session.transfer_from:
+    elif session.hand.transfer_from:
         duty.transfer_back(floor, session)
     else:
         moves.give_back(floor, session, operator.name, pause=True)
@@ -117,7 +119,7 @@ def transfer(floor: Floor, command: commands.Transfer, by: str) -> Session:
         floor.disarm(session, "bot", *clocks.IN_HAND)
         session.bot_turn = NO_BOT
         floor.offer_to(session, command.to, floor.queue(session).rules.transfer_wait)
-        session.transfer_from = sender
+        session.hand = replace(session.hand, transfer_from=sender)
         floor.touch(session)
     return session
 
@@ -146,8 +148,7 @@ def _may_transfer(floor: Floor, session: Session, operator: OperatorState, to: s
 def _to_bot(floor: Floor, session: Session) -> None:
     floor.unhold(session)
     session.holder = ""
-    session.pinned = False
-    session.snoozed = 0
+    session.hand = NEW_HAND
     floor.disarm(session, *clocks.IN_HAND)
     bot.begin(floor, session)
 
@@ -156,9 +157,9 @@ def pin(floor: Floor, command: commands.Pin, by: str) -> Session:
     session = checks.session_of(floor, command.session)
     if session.status not in HELD or session.holder != by:
         raise Refused("not_yours")
-    if session.pinned != command.on:
-        session.pinned = command.on
-        session.pinned_at = floor.now if command.on else 0
+    if session.hand.pinned != command.on:
+        since = floor.now if command.on else 0
+        session.hand = replace(session.hand, pinned=command.on, pinned_at=since)
         clocks.restart(floor, session)
         floor.touch(session)
         checks.audit(floor, by, "pin" if command.on else "unpin", session)
@@ -171,7 +172,7 @@ def snooze(floor: Floor, command: commands.Snooze, by: str) -> Session:
         raise Refused("not_yours")
     if command.until and command.until <= floor.now:
         raise Refused("bad_time")
-    session.snoozed = command.until or -1
+    session.hand = replace(session.hand, snoozed=command.until or -1)
     floor.disarm(session, "return", "auto_close", "snooze")
     if command.until:
         floor.arm(session, "snooze", command.until)

@@ -4,6 +4,8 @@ anything."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from crm.kernel.errors import Refused
 from router.desk import checks, clocks, closing, events, fired, moves
 from router.desk.capacity import HELD
@@ -33,7 +35,8 @@ def say(floor: Floor, command: events.SayInFull, by: str) -> Session:
     session.read_seq = session.seq
     session.first_answer_at = session.first_answer_at or floor.now
     session.last_author = operator.name
-    session.answered_by_holder |= operator.name == session.holder
+    if operator.name == session.holder and not session.hand.answered_by_holder:
+        session.hand = replace(session.hand, answered_by_holder=True)
     if floor.queue(session).is_open:
         session.off_hours_told = False
     floor.set_status(session, "answered")
@@ -52,7 +55,7 @@ def _come_in(floor: Floor, session: Session, operator: OperatorState) -> None:
         checks.take_first(floor, session, operator.name)
     elif operator.name not in (session.holder, *session.guests):
         raise Refused("held_by", holder=session.holder)
-    if session.snoozed and operator.name == session.holder:
+    if session.hand.snoozed and operator.name == session.holder:
         fired.wake(floor, session)
 
 

@@ -141,7 +141,7 @@ class Requests:
         return session
 
     def _check_right(self, connection: Connection, session: Session, right: str) -> None:
-        guests = (*people(session), session.transfer_from)
+        guests = (*people(session), session.hand.transfer_from)
         if not connection.access.may(right, session.line, holder=session.holder, guests=guests):
             raise Refused("no_right", right=right, line=session.line)
 

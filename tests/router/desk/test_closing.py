@@ -310,7 +310,7 @@ def test_snooze_until_the_customer_writes() -> None:
     world.do("anna", "Snooze", session="1")
     assert world.at(10_000).state("ali") == ("answered", "anna")
     session = world.writes("ali")
-    assert (session.status, session.snoozed, world.load("anna")) == ("pending", 0, 1)
+    assert (session.status, session.hand.snoozed, world.load("anna")) == ("pending", 0, 1)
 
 
 def test_snooze_is_refused_to_others_and_into_the_past() -> None:

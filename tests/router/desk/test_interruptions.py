@@ -16,7 +16,7 @@ def test_that_a_holder_is_back_is_saved() -> None:
     world.do("anna", "SetDuty", duty="offline")
     before = world.session("a").rev
     world.do("anna", "SetDuty", duty="online")
-    assert not world.session("a").return_when_written
+    assert not world.session("a").hand.return_when_written
     assert world.session("a").rev > before
 
 

@@ -265,7 +265,7 @@ def test_a_skipped_transfer_goes_back_and_to_the_queue_if_the_sender_left() -> N
     world.online("vali")
     world.do("bek", "Skip", session="1")
     assert world.session("a").holder in ("bek", "vali")
-    assert world.session("a").transfer_from == ""
+    assert world.session("a").hand.transfer_from == ""
 
 
 @pytest.mark.parametrize(

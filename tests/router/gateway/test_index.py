@@ -13,7 +13,7 @@ from crm.kernel.spelling import fold
 from router.desk.capacity import HELD
 from router.desk.events import LineRules, LinesConfigured
 from router.desk.state import Entry, Session, Status
-from router.desk.values import BotTurn, Offer
+from router.desk.values import BotTurn, Hand, Offer
 from router.gateway.access import Access
 from router.gateway.index import is_listed, is_waiting, people
 from router.gateway.picture import WAITING_SHOWN, Picture
@@ -54,7 +54,7 @@ def changed(random: random.Random, id: int, rev: int) -> Session:
         holder=random.choice(NAMES) if held else "",
         priority=random.choice([0, 0, 0, 5]),
         arrival=random.randint(1, 50),
-        transfer_from=random.choice(["", "", "", *NAMES]),
+        hand=Hand(transfer_from=random.choice(["", "", "", *NAMES])),
         guests=some(random, NAMES),
         silent=some(random, [*NAMES, "lead"]),
         offer=Offer(seen_by=shown),

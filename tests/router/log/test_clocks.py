@@ -19,7 +19,7 @@ from router.desk import events
 from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Present
 from router.desk.shifting import TIMES, shift_session
 from router.desk.state import Entry, MessageAdded, Refusal, Session, decode_session
-from router.desk.values import Value
+from router.desk.values import Hand, Value
 from router.gateway.health import Health
 from router.log.clock import Clock, ClockWarnings, steady_ms
 from router.log.lease import Lease
@@ -37,7 +37,7 @@ from tests.router.test_worker import journal, message, working
 HOUR = 3_600_000
 
 
-class Hand:
+class SettableClock:
     """A wall clock that can be set."""
 
     def __init__(self, off: int = 0) -> None:
@@ -99,7 +99,7 @@ async def warns(log: Log, code: str) -> bool:
 
 
 async def test_an_edge_an_hour_fast_ends_no_offer(log: Log) -> None:
-    edge = on(log, Hand(HOUR))
+    edge = on(log, SettableClock(HOUR))
     await configure(log, answer_within=60_000)
     worker = Worker(log)
     async with working(worker):
@@ -145,7 +145,7 @@ async def test_an_attempt_that_was_held_up_for_long_still_gets_the_refusal_that_
 
 
 async def test_a_gateway_an_hour_slow_loses_nobodys_presence(log: Log) -> None:
-    edge = on(log, Hand(-HOUR))
+    edge = on(log, SettableClock(-HOUR))
     await configure(edge, answer_within=60_000)
     await edge.append(Present(gateway="g", operators=["anna"]))
     await edge.append(message(1))
@@ -182,7 +182,7 @@ async def test_what_waited_long_for_a_router_is_as_old_as_it_is(log: Log) -> Non
 
 @pytest.mark.parametrize("steady", [steady_ms, None], ids=["steady", "no steady clock"])
 async def test_a_clock_that_is_set_back_freezes_no_timer(log: Log, steady: Any) -> None:
-    hand = Hand()
+    hand = SettableClock()
     mine = on(log, hand)
     await configure(log, answer_within=2_500)
     worker = Worker(mine, steady=steady)
@@ -208,7 +208,7 @@ async def test_a_clock_that_is_set_back_freezes_no_timer(log: Log, steady: Any) 
 
 
 async def test_a_clock_that_jumps_ahead_and_back_ends_no_offer(log: Log) -> None:
-    hand = Hand()
+    hand = SettableClock()
     mine = on(log, hand)
     await configure(log, answer_within=60_000)
     worker = Worker(mine, steady=steady_ms)
@@ -233,7 +233,7 @@ async def test_what_waits_is_moved_once_whatever_becomes_of_the_commit(
     log: Log, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """The reply to the commit that moves it is lost: before it was done, or after."""
-    hand = Hand()
+    hand = SettableClock()
     await configure(log, answer_within=60_000)
     worker = Worker(on(log, hand), steady=steady_ms)
     async with working(worker):
@@ -269,7 +269,7 @@ async def _last_is_2(log: Log) -> bool:
 
 @pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["fast", "slow"])
 async def test_another_machines_clock_takes_over_without_ending_anything(log: Log, off: int) -> None:
-    theirs = Hand(off)
+    theirs = SettableClock(off)
     await configure(log, answer_within=60_000)
     async with working(Worker(on(log, theirs))):
         await log.append(message(1))
@@ -369,12 +369,12 @@ def test_a_warning_is_forgotten() -> None:
 def test_moments_that_somebody_chose_stay_where_they_are() -> None:
     session = Session(
         id="1", chat="b:1", channel="b", kind="", line="s", customer="c", opened_at=10 * HOUR, arrival=10 * HOUR,
-        snoozed=20 * HOUR, timers={"snooze": (20 * HOUR, 1), "auto_close": (12 * HOUR, 2)},
+        hand=Hand(snoozed=20 * HOUR), timers={"snooze": (20 * HOUR, 1), "auto_close": (12 * HOUR, 2)},
         sla={"resolution": 13 * HOUR},
     )  # fmt: skip
     shift_session(session, -HOUR)
     assert (session.opened_at, session.arrival, session.closed_at) == (9 * HOUR, 9 * HOUR, 0)
-    assert (session.snoozed, session.timers["snooze"]) == (20 * HOUR, (20 * HOUR, 1))
+    assert (session.hand.snoozed, session.timers["snooze"]) == (20 * HOUR, (20 * HOUR, 1))
     assert (session.timers["auto_close"], session.sla["resolution"]) == ((11 * HOUR, 2), 12 * HOUR)
 
 
@@ -429,7 +429,7 @@ def test_a_whole_desk_that_moves_is_told_in_pieces() -> None:
 
 async def test_everything_that_only_waits_goes_by_the_steady_clock(log: Log) -> None:
     """The lease is renewed and reports are made though the clock goes back again and again."""
-    hand = Hand()
+    hand = SettableClock()
     await configure(log, answer_within=60_000)
     worker = Worker(on(log, hand), lease_ttl=0.6, steady=steady_ms)
     async with working(worker):
@@ -450,7 +450,7 @@ async def test_consoles_are_told_the_desks_time_whatever_their_gateways_clock_is
         assert abs(anna.frames[0].now - now_ms()) < 5_000
         # The router's machine is an hour ahead of the gateway's: so are the times that it writes.
         await desk.stop("worker")
-        desk.start("worker", Worker(on(log, Hand(HOUR)), desk.store))
+        desk.start("worker", Worker(on(log, SettableClock(HOUR)), desk.store))
         await desk.write("ali", "hello")
         await until(lambda: desk.gateway.picture.sessions)
         await desk.gateway.status.refresh()
@@ -463,7 +463,7 @@ async def test_consoles_are_told_the_desks_time_whatever_their_gateways_clock_is
 async def test_a_sender_whose_clock_is_days_fast_fails_nothing(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "now_ms", Hand(48 * HOUR))
+    monkeypatch.setattr(lane, "now_ms", SettableClock(48 * HOUR))
     channel = ScriptedChannel("out")
     tries = 0
 
