@@ -1,6 +1,6 @@
 """Open sessions, found by what is asked for without looking at all of them.
 
-Everything is kept current with each change; a session costs about 450 bytes here, whatever is asked. The
+Everything is kept current with each change; a session costs about 300 bytes here, whatever is asked. The
 numbers in the lists are sessions' ids.
 """
 

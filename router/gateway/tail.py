@@ -1,7 +1,7 @@
 """The newest part of the journal, by session: what the gateway has read anyway, so that opening a
 conversation reads and decodes none of it again.
 
-It holds ``MOST`` bytes of what the journal says, which in memory are about five times as much; older
+It holds ``MOST`` bytes of what the journal says, which in memory is about eight times as much; older
 entries leave. Of sessions only the closed are kept: the open ones are in the picture.
 """
 
@@ -15,7 +15,7 @@ from router.desk.state import Entry, MessageAdded, MessageChanged, Session, Told
 from router.gateway.follow import plain
 from router.log.log import id_key
 
-MOST = 4 << 20
+MOST = 2 << 20
 EACH = 32
 """Bytes that every part counts beside its own."""
 
