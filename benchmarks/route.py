@@ -20,10 +20,11 @@ from router.desk.events import (  # fmt: skip
     LinesConfigured,
     MessageReceived,
     OperatorChanged,
+    Ordered,
     Overflow,
     Ring,
-    Say,
-    SetDuty,
+    SayInFull,
+    SetDutyInFull,
     Sla,
 )
 from router.log.home import connect
@@ -85,11 +86,18 @@ async def prepare(log: Log, *, every_rule: bool) -> None:
     )
     for name in names:
         await log.append(OperatorChanged(name=name, max_sessions=CHATS, languages=["uz"]))
-        await log.append(SetDuty(operator=name, duty="online", event_id=f"duty:{name}"))
+        online = SetDutyInFull(rid=0, id=name, duty="online")
+        await log.append(Ordered(operator=name, command=online, event_id=f"duty:{name}"))
     await asyncio.gather(*(log.append(message(i, i)) for i in range(CHATS)))
     await asyncio.gather(
         *(
-            log.append(Say(operator=names[i % 20], session=str(i + 1), text="ha", event_id=f"say:{i}"))
+            log.append(
+                Ordered(
+                    operator=names[i % 20],
+                    event_id=f"say:{i}",
+                    command=SayInFull(rid=0, id=str(i), session=str(i + 1), text="ha"),
+                )
+            )
             for i in range(CHATS)
         )
     )
