@@ -13,12 +13,6 @@ SHIPPED = ("navbat", "console", "bots", "trackers", "vision", "router", "storage
 FILE_LINES = 500
 FUNCTION_LINES = 60
 
-LONGER = {"navbat/cli/program.py": "the words of every command"}
-"""Files that may be longer, and why."""
-
-TWO_LEVELS = {"router/desk/events.py", "router/wire/commands.py"}
-"""A command as the log keeps it, and as a client sends it."""
-
 OTHERS = {
     "bots/telegram/updates.py": "Telegram's own words, always said with the module: ``updates.Message``"
 }
@@ -41,7 +35,7 @@ def defined_twice(sources: dict[str, str]) -> dict[str, list[str]]:
         for node in ast.parse(text).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(path)
-    return {name: found for name, found in places.items() if len(found) > 1 and {*found} != TWO_LEVELS}
+    return {name: found for name, found in places.items() if len(found) > 1}
 
 
 def long_functions(sources: dict[str, str]) -> list[str]:
@@ -60,7 +54,7 @@ def long_files(sources: dict[str, str]) -> list[str]:
     return [
         f"{path}: {lines} lines"
         for path, text in sources.items()
-        if (lines := len(text.splitlines())) > FILE_LINES and path not in LONGER
+        if (lines := len(text.splitlines())) > FILE_LINES
     ]
 
 
