@@ -17,7 +17,8 @@ from benchmarks.harness import Figure, figure
 from router.desk import moves
 from router.desk.desk import Desk
 from router.desk.dispatch import settle
-from router.desk.events import LineRules, LinesConfigured, Ring
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules, Ring
 from router.desk.state import OperatorState, Session, encode
 
 OPERATORS = (10, 1_000, 10_000)

@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.harness import Figure, figure
 from navbat.lab.rehearse.command import compare
 from navbat.lab.rehearse.reading import recorded
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LinesConfigured, OperatorChanged
+from router.desk.rules import LineRules
 from storage.sqlite import SqliteStore
 from tests.navbat.lab.recorded import DAY, Recorded
 

@@ -14,19 +14,16 @@ from typing import Any
 
 from benchmarks.harness import Figure, figure, running, running_redis, until
 from navbat.run.child import collect_rarely
-from router.desk.events import (  # fmt: skip
+from router.desk.events import (
     Author,
-    LineRules,
     LinesConfigured,
     MessageReceived,
     OperatorChanged,
     Ordered,
-    Overflow,
-    Ring,
     SayInFull,
     SetDutyInFull,
-    Sla,
 )
+from router.desk.rules import LineRules, Overflow, Ring, Sla
 from router.log.home import connect
 from router.log.log import Log
 

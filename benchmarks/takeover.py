@@ -13,7 +13,8 @@ import time
 
 from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, caught_up, message
-from router.desk.events import LineRules, LinesConfigured
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules
 from router.log.home import connect
 from router.log.log import Log
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crm.kernel.records import Account
+from crm.kernel import records
+from crm.kernel.records import Account, Right
 from navbat.cli.arguments import language_problem, unknown_word
 from navbat.config import declared
 from navbat.config.declared import Problem, Settings, file_form, is_date
 from navbat.config.file import KeyPath
-from router.desk import events, rules
+from router.desk import rules
 from router.desk.rules import LineRules
 
 Notices = file_form(rules.Notices)
@@ -45,7 +46,7 @@ class Operator(Settings, frozen=True):
     )
     absences: Annotated[list[AbsenceDates], _about("days off")] = msgspec.field(default_factory=list)
     rights: Annotated[
-        list[events.Right] | dict[str, list[events.Right]] | None,
+        list[Right] | dict[str, list[Right]] | None,
         _about("separate rights in all lines, or by line; absent: those of the role"),
     ] = None
 
@@ -56,7 +57,7 @@ class Operator(Settings, frozen=True):
             "max_sessions": self.max_sessions,
             "skills": list(self.skills),
             "languages": list(self.languages),
-            "absences": [events.Absence(from_=a.from_, to=a.to, reason=a.reason) for a in self.absences],
+            "absences": [records.Absence(from_=a.from_, to=a.to, reason=a.reason) for a in self.absences],
             "rights": rights,
         }
 

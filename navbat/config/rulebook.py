@@ -21,7 +21,8 @@ from navbat.config.file import KeyPath, YamlFile, parse_text, show_path, switche
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
 from navbat.config.types import Config, read
 from router.desk.bots.flow import Flow
-from router.desk.events import LineRules, OperatorChanged
+from router.desk.events import OperatorChanged
+from router.desk.rules import LineRules
 from router.wire.admin_frames import SettingView
 
 SETTINGS = tuple(field.name for field in msgspec.structs.fields(Line))

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from crm.kernel.errors import ConfigError
-from crm.kernel.records import Message, customer_of
+from crm.kernel.records import Message, Right, customer_of
 from navbat.cli import shapes
 from navbat.cli.printing import print_json
 from navbat.config.file import YamlFile
@@ -35,6 +35,7 @@ from navbat.lab.story import (
 )
 from router.desk import events
 from router.desk.desk import Desk, Known
+from router.desk.rules import LineRules
 from router.desk.state import Alert, CommandDone, Decided, MessageAdded, Session
 from router.wire.frame import CommandFrame
 from router.wire.protocol import DecisionView
@@ -42,7 +43,7 @@ from router.wire.protocol import DecisionView
 CHANNEL = "scenario"
 YEARS = 10 * 365 * 24 * 3600 * 1000
 """In a scenario every console answers for ever; who is away says so."""
-EVERY_RIGHT: list[events.Right] = ["join_open", "join_silent", "whisper", "take_over"]
+EVERY_RIGHT: list[Right] = ["join_open", "join_silent", "whisper", "take_over"]
 HUMAN = {"ru": "оператор", "uz": "operator"}
 
 
@@ -128,7 +129,7 @@ class Player:
             )
         )
 
-    def _rules(self, line: Line) -> events.LineRules:
+    def _rules(self, line: Line) -> LineRules:
         """The line's, in the zone of the scenario where it names none."""
         rules = line.rules()
         if line.zone == Line().zone:

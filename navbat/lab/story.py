@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from navbat.config import flows as flow
+from navbat.config import flows
 from navbat.config.declared import Settings
 from navbat.config.file import KeyPath, YamlFile, parse_duration
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems
@@ -143,7 +143,7 @@ def read(path: Path) -> tuple[Scenario, YamlFile]:
     assert isinstance(scenario, Scenario)
     _check(scenario, file)
     bots = [line.bot for line in scenario.lines.values() if isinstance(line.bot, str)]
-    scenario = msgspec.structs.replace(scenario, flows=flow.collect(file, bots, path.parent / "flows"))
+    scenario = msgspec.structs.replace(scenario, flows=flows.collect(file, bots, path.parent / "flows"))
     file.raise_problems()
     return scenario, file
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from crm.kernel.errors import Refused
+from crm.kernel.records import Right
 from crm.kernel.text import is_visible
-from router.desk import events, moves
+from router.desk import moves
 from router.desk.capacity import HELD
 from router.desk.floor import Floor
 from router.desk.state import Audit, OperatorState, Session, leads, may
@@ -32,7 +33,7 @@ def words(text: str) -> None:
         raise Refused("invisible" if text.strip() else "empty")
 
 
-def needs(operator: OperatorState, right: events.Right, session: Session) -> None:
+def needs(operator: OperatorState, right: Right, session: Session) -> None:
     if not may(operator, right, session.line):
         raise Refused("no_right", right=right, line=session.line)
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from router.desk import moves, notices
-from router.desk.events import Overflow
 from router.desk.floor import Floor
 from router.desk.queue import Need, Queue, Waiting, lacks, need_of, place
+from router.desk.rules import Overflow
 from router.desk.state import Decided, Session
 from router.desk.values import Offer, OfferKind
 

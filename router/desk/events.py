@@ -12,14 +12,9 @@ from typing import Any, Union, get_args
 
 import msgspec
 
-from crm.kernel.records import Absence as Absence
-from crm.kernel.records import Button, DeliveryStatus, Media, MessageKind, Role
-from crm.kernel.records import Right as Right
+from crm.kernel.records import Absence, Button, DeliveryStatus, Media, MessageKind, Right, Role
 from router.desk.bots.flow import Flow
-from router.desk.rules import LineRules as LineRules
-from router.desk.rules import Overflow as Overflow
-from router.desk.rules import Ring as Ring
-from router.desk.rules import Sla as Sla
+from router.desk.rules import LineRules
 from router.wire import commands
 from router.wire.frame import CommandFrame
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from sortedcontainers import SortedList
 
-from router.desk.events import LineRules
 from router.desk.hours import Calendar
+from router.desk.rules import LineRules
 from router.desk.state import OperatorState, Session
 
 QueuePlace = tuple[int, int, int, int]

@@ -4,9 +4,10 @@ on: running offers and timers keep what they were armed with. Pure."""
 from __future__ import annotations
 
 from router.desk import clocks, duty, moves, schedule
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LinesConfigured, OperatorChanged
 from router.desk.floor import Floor
 from router.desk.queue import Queue
+from router.desk.rules import LineRules
 from router.desk.state import LoginsRevoked, OperatorState, may
 
 

@@ -11,8 +11,7 @@ from typing import Any, Literal, TypeVar, Union
 
 import msgspec
 
-from crm.kernel.records import Button, Customer, Duty, Media, Message, MessageChange, Role
-from router.desk.events import Absence, Right
+from crm.kernel.records import Absence, Button, Customer, Duty, Media, Message, MessageChange, Right, Role
 from router.desk.values import NEW_HAND, NO_BOT, NO_OFFER, BotTurn, Hand, Offer, SideBySide, defaults
 
 Part = TypeVar("Part")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from crm.kernel.records import Account, Right
-from router.desk.events import LineRules
+from router.desk.rules import LineRules
 
 RIGHTS: dict[str, frozenset[str]] = {
     "operator": frozenset({"read", "work"}),

@@ -22,8 +22,8 @@ from crm.kernel.records import Duty, MessageKind, Right
 from crm.lines.versions import VersionSource
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
-from router.desk.events import LineRules
 from router.desk.fired import EFFECTS
+from router.desk.rules import LineRules
 from router.desk.state import Status
 from router.gateway.access import RIGHTS
 from tests.fakes.gateway import session

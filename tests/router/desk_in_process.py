@@ -14,7 +14,8 @@ from aiohttp import web
 
 from crm.kernel.records import Role
 from crm.operators import accounts
-from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.events import Author, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.rules import LineRules
 from router.desk.state import Delivery, decode_delivery
 from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.gateway import Gateway

@@ -9,6 +9,7 @@ import pytest
 from router import worker
 from router.desk import events
 from router.desk.desk import Desk
+from router.desk.rules import LineRules, Overflow, Ring
 from router.desk.state import encode
 from router.log.lease import Lease
 from router.log.log import Log
@@ -22,11 +23,11 @@ START = 1_000_000
 def lived_in_desk(seed: int) -> Desk:
     random = Random(seed)
     desk = Desk()
-    sales = events.LineRules(
-        members=["anna"], skills=[events.Ring(need=[]), events.Ring(need=["iron"], after=60_000)],
-        language="customer", overflow=[events.Overflow(line="night", after=90_000)],
+    sales = LineRules(
+        members=["anna"], skills=[Ring(need=[]), Ring(need=["iron"], after=60_000)],
+        language="customer", overflow=[Overflow(line="night", after=90_000)],
     )  # fmt: skip
-    lines = {"sales": sales, "night": events.LineRules(mode="all", members=["bek"])}
+    lines = {"sales": sales, "night": LineRules(mode="all", members=["bek"])}
     desk.apply(events.LinesConfigured(lines=lines, channels={"bot": "sales", "site": "night"}, at=START))
     for name in ("anna", "bek"):
         desk.apply(events.OperatorChanged(name=name, max_sessions=3, languages=["uz"], at=START))

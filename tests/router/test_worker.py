@@ -14,7 +14,8 @@ import pytest
 from crm.kernel.errors import LeaseLost, Unavailable
 from crm.kernel.ports import Document, Write
 from router.desk import events
-from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.events import Author, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.rules import LineRules
 from router.desk.state import Entry, MessageAdded, Stray
 from router.log.home import connect
 from router.log.lease import Lease

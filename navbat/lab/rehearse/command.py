@@ -26,7 +26,8 @@ from navbat.lab.rehearse import printing, reading
 from navbat.lab.rehearse.figures import Figures, measure
 from navbat.lab.rehearse.recording import Recording
 from navbat.lab.rehearse.replay import replay
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LinesConfigured, OperatorChanged
+from router.desk.rules import LineRules
 
 WRONG_USE = 2
 NAMES = ("recorded", "now", "new")

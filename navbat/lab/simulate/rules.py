@@ -5,8 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from crm.kernel.records import Absence, Right
 from router.desk.bots.flow import Flow, Node, Option
-from router.desk.events import Absence, LineRules, OperatorChanged, Overflow, Right, Ring, Sla
+from router.desk.events import OperatorChanged
+from router.desk.rules import LineRules, Overflow, Ring, Sla
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

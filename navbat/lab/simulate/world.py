@@ -10,11 +10,11 @@ from random import Random
 from typing import Any
 
 from crm.kernel.errors import LeaseLost, Unavailable
+from crm.kernel.records import Absence
 from navbat.lab.simulate import rules
 from navbat.lab.simulate.invariants import Checker, Violation
 from navbat.lab.simulate.redis import SimulatedClient, SimulatedRedis
 from router.desk import events
-from router.desk.events import Absence
 from router.log.log import Log
 from router.log.writer import Writer
 from router.worker import Worker

@@ -14,7 +14,7 @@ from crm.kernel.records import MAX_TAG, MAX_TAGS
 from crm.kernel.spelling import fold
 from crm.kernel.text import one_line
 from router.desk import checks, clocks, closing, duty, events, moves, notices
-from router.desk.bots import line_bot as bot
+from router.desk.bots import line_bot
 from router.desk.capacity import HELD
 from router.desk.commands import speech
 from router.desk.floor import Floor
@@ -86,7 +86,7 @@ def return_to_queue(floor: Floor, command: commands.Return, by: str) -> Session:
     if session.status == "offered":
         return _skip(floor, session, operator)
     if checks.is_bot_of(session, operator):
-        bot.leave(floor, session, "hand_over")
+        line_bot.leave(floor, session, "hand_over")
         return session
     if session.status not in HELD:
         raise Refused("not_yours")
@@ -131,7 +131,7 @@ def _may_transfer(floor: Floor, session: Session, operator: OperatorState, to: s
             raise Refused("no_such_line", line=line)
         return checks.own(floor, session, operator)
     if to == "bot":
-        if not bot.is_there(floor, floor.queue(session).rules.bot):
+        if not line_bot.is_there(floor, floor.queue(session).rules.bot):
             raise Refused("no_bot", line=session.line)
         return checks.own(floor, session, operator)
     target = checks.operator_of(floor, to)
@@ -150,7 +150,7 @@ def _to_bot(floor: Floor, session: Session) -> None:
     session.holder = ""
     session.hand = NEW_HAND
     floor.disarm(session, *clocks.IN_HAND)
-    bot.begin(floor, session)
+    line_bot.begin(floor, session)
 
 
 def pin(floor: Floor, command: commands.Pin, by: str) -> Session:

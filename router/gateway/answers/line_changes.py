@@ -19,7 +19,8 @@ from crm.kernel.records import Account
 from crm.lines import versions
 from crm.lines.versions import LineVersion, VersionSource, WrittenSettings
 from router.desk.bots.flow import Flow
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LinesConfigured, OperatorChanged
+from router.desk.rules import LineRules
 from router.log.log import Log
 from router.wire.admin_frames import SettingView
 

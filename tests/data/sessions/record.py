@@ -16,8 +16,8 @@ import msgspec
 
 from router.desk.bots.flow import Flow, Node, Option
 from router.desk.desk import Desk, Known
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Writing
-from router.desk.rules import Overflow, Ring, Sla
+from router.desk.events import LinesConfigured, OperatorChanged, Writing
+from router.desk.rules import LineRules, Overflow, Ring, Sla
 from router.desk.state import Entry, Session, decode_session, encode
 from router.gateway.picture import Picture
 from router.history.projection import _session_write

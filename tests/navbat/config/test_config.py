@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.kernel.errors import ConfigError
+from crm.kernel.records import Absence
 from navbat.config.file import BadConfig, Duration, YamlFile, parse_duration
 from navbat.config.lines import Line, Operator
 from navbat.config.types import Config, load, locate, read
-from router.desk.events import Absence, LineRules, OperatorChanged, Overflow, Ring, Sla
+from router.desk.events import OperatorChanged
+from router.desk.rules import LineRules, Overflow, Ring, Sla
 
 ROOT = Path(__file__).parents[3]
 

@@ -18,7 +18,8 @@ from navbat.lab.rehearse.command import compare, moment
 from navbat.lab.rehearse.figures import Figures, measure, waits
 from navbat.lab.rehearse.recording import Recording
 from navbat.lab.rehearse.replay import replay
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Overflow, Sla
+from router.desk.events import LinesConfigured, OperatorChanged
+from router.desk.rules import LineRules, Overflow, Sla
 from router.desk.state import MessageAdded
 from storage.sqlite import SqliteStore
 from tests.navbat.lab.recorded import DAY, Recorded

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from router.desk.events import Author, ButtonPressed, LineRules, OperatorChanged
+from router.desk.events import Author, ButtonPressed, OperatorChanged
+from router.desk.rules import LineRules
 from router.desk.state import Audit, Rated
 from tests.router.desk.world import START, World
 from tests.router.orders import order

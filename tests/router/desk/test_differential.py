@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from router.desk.desk import Desk
-from router.desk.events import LineRules, LinesConfigured, Present, Ring
+from router.desk.events import LinesConfigured, Present
+from router.desk.rules import LineRules, Ring
 from router.desk.state import Decided, OperatorState, Session
 from tests.router.desk import naive
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from router.desk.desk import Known
-from router.desk.events import CustomerChanged, LineRules, OperatorChanged, Ring
+from router.desk.events import CustomerChanged, OperatorChanged
+from router.desk.rules import LineRules, Ring
 from tests.router.desk.world import World
 
 MINUTE = 60_000

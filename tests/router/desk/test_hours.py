@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.desk.events import Absence
+from crm.kernel.records import Absence
 from router.desk.hours import Calendar, countries, instant, is_absent, next_absence_change, parse_interval
 
 HOUR = 3_600_000

@@ -11,7 +11,8 @@ import pytest
 
 from router.desk.again import session_restored
 from router.desk.desk import Desk
-from router.desk.events import LineRules, SessionRestored
+from router.desk.events import SessionRestored
+from router.desk.rules import LineRules
 from router.desk.state import (
     Entry,
     Session,

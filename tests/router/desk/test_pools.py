@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from router.desk.events import LineRules, Ring
 from router.desk.queue import POOLS_KEPT, Queue, lacks, need_of, place
+from router.desk.rules import LineRules, Ring
 from router.desk.state import OperatorState, Session
 
 LANGUAGES = [f"l{n}" for n in range(3 * POOLS_KEPT)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.desk import events
-from router.desk.events import LineRules
+from router.desk.rules import LineRules
 from tests.router.desk.world import CHANNEL, World
 
 

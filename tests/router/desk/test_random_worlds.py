@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from router.desk import capacity
 from router.desk.desk import Desk, Known
-from router.desk.events import LineRules, OperatorChanged, Overflow, Reacted, Ring, Sla
+from router.desk.events import OperatorChanged, Reacted
 from router.desk.queue import lacks, need_of
+from router.desk.rules import LineRules, Overflow, Ring, Sla
 from router.desk.state import Session
 from tests.router.desk.world import World, saved
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from router.desk.desk import Known
-from router.desk.events import LineRules, Overflow, Reacted, Sla
+from router.desk.events import Reacted
+from router.desk.rules import LineRules, Overflow, Sla
 from tests.router.desk.world import World
 
 MINUTE = 60_000

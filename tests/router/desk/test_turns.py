@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from router.desk.events import Absence, OperatorChanged
+from crm.kernel.records import Absence
+from router.desk.events import OperatorChanged
 from tests.router.desk.world import START, World, saved
 
 ONE, TWO, MIDNIGHT = 2600, 6200, 85_400

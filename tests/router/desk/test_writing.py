@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from router.desk import events
 from router.desk.desk import Known
-from router.desk.events import LineRules
+from router.desk.rules import LineRules
 from router.desk.state import decode_session, encode
 from tests.router.desk import naive
 from tests.router.desk.world import START, World, saved

@@ -6,7 +6,8 @@ from typing import Any
 
 from router.desk import events
 from router.desk.desk import Desk, Known
-from router.desk.events import Author, LineRules, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.events import Author, LinesConfigured, MessageReceived, OperatorChanged
+from router.desk.rules import LineRules
 from router.desk.state import (
     Alert,
     CommandDone,

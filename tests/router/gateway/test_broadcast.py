@@ -7,7 +7,8 @@ from typing import Any, cast
 import msgspec
 
 from crm.kernel.records import Account, Message
-from router.desk.events import LineRules, LinesConfigured
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules
 from router.desk.state import Entry, Session
 from router.gateway.access import Access
 from router.gateway.broadcast import Broadcast

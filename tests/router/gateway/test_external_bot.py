@@ -17,7 +17,8 @@ from bots.base import Secret
 from bots.loopback import Loopback, LoopbackSettings, SentItem
 from bots.way_out.outbox import Sender
 from crm.kernel.records import Message
-from router.desk.events import LineRules, LinesConfigured
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules
 from router.log.log import Log
 from router.wire import protocol
 from tests.bots.conftest import MemoryMedia

@@ -11,7 +11,8 @@ import pytest
 from crm.kernel.records import Account
 from crm.kernel.spelling import fold
 from router.desk.capacity import HELD
-from router.desk.events import LineRules, LinesConfigured
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules
 from router.desk.state import Entry, Session, Status
 from router.desk.values import BotTurn, Hand, Offer
 from router.gateway.access import Access

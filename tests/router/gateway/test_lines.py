@@ -15,7 +15,8 @@ from crm.lines import versions
 from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
-from router.desk.events import LineRules, LinesConfigured
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules
 from router.desk.state import Entry, Session
 from router.desk.values import BotTurn
 from router.gateway import picture as picture_module

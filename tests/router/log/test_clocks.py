@@ -16,7 +16,8 @@ from bots.way_out import lane
 from bots.way_out.outbox import Sender
 from crm.kernel.errors import Unavailable
 from router.desk import events
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged, Present
+from router.desk.events import LinesConfigured, OperatorChanged, Present
+from router.desk.rules import LineRules
 from router.desk.shifting import TIMES, shift_session
 from router.desk.state import Entry, MessageAdded, Refusal, Session, decode_session
 from router.desk.values import Hand, Value

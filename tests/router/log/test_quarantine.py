@@ -15,8 +15,9 @@ import pytest
 from crm.kernel.errors import Unavailable
 from router.desk import customers, events, fired
 from router.desk.commands.conversations import COMMANDS
-from router.desk.events import LineRules, LinesConfigured, OperatorChanged
+from router.desk.events import LinesConfigured, OperatorChanged
 from router.desk.floor import Floor
+from router.desk.rules import LineRules
 from router.desk.state import Alert, Aside, Audit, CommandDone, MessageAdded, Session, decode_session
 from router.log import quarantine
 from router.log.log import Log
