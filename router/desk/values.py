@@ -78,6 +78,7 @@ class SideBySide:
     def __init__(self, owner: type[msgspec.Struct]) -> None:
         values = [field for field in msgspec.structs.fields(owner) if isinstance(field.default, Value)]
         self._defaults: dict[str, Value] = {field.name: field.default for field in values}
+        self._spread = {name: defaults(type(value)) for name, value in self._defaults.items()}
         self._decoders = {
             name: msgspec.msgpack.Decoder(type(value)) for name, value in self._defaults.items()
         }
@@ -100,8 +101,8 @@ class SideBySide:
     def spread(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document with the values' fields in it in place of them, all of them."""
         spread = {name: field for name, field in document.items() if name not in self._defaults}
-        for name, default in self._defaults.items():
-            spread |= defaults(type(default)) | document.get(name, {})
+        for name, absent in self._spread.items():
+            spread |= absent | document.get(name, {})
         return spread
 
 
