@@ -82,10 +82,9 @@ class Blocks:
         self._cache.clear()
         self._key_of.clear()
         self._restart()
-        self.tops = [0]
 
     def _restart(self) -> None:
-        self.blocks = []
+        self.blocks, self.tops = [], [0]
         self._places = {}
         self._trail = _Trail()
 
@@ -101,17 +100,19 @@ class Blocks:
         if stands_for != self._stands_for:
             self._restart()
         self._thread, self._brush, self._stands_for = thread, brush, stands_for
-        self._renew(brush, thread)
+        first = self._renew(brush, thread)
         self._extend(brush, thread, now)
         self.blocks.extend(Block((), echo_lines(brush, echo)) for echo in echoes)
         for who in writers:
             name = one_line(who) if who else brush.customer
             text = " " * 9 + brush.words("thread.typing", name=name)
             self.blocks.append(Block((), [[("typing", text)]]))
-        self.tops = [0, *accumulate(len(block.lines) for block in self.blocks)]
+        lines = (len(block.lines) for block in self.blocks[first:])
+        self.tops[first:] = accumulate(lines, initial=self.tops[first])
 
-    def _renew(self, brush: Brush, thread: Thread) -> None:
-        """Lays changed messages out again, each in its place."""
+    def _renew(self, brush: Brush, thread: Thread) -> int:
+        """Lays changed messages out again, each in its place. Returns the first block that is another."""
+        first = self._trail.blocks
         for id in thread.dirty:
             key = self._key_of.get(id)
             if key is None:
@@ -120,7 +121,9 @@ class Blocks:
             place = self._places.get(id, -1)
             if 0 <= place < self._trail.blocks:
                 self.blocks[place] = self._block(brush, [thread.by_id[part] for part in key])
+                first = min(first, place)
         thread.dirty.clear()
+        return first
 
     def _extend(self, brush: Brush, thread: Thread, now: int) -> None:
         """Lays out the last group and all that came after it."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from textual import events
+from textual.geometry import Size
+from textual.reactive import Reactive
+from textual.scroll_view import ScrollView
 
 
 class Pane:
@@ -26,3 +29,17 @@ class Pane:
 
     def watch_has_focus(self, _has_focus: bool) -> None:
         """Looks no style up."""
+
+
+class RowsPane(Pane, ScrollView):
+    """A pane of as many rows as there are. Textual would lay the whole screen out anew whenever their number
+    changes (8 ms, at every message that comes); only a scroll bar that comes or goes asks for that."""
+
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), repaint=False)
+
+    def put_height(self, rows: int) -> None:
+        """So many rows there are now."""
+        size = Size(self.size.width, rows)
+        if size != self.virtual_size:
+            self.virtual_size = size
+            self._scroll_update(size)

@@ -11,14 +11,13 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message as Posted
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.paint import TICKS
 from console.shell import shell
-from console.widgets.pane import Pane
+from console.widgets.pane import RowsPane
 from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
@@ -57,7 +56,7 @@ class Row:
     label: str = ""
 
 
-class SessionPane(Pane, ScrollView, can_focus=True):
+class SessionPane(RowsPane, can_focus=True):
     """Sessions in order. The cursor stays with its session when the order changes; when the session leaves
     the list, the cursor is nowhere until the operator moves it, for the next key was meant for that one."""
 
@@ -143,7 +142,7 @@ class SessionPane(Pane, ScrollView, can_focus=True):
             self._rows_before, self._resorted = before, time.monotonic()
         if self.cursor not in self._place:
             self._misplace(place, was_empty=was_empty)
-        self.virtual_size = Size(self.size.width, len(self._rows))
+        self.put_height(len(self._rows))
         self.repaint()
 
     def _misplace(self, place: int, *, was_empty: bool) -> None:

@@ -12,16 +12,15 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message as Posted
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.blocks import Blocks
 from console.model import Thread
 from console.paint import BAD, Brush
 from console.shell import shell
-from console.widgets.pane import Pane
+from console.widgets.pane import RowsPane
 from crm.kernel.records import Media, Message
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
@@ -35,7 +34,7 @@ FILELESS = ("location", "contact")
 """Attachments that are all said in their line."""
 
 
-class ThreadView(Pane, ScrollView, can_focus=True):
+class ThreadView(RowsPane, can_focus=True):
     """Shows one session's thread. Up and down move over messages once one is selected."""
 
     # letters are looked up last, when it is known what the keys before them have done
@@ -121,7 +120,7 @@ class ThreadView(Pane, ScrollView, can_focus=True):
         if self.thread is None or not self.size.width:
             self._laid.clear()
             self._strips.clear()
-            self.virtual_size = Size(self.size.width, 0)
+            self.put_height(0)
             self.refresh()
             return
         anchor = self._anchor()
@@ -130,7 +129,7 @@ class ThreadView(Pane, ScrollView, can_focus=True):
         self._laid.update(self._brush(), self.thread, echoes, writers, now)
         self._strips.clear()
         self._count_below()
-        self.virtual_size = Size(self.size.width, self._laid.height)
+        self.put_height(self._laid.height)
         self._restore(anchor)
         self.refresh()
 
