@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from navbat.cli.arguments import check_text
-from navbat.cli.grammar import parser as parser
+from navbat.cli.grammar import parser
 
 if TYPE_CHECKING:
     from crm.kernel.errors import NavbatError

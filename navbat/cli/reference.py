@@ -17,7 +17,7 @@ import msgspec
 
 from bots import registry
 from bots.base import ChannelSettings
-from navbat.cli import program
+from navbat.cli import grammar
 from navbat.config.file import Duration, NumberOrOff, OffDuration
 from navbat.config.lines import AbsenceDates, Line, Notices, Operator, Overflow, SkillRing, Sla
 from navbat.config.types import Config, GatewaySettings, Tls
@@ -165,7 +165,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 def commands() -> str:
     """The page about the command line."""
     text = _HEAD + _COMMANDS
-    for name, parser in _subparsers(program.parser()):
+    for name, parser in _subparsers(grammar.parser()):
         text += f"\n## `navbat {name}`\n\n{_sentence(parser)}\n"
         nested = list(_subparsers(parser))
         for action, nested_parser in nested:

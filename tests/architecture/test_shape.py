@@ -13,9 +13,6 @@ SHIPPED = ("navbat", "console", "bots", "trackers", "vision", "router", "storage
 FILE_LINES = 500
 FUNCTION_LINES = 60
 
-LONGER = {"navbat/cli/program.py": "the words of every command"}
-"""Files that may be longer, and why."""
-
 OTHERS = {
     "bots/telegram/updates.py": "Telegram's own words, always said with the module: ``updates.Message``"
 }
@@ -57,7 +54,7 @@ def long_files(sources: dict[str, str]) -> list[str]:
     return [
         f"{path}: {lines} lines"
         for path, text in sources.items()
-        if (lines := len(text.splitlines())) > FILE_LINES and path not in LONGER
+        if (lines := len(text.splitlines())) > FILE_LINES
     ]
 
 

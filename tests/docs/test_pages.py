@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from navbat.cli.program import parser
+from navbat.cli.grammar import parser
 from navbat.config.types import read
 from navbat.run.composition import ROLES
 

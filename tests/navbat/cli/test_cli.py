@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from navbat.cli import program as cli
+from navbat.cli import grammar, program
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from navbat.cli import program as cli
 )
 def test_wrong_use_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.main(words)
+        program.main(words)
     assert caught.value.code == 2
     assert capsys.readouterr().out == ""
 
@@ -36,8 +36,8 @@ def test_wrong_use_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) 
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from navbat.cli import program as cli\n"
-        "try: cli.main(['--help'])\n"
+        "from navbat.cli import program\n"
+        "try: program.main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted(set(sys.modules) & {'aiohttp', 'redis', 'textual', 'msgspec', 'yaml', 'asyncio.events_'}))"
     )
@@ -55,7 +55,7 @@ def test_a_client_of_a_running_desk_imports_nothing_of_its_servers() -> None:
 
 
 def test_config_may_stand_before_or_after_the_command() -> None:
-    parse = cli.parser().parse_args
+    parse = grammar.parser().parse_args
     assert parse(["--config", "a", "check"]).config == "a"
     assert parse(["check", "--config", "a"]).config == "a"
     assert parse(["operator", "list", "--config", "a"]).config == "a"
@@ -67,7 +67,7 @@ def test_every_command_leads_somewhere() -> None:
 
     from navbat.cli.reference import _subparsers
 
-    for name, parser in _subparsers(cli.parser()):
+    for name, parser in _subparsers(grammar.parser()):
         for _, leaf in list(_subparsers(parser)) or [(name, parser)]:
             module, _, function = leaf.get_default("call").partition(":")
             assert callable(getattr(import_module(module), function)), name

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from navbat.cli import program as cli
+from navbat.cli import grammar, program
 from navbat.cli.reference import _subparsers
 from tests.navbat.process import CONFIG, ROOT, Desk
 
@@ -64,7 +64,7 @@ def usual(action: argparse.Action) -> str:
     )
 
 
-PARSER = cli.parser()
+PARSER = grammar.parser()
 COMMANDS = {" ".join(path): (path, parser) for path, parser in leaves(PARSER) if path[0] not in LASTS}
 
 
@@ -80,7 +80,7 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_command_breaks(
     command: str, odd_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "parser", lambda: PARSER)  # making it costs more than all the rest
+    monkeypatch.setattr(program, "parser", lambda: PARSER)  # making it costs more than all the rest
     monkeypatch.chdir(odd_folder)
     monkeypatch.setenv("HOME", str(odd_folder))
     monkeypatch.setenv("NAVBAT_STATE", str(odd_folder / "state"))
@@ -91,7 +91,7 @@ def test_no_command_breaks(
         for words in given(path, parser, odd):
             monkeypatch.setattr(sys, "stdin", io.StringIO("some text\n"))
             try:
-                status = cli.main(["--config", "config.yaml", *words])
+                status = program.main(["--config", "config.yaml", *words])
             except SystemExit as ended:
                 status = int(ended.code or 0)
             out, err = capsys.readouterr()
@@ -129,14 +129,14 @@ def test_nothing_breaks_with_a_desk(
     anna.until_sessions(1)
     for name, value in {**anna.env, "NAVBAT_URL": desk.url, "HOME": str(desk.folder)}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cli, "parser", lambda: PARSER)
+    monkeypatch.setattr(program, "parser", lambda: PARSER)
     monkeypatch.chdir(desk.folder)
     path, parser = COMMANDS[command]
     for odd in ODD:
         for words in given(path, parser, odd):
             monkeypatch.setattr(sys, "stdin", io.StringIO("some text\n"))
             try:
-                status = cli.main(words)
+                status = program.main(words)
             except SystemExit as ended:
                 status = int(ended.code or 0)
             assert status in (0, 1, 2), (words, capsys.readouterr())

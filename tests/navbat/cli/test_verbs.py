@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from console.actions import ACTIONS
-from navbat.cli import program as cli
+from navbat.cli import grammar, program
 from navbat.cli.arguments import LANGUAGES, STATUSES
 from navbat.cli.reference import _subparsers
 from navbat.cli.verbs import VERBS
@@ -34,7 +34,7 @@ SCREEN_ONLY = {
 
 
 def leaf(words: str) -> Any:
-    parser = cli.parser()
+    parser = grammar.parser()
     for word in words.split():
         if not word.startswith("--"):
             parser = dict(_subparsers(parser))[word]
@@ -64,7 +64,7 @@ def test_the_verbs_of_a_session_are_those_that_are_promised() -> None:
 
 def test_every_command_that_speaks_with_the_desk_or_changes_something_has_json() -> None:
     without = {"run", "check", "console", "demo", "completion", "flow check", "flow try"}
-    for name, parser in _subparsers(cli.parser()):
+    for name, parser in _subparsers(grammar.parser()):
         for action, inner in list(_subparsers(parser)) or [("", parser)]:
             full = f"{name} {action}".strip()
             flags = [flag for a in inner._actions for flag in a.option_strings]
@@ -79,7 +79,7 @@ def test_what_is_known_without_the_desk_is_what_the_desk_knows() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["completion", shell]) == 0
+    assert program.main(["completion", shell]) == 0
     script = capsys.readouterr().out
     for word in ("take-over", "unspam", "completion", "--reply-to", "waiting", "supervisor"):
         assert word in script
