@@ -20,6 +20,7 @@ from router.desk.dispatch import settle
 from router.desk.events import LinesConfigured
 from router.desk.rules import LineRules, Ring
 from router.desk.state import OperatorState, Session, encode
+from router.desk.values import Wait
 
 OPERATORS = (10, 1_000, 10_000)
 WAITING = (0, 1_000, 100_000)
@@ -61,8 +62,8 @@ def make_desk(operators: int, waiting: int) -> Desk:
 def _session(number: int, holder: str) -> Session:
     return Session(
         id=str(number), chat=f"bot:{number}", channel="bot", kind="", line="sales", customer="c",
-        status="taken" if holder else "waiting", holder=holder, asked=2, entered_at=1, ring=1, seq=1,
-        arrival=0 if holder else number, language=("uz", "ru")[number % 2], waiting_since=number,
+        status="taken" if holder else "waiting", holder=holder, asked=2, seq=1,
+        wait=Wait(arrival=0 if holder else number, entered_at=1, ring=1), language=("uz", "ru")[number % 2], waiting_since=number,
     )  # fmt: skip
 
 

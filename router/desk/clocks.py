@@ -3,6 +3,8 @@ said in ``router.desk.fired``. Pure."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from router.desk.capacity import HELD
 from router.desk.floor import Floor
 from router.desk.state import Session
@@ -20,7 +22,7 @@ IN_HAND = ("return", "snooze")
 
 def enter(floor: Floor, session: Session) -> None:
     """The session enters its line's queue: skill rings and overflow count from here."""
-    session.entered_at = floor.now
+    session.wait = replace(session.wait, entered_at=floor.now)
     widen(floor, session)
     arm_overflow(floor, session)
 
@@ -28,21 +30,25 @@ def enter(floor: Floor, session: Session) -> None:
 def widen(floor: Floor, session: Session) -> None:
     """Which skill ring is in force, and when the next one will be."""
     rings = floor.queue(session).rules.skills
-    if not rings:
-        session.ring = 0
-        return
-    passed = floor.now - session.entered_at
-    session.ring = sum(ring.after <= passed for ring in rings)
-    if session.ring < len(rings):
-        floor.arm(session, "ring", session.entered_at + rings[session.ring].after)
+    entered = session.wait.entered_at
+    ring = _set_ring(floor, session)
+    if ring < len(rings):
+        floor.arm(session, "ring", entered + rings[ring].after)
+
+
+def _set_ring(floor: Floor, session: Session) -> int:
+    passed = floor.now - session.wait.entered_at
+    ring = sum(ring.after <= passed for ring in floor.queue(session).rules.skills)
+    if ring != session.wait.ring:
+        session.wait = replace(session.wait, ring=ring)
+    return ring
 
 
 def look_again(floor: Floor, session: Session) -> None:
     """A waiting session after the rules have changed: rings and overflow as they are now. What is armed
     already stays armed."""
     rings = floor.queue(session).rules.skills
-    session.ring = sum(ring.after <= floor.now - session.entered_at for ring in rings)
-    if session.ring < len(rings) and "ring" not in session.timers:
+    if _set_ring(floor, session) < len(rings) and "ring" not in session.timers:
         widen(floor, session)
     if "overflow" not in session.timers:
         arm_overflow(floor, session)
@@ -50,7 +56,7 @@ def look_again(floor: Floor, session: Session) -> None:
 
 def arm_overflow(floor: Floor, session: Session) -> None:
     """The next overflow that is not due yet."""
-    dues = [session.entered_at + entry.after for entry in floor.queue(session).rules.overflow]
+    dues = [session.wait.entered_at + entry.after for entry in floor.queue(session).rules.overflow]
     later = [due for due in dues if due > floor.now]
     if later:
         floor.arm(session, "overflow", min(later))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from crm.kernel.records import Customer, Identity, Message, MessageChange, customer_of, person_chat
 from crm.kernel.text import LIMIT, clean, one_line
 from router.desk import clocks, closing, events, fired, moves, notices
@@ -134,7 +136,7 @@ def _wrote(
     elif session.status in HELD:
         _wrote_to_holder(floor, session)
     elif waits_anew:
-        session.arrival = session.waiting_since
+        session.wait = replace(session.wait, arrival=session.waiting_since)
         floor.reorder(session)
     return message
 

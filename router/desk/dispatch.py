@@ -58,7 +58,7 @@ def _ask(floor: Floor, session: Session) -> None:
         kind: OfferKind = "responsible" if session.asked == 1 else "last_operator"
         wanted = rules.responsible_first if session.asked == 1 else rules.last_operator_first
         name = session.responsible if session.asked == 1 else session.last_operator
-        operator = floor.operators.get(name) if wanted and name not in session.had else None
+        operator = floor.operators.get(name) if wanted and name not in session.round.had else None
         if operator is None or floor.standing(operator, queue):
             continue
         decision = explain(floor, session, queue, kind, name)
@@ -113,10 +113,10 @@ def _give(floor: Floor, session: Session, queue: Queue, name: str, new_round: bo
 def _show_to_all(floor: Floor, queue: Queue) -> None:
     """Mode ``all``: every ready member who has not hidden or given it back sees each untaken session."""
     for session in list(queue.waiting()):
-        left_out = {*session.hidden_from, *session.had}
+        left_out = {*session.round.hidden_from, *session.round.had}
         ready = list(queue.ready(queue.need(session.id)))
         seen_by = [name for name in ready if name not in left_out]
-        if ready and not seen_by and session.pause_until <= floor.now and queue.routes:
+        if ready and not seen_by and session.round.pause_until <= floor.now and queue.routes:
             # All who could take it have given it back, and the pause after that is over.
             moves.new_round(floor, session)
             seen_by = ready
@@ -162,7 +162,7 @@ def _among(floor: Floor, session: Session, queue: Queue, chosen: str) -> tuple[l
     for name in queue.members:
         reason = floor.dropped_by(floor.operators.get(name), queue)
         reason = reason or lacks(floor.operators[name], need)
-        if not reason and name != chosen and name in (*session.had, *session.hidden_from):
+        if not reason and name != chosen and name in (*session.round.had, *session.round.hidden_from):
             reason = "had"
         if reason:
             dropped[name] = reason
@@ -187,7 +187,7 @@ def _tell_who_wait(floor: Floor) -> None:
         elif queue.rules.mode == "manual":
             why = "manual"
         else:
-            why = "pause" if session.pause_until > floor.now else "nobody"
+            why = "pause" if session.round.pause_until > floor.now else "nobody"
         decision = explain(floor, session, queue, why)
         if why in ("off_hours", "manual"):
             decision.dropped |= dict.fromkeys(decision.candidates, why)
@@ -213,7 +213,7 @@ def _due(floor: Floor, session: Session) -> Overflow | None:
     if session.status != "waiting":
         return None
     for entry in queue.rules.overflow:
-        is_due = session.entered_at + entry.after <= floor.now
+        is_due = session.wait.entered_at + entry.after <= floor.now
         if not is_due or entry.line not in floor.queues or not _holds(floor, queue, entry.when):
             continue
         if entry.after or not _can_be_offered(floor, queue, session):
@@ -227,7 +227,7 @@ def _can_be_offered(floor: Floor, queue: Queue, session: Session) -> bool:
     if not queue.routes or queue.rules.mode == "manual":
         return False
     if queue.rules.mode == "all":
-        left_out = {*session.hidden_from, *session.had}
+        left_out = {*session.round.hidden_from, *session.round.had}
         return any(name not in left_out for name in queue.ready(queue.need(session.id)))
     chosen = queue.choose(session, queue.need(session.id), floor.now)
     return chosen is not None and not chosen[1]

@@ -47,7 +47,6 @@ def _missed_by_all(floor: Floor, session: Session) -> None:
     queue = floor.queue(session)
     saw = session.offer.seen_by
     floor.end_offer(session)
-    session.had = []
     floor.missed_now.add(session.id)
     floor.set_status(session, "waiting")
     for name in saw:
@@ -55,7 +54,7 @@ def _missed_by_all(floor: Floor, session: Session) -> None:
     if queue.pool(queue.need(session.id)):
         moves.new_round(floor, session)
     else:
-        session.hidden_from = []
+        session.round = replace(session.round, had=[], hidden_from=[])
     clocks.arm_overflow(floor, session)
     floor.stirred.add(queue.name)
 
@@ -84,7 +83,7 @@ def _no_answer(floor: Floor, session: Session) -> None:
 def _return(floor: Floor, session: Session) -> None:
     """The holder did not answer in time."""
     if session.status in HELD and not session.hand.pinned:
-        session.return_reason = "unanswered"
+        session.wait = replace(session.wait, return_reason="unanswered")
         moves.return_from(floor, session, session.holder, "unanswered")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from router.desk import clocks, notices
 from router.desk.floor import Floor
 from router.desk.state import OperatorState, Session
-from router.desk.values import NEW_HAND, NO_BOT
+from router.desk.values import NEW_HAND, NEW_ROUND, NO_BOT, NO_WAIT
 
 
 def enqueue(floor: Floor, session: Session) -> None:
@@ -16,9 +18,10 @@ def enqueue(floor: Floor, session: Session) -> None:
     session.holder = ""
     session.hand = NEW_HAND
     session.bot_turn = NO_BOT
-    session.arrival = session.waiting_since or session.arrival or floor.now
+    arrival = session.waiting_since or session.wait.arrival or floor.now
+    session.wait = replace(session.wait, arrival=arrival)
     floor.set_status(session, "waiting")
-    if not session.entered_at:
+    if not session.wait.entered_at:
         clocks.enter(floor, session)
     elif floor.queue(session).rules.overflow:
         clocks.arm_overflow(floor, session)
@@ -29,19 +32,14 @@ def enqueue(floor: Floor, session: Session) -> None:
 
 def take(floor: Floor, session: Session, operator: str) -> None:
     """The operator accepted: the session is his."""
-    if session.entered_at:
+    if session.wait.entered_at:
         notices.note_pace(floor, session)
     floor.leave_queue(session)
     floor.disarm(session, "bot", *clocks.IN_QUEUE)
-    session.arrival = 0
-    session.entered_at = 0
-    session.ring = 0
+    session.wait = NO_WAIT
+    session.round = NEW_ROUND
     session.asked = 2
     floor.end_offer(session)
-    session.had = []
-    session.pause_until = 0
-    session.hidden_from = []
-    session.return_reason = ""
     session.hand = NEW_HAND
     session.bot_turn = NO_BOT
     session.guests = [name for name in session.guests if name != operator]
@@ -65,10 +63,10 @@ def hand_back(floor: Floor, session: Session, operator: str) -> None:
 def give_back(floor: Floor, session: Session, operator: str, *, pause: bool) -> None:
     """The queue gets it back from somebody who had it. ``pause``: he gave it back by hand, so a new
     round waits for the line's ``answer_within``."""
-    if session.status != "offered":
-        session.had = []
-    if operator not in session.had:
-        session.had = [*session.had, operator]
+    had = session.round.had if session.status == "offered" else []
+    if operator not in had:
+        had = [*had, operator]
+    session.round = replace(session.round, had=had)
     if pause:
         start_pause(floor, session)
     else:
@@ -78,15 +76,14 @@ def give_back(floor: Floor, session: Session, operator: str, *, pause: bool) -> 
 
 def start_pause(floor: Floor, session: Session) -> None:
     """No new round for the line's ``answer_within``: somebody gave it back by hand."""
-    session.pause_until = floor.now + floor.queue(session).rules.answer_within
-    floor.arm(session, "pause", session.pause_until)
+    until = floor.now + floor.queue(session).rules.answer_within
+    session.round = replace(session.round, pause_until=until)
+    floor.arm(session, "pause", until)
 
 
 def new_round(floor: Floor, session: Session) -> None:
     """Whoever had it may have it again. Renewing an offer that was missed is told once."""
-    session.had = []
-    session.hidden_from = []
-    session.pause_until = 0
+    session.round = NEW_ROUND
     floor.disarm(session, "pause")
     if session.id in floor.missed_now and not session.renewed:
         session.renewed = True
@@ -97,10 +94,8 @@ def change_line(floor: Floor, session: Session, line: str) -> None:
     """Into another line's backlog, whose rules then apply; the arrival stays."""
     floor.leave_queue(session)
     floor.disarm(session, *clocks.IN_QUEUE)
-    session.had = []
-    session.pause_until = 0
-    session.hidden_from = []
-    session.entered_at = 0
+    session.round = NEW_ROUND
+    session.wait = replace(session.wait, entered_at=0)
     if not session.priority_set:
         session.priority += floor.queues[line].rules.priority - floor.queue(session).rules.priority
     session.line = line
@@ -110,7 +105,7 @@ def change_line(floor: Floor, session: Session, line: str) -> None:
 def return_from(floor: Floor, session: Session, operator: str, why: str = "left") -> None:
     """Back to the queue because its holder left, or did not answer: he is told why."""
     floor.system(session, why, operator=operator)
-    session.had = [operator]
+    session.round = replace(session.round, had=[operator])
     enqueue(floor, session)
 
 

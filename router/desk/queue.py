@@ -35,7 +35,7 @@ def place(session: Session) -> QueuePlace:
     """Where a session stands in the backlog: priority (larger first), the earliest breach of a running
     clock (without one: last), arrival, id."""
     breach = min(session.sla.values()) if session.sla else NEVER
-    return -session.priority, breach, session.arrival, int(session.id)
+    return -session.priority, breach, session.wait.arrival, int(session.id)
 
 
 def need_of(session: Session, rules: LineRules) -> Need:
@@ -43,7 +43,7 @@ def need_of(session: Session, rules: LineRules) -> Need:
     if not rules.skills and not rules.language:
         return ANYBODY
     rings = rules.skills
-    ring = min(session.ring, len(rings))
+    ring = min(session.wait.ring, len(rings))
     skills = frozenset(rings[ring - 1].need) if ring else frozenset[str]()
     return skills, session.language if rules.language == "customer" else rules.language
 
@@ -216,14 +216,14 @@ class Queue:
 
     def choose(self, session: Session, need: Need, now: int) -> tuple[str, bool] | None:
         """(whom the waiting session goes to, whether that begins a new round), or nobody."""
-        had = session.had
+        had = session.round.had
         first = ""
         for rank in self.pool(need):
             name: str = rank[-1]
             if name not in had:
                 return name, False
             first = first or name
-        if first and session.pause_until <= now:
+        if first and session.round.pause_until <= now:
             return first, True
         return None
 

@@ -122,9 +122,9 @@ def requeue(floor: Floor) -> None:
     """Puts all that waits into the queues anew: needs, order and what it waits for may have changed."""
     for session in floor.sessions.values():
         if session.status == "waiting" or (session.status == "offered" and not session.holder):
-            before = session.ring, len(session.timers)
+            before = session.wait.ring, len(session.timers)
             clocks.look_again(floor, session)
-            if before != (session.ring, len(session.timers)):
+            if before != (session.wait.ring, len(session.timers)):
                 floor.touch(session)
             floor.queue(session).put(session)
             floor.stirred.add(session.line)

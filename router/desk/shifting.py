@@ -17,7 +17,7 @@ from router.desk.values import Value
 Part = TypeVar("Part", bound=Value)
 
 TIMES = (
-    "opened_at", "arrival", "first_answer_at", "closed_at", "waiting_since", "last_at", "pause_until", "entered_at",
+    "opened_at", "first_answer_at", "closed_at", "waiting_since", "last_at",
 )  # fmt: skip
 CHOSEN = frozenset({"snooze"})
 """Timers of moments that somebody chose."""
@@ -30,6 +30,7 @@ def shift_session(session: Session, by: int) -> None:
         if at:
             setattr(session, name, max(1, at + by))
     session.offer, session.hand = _moved(session.offer, by), _moved(session.hand, by)
+    session.round, session.wait = _moved(session.round, by), _moved(session.wait, by)
     session.sla = {clock: at + by for clock, at in session.sla.items()}
     session.timers = {
         kind: (due if kind in CHOSEN else due + by, order) for kind, (due, order) in session.timers.items()

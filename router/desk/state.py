@@ -12,7 +12,20 @@ from typing import Any, Literal, TypeVar, Union
 import msgspec
 
 from crm.kernel.records import Absence, Button, Customer, Duty, Media, Message, MessageChange, Right, Role
-from router.desk.values import NEW_HAND, NO_BOT, NO_OFFER, BotTurn, Hand, Offer, SideBySide, defaults
+from router.desk.values import (
+    NEW_HAND,
+    NEW_ROUND,
+    NO_BOT,
+    NO_OFFER,
+    NO_WAIT,
+    BotTurn,
+    Hand,
+    Offer,
+    Round,
+    SideBySide,
+    Wait,
+    defaults,
+)
 
 Part = TypeVar("Part")
 FORM = 1
@@ -40,8 +53,6 @@ class Session(Saved, kw_only=True):
     holder: str = ""
     priority: int = 0
     opened_at: int = 0
-    arrival: int = 0
-    """Order in the backlog: the oldest customer message no operator has answered."""
     first_answer_at: int = 0
     closed_at: int = 0
     closed_by: str = ""
@@ -69,13 +80,9 @@ class Session(Saved, kw_only=True):
     can_write: bool = True
     hand: Hand = NEW_HAND
     offer: Offer = NO_OFFER
-    had: list[str] = []
-    """Operators to whom it was given in this round and who missed, skipped or returned it."""
-    pause_until: int = 0
-    """No new round before this time: somebody gave it back by hand."""
     guests: list[str] = []
-    hidden_from: list[str] = []
-    return_reason: str = ""
+    wait: Wait = NO_WAIT
+    round: Round = NEW_ROUND
     renewed: bool = False
     """An offer of it has been renewed once: the supervisors were told."""
     resending: list[str] = []
@@ -87,10 +94,6 @@ class Session(Saved, kw_only=True):
     asked: int = 0
     """How far it was routed first to those who know the customer: 1 = the responsible, 2 = also the
     last operator were asked, or cannot be. Nobody is asked twice."""
-    entered_at: int = 0
-    """When it entered its line's queue; 0 once it was taken."""
-    ring: int = 0
-    """Which of the line's skill rings is in force."""
     priority_set: bool = False
     """An operator or a flow set the priority: the line's does not matter any more."""
     bot_turn: BotTurn = NO_BOT

@@ -66,9 +66,37 @@ class Hand(Value, frozen=True):
     """The sender of a transfer that is not taken yet."""
 
 
+class Round(Value, frozen=True):
+    """A round of offers: nobody gets it twice in one."""
+
+    moments: ClassVar[tuple[str, ...]] = ("pause_until",)
+    had: list[str] = []
+    """Operators to whom it was given and who missed, skipped or returned it."""
+    hidden_from: list[str] = []
+    """Mode ``all``: who skipped it."""
+    pause_until: int = 0
+    """No new round before this time: somebody gave it back by hand."""
+
+
+class Wait(Value, frozen=True):
+    """Its wait in the queue of a line, until somebody takes it."""
+
+    moments: ClassVar[tuple[str, ...]] = ("arrival", "entered_at")
+    arrival: int = 0
+    """Order in the backlog: the oldest customer message no operator has answered."""
+    entered_at: int = 0
+    """When it entered the queue of this line."""
+    ring: int = 0
+    """Which of the line's skill rings is in force."""
+    return_reason: str = ""
+    """Why who had it gave it back."""
+
+
 NO_OFFER = Offer()
 NO_BOT = BotTurn()
 NEW_HAND = Hand()
+NEW_ROUND = Round()
+NO_WAIT = Wait()
 
 
 class SideBySide:

@@ -294,8 +294,8 @@ def _may_have_listed(connection: Connection, session: Session, entry: Entry) -> 
     return (
         connection.access.may("read", session.line)
         or session.id in connection.watching
-        or name in (session.holder, session.hand.transfer_from, session.last_author, *session.had)
-        or name in (*session.hidden_from, *session.guests, *session.silent)
+        or name in (session.holder, session.hand.transfer_from, session.last_author, *session.round.had)
+        or name in (*session.round.hidden_from, *session.guests, *session.silent)
         or any(
             isinstance(told, Audit)
             and told.session == session.id

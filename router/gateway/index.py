@@ -219,8 +219,8 @@ def people(session: Session) -> tuple[str, ...]:
 def _waits(session: Session) -> tuple[Place | None, int | None]:
     if not is_waiting(session):
         return None, None
-    listed = (-session.priority, session.arrival, int(session.id)) if is_listed(session) else None
-    return listed, session.arrival
+    listed = (-session.priority, session.wait.arrival, int(session.id)) if is_listed(session) else None
+    return listed, session.wait.arrival
 
 
 def _giver(session: Session) -> tuple[str, ...]:

@@ -277,7 +277,7 @@ class _Replay:
             return
         who = session.holder
         if not who:
-            able = (*session.offer.seen_by, *session.hidden_from)
+            able = (*session.offer.seen_by, *session.round.hidden_from)
             who = reaction.operator if reaction.operator in able else session.offer.seen_by[0]
         kind = commands.Take if reaction.kind == "take" else commands.Skip
         self._order(who, kind(session=id, **UNSENT))

@@ -239,7 +239,7 @@ def check_queues(desk: Desk) -> None:
 
 def _place(session: Session) -> tuple[int, float, int, int]:
     breach = min(session.sla.values()) if session.sla else float("inf")
-    return -session.priority, breach, session.arrival, int(session.id)
+    return -session.priority, breach, session.wait.arrival, int(session.id)
 
 
 def _check_conserving(desk: Desk, queue: Queue, waiting: Iterable[Session], loads: Loads) -> None:
@@ -256,11 +256,11 @@ def _check_conserving(desk: Desk, queue: Queue, waiting: Iterable[Session], load
                     set(session.offer.seen_by) <= able,
                     f"{session.id} is shown to somebody who cannot have it",
                 )
-            left = able - set(session.had) - set(session.hidden_from)
+            left = able - set(session.round.had) - set(session.round.hidden_from)
             require(left <= set(session.offer.seen_by), f"{session.id} is not shown to {left}")
         elif session.status == "waiting":
-            require(able <= set(session.had), f"{session.id} waits though {able} are free")
-            require(not able or session.pause_until > desk.now, f"{session.id} waits for no new round")
+            require(able <= set(session.round.had), f"{session.id} waits though {able} are free")
+            require(not able or session.round.pause_until > desk.now, f"{session.id} waits for no new round")
 
 
 def is_free(desk: Desk, name: str, queue: Queue, loads: Loads) -> bool:
@@ -281,7 +281,7 @@ def is_free(desk: Desk, name: str, queue: Queue, loads: Loads) -> bool:
 def can(operator: OperatorState, session: Session, queue: Queue) -> bool:
     """Has the skills of the ring in force, and the language."""
     rules = queue.rules
-    rings = rules.skills[: session.ring]
+    rings = rules.skills[: session.wait.ring]
     language = session.language if rules.language == "customer" else rules.language
     need = set(rings[-1].need) if rings else set()
     return need <= set(operator.skills) and (not language or language in operator.languages)

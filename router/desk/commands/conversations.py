@@ -69,7 +69,7 @@ def _skip(floor: Floor, session: Session, operator: OperatorState) -> Session:
     floor.system(session, "skipped", operator=operator.name)
     checks.audit(floor, operator.name, "skip", session)
     if not session.holder:
-        session.hidden_from = [*session.hidden_from, operator.name]
+        session.round = replace(session.round, hidden_from=[*session.round.hidden_from, operator.name])
         moves.start_pause(floor, session)
         floor.touch(session)
         floor.stirred.add(session.line)
@@ -92,7 +92,7 @@ def return_to_queue(floor: Floor, command: commands.Return, by: str) -> Session:
         raise Refused("not_yours")
     if session.holder != operator.name and not leads(operator):
         raise Refused("held_by", holder=session.holder)
-    session.return_reason = command.reason
+    session.wait = replace(session.wait, return_reason=command.reason)
     floor.system(session, "returned", operator=operator.name, reason=command.reason)
     checks.audit(floor, operator.name, "return", session, reason=command.reason)
     moves.give_back(floor, session, session.holder, pause=True)

@@ -303,7 +303,7 @@ def test_snooze_until_a_time_counts_for_nobody_and_starts_the_clocks_anew() -> N
     assert world.at(3599).state("ali") == ("taken", "anna")
     assert world.at(3600).load("anna") == 1
     assert world.at(3659).state("ali") == ("taken", "anna")
-    assert world.at(3660).session("ali").had == ["anna"] or world.state("ali")[0] == "offered"
+    assert world.at(3660).session("ali").round.had == ["anna"] or world.state("ali")[0] == "offered"
 
 
 def test_snooze_until_the_customer_writes() -> None:

@@ -13,6 +13,7 @@ from router.desk.desk import Desk
 from router.desk.events import LinesConfigured, Present
 from router.desk.rules import LineRules, Ring
 from router.desk.state import Decided, OperatorState, Session
+from router.desk.values import NO_WAIT, Round, Wait
 from tests.router.desk import naive
 
 STATES = 100_000
@@ -65,19 +66,17 @@ def make_sessions(random: Random, lines: dict[str, LineRules], names: list[str])
         line = random.choice(list(lines))
         session = Session(
             id=str(number), chat=f"bot:{number}", channel="bot", kind="", line=line, customer="", asked=2,
-            priority=random.choice((0, 0, 0, 5, 100)), arrival=random.randint(1, 5), entered_at=1, ring=1,
+            priority=random.choice((0, 0, 0, 5, 100)), wait=Wait(arrival=random.randint(1, 5), entered_at=1, ring=1 if lines[line].skills else 0),
             language=random.choice(("", "ru", "uz")), seq=1, waiting_since=1,
         )  # fmt: skip
-        if not lines[line].skills:
-            session.ring = 0
         if random.random() < 0.3:
             session.sla = {"first_response": NOW + random.randint(1, 3)}
         if random.random() < 0.25:
             session.status, session.holder = "taken", random.choice(names)
-            session.entered_at = session.arrival = 0
+            session.wait = NO_WAIT
         elif random.random() < 0.4:
-            session.had = random.sample(names, random.randint(1, len(names)))
-            session.pause_until = random.choice((0, NOW + 10_000))
+            had = random.sample(names, random.randint(1, len(names)))
+            session.round = Round(had=had, pause_until=random.choice((0, NOW + 10_000)))
         sessions.append(session)
     return sessions
 
@@ -120,7 +119,7 @@ def by_the_naive_one(
     waiting = [
         naive.Waiting(
             id=int(s.id), line=s.line, priority=s.priority, breach=min(s.sla.values(), default=float("inf")),
-            arrival=s.arrival, language=s.language, had=s.had, paused=s.pause_until > NOW,
+            arrival=s.wait.arrival, language=s.language, had=s.round.had, paused=s.round.pause_until > NOW,
             needs=frozenset(lines[s.line].skills[0].need if lines[s.line].skills else ()),
         )
         for s in sessions

@@ -8,6 +8,7 @@ import pytest
 from router.desk.queue import POOLS_KEPT, Queue, lacks, need_of, place
 from router.desk.rules import LineRules, Ring
 from router.desk.state import OperatorState, Session
+from router.desk.values import Wait
 
 LANGUAGES = [f"l{n}" for n in range(3 * POOLS_KEPT)]
 NAMES = [f"op{n}" for n in range(8)]
@@ -50,8 +51,8 @@ def test_pools_and_backlog_are_what_they_are_by_definition(mode: str, seed: int)
 
 def _session(number: int, language: str, priority: int) -> Session:
     return Session(
-        id=str(number), chat=f"bot:{number}", channel="bot", kind="", line="sales", customer="c", ring=1,
-        language=language, priority=priority, arrival=number // 2,
+        id=str(number), chat=f"bot:{number}", channel="bot", kind="", line="sales", customer="c",
+        language=language, priority=priority, wait=Wait(ring=1, arrival=number // 2),
     )  # fmt: skip
 
 

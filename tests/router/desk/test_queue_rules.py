@@ -128,11 +128,11 @@ def test_who_gives_back_a_taken_session_is_the_only_one_who_had_it() -> None:
     world.writes("a")
     world.do("anna", "Skip", session="1")
     world.do("bek", "Take", session="1")
-    assert world.session("a").had == []
+    assert world.session("a").round.had == []
     world.do("bek", "Return", session="1", reason="not mine")
     assert world.state("a") == ("offered", "anna")
-    assert world.session("a").had == ["bek"]
-    assert world.session("a").return_reason == "not mine"
+    assert world.session("a").round.had == ["bek"]
+    assert world.session("a").wait.return_reason == "not mine"
 
 
 def test_the_backlog_is_served_in_order_of_arrival() -> None:

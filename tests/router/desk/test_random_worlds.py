@@ -168,8 +168,8 @@ def check_conserving(desk: Desk, queue: Any) -> None:
         for session in queue.waiting():
             need = need_of(session, queue.rules)
             eligible = {n for n in ready if not lacks(desk.operators[n], need)}
-            assert eligible <= set(session.had), f"{session.id} waits though {eligible} are eligible"
-            assert not eligible or session.pause_until > desk.now
+            assert eligible <= set(session.round.had), f"{session.id} waits though {eligible} are eligible"
+            assert not eligible or session.round.pause_until > desk.now
 
 
 def picture(desk: Desk) -> Any:

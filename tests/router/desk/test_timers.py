@@ -112,11 +112,11 @@ def overflowing(*entries: Overflow, bek: bool = True) -> World:
 
 def test_overflow_moves_what_is_untaken_and_keeps_the_arrival() -> None:
     world = overflowing(Overflow(after=MINUTE, line="night"))
-    arrival = world.writes("ali").arrival
+    arrival = world.writes("ali").wait.arrival
     assert world.at(59).session("ali").line == "sales"
     world.at(60)
     assert (world.session("ali").line, *world.state("ali")) == ("night", "offered", "bek")
-    assert world.session("ali").arrival == arrival
+    assert world.session("ali").wait.arrival == arrival
 
 
 def test_overflow_waits_for_the_end_of_an_offer() -> None:

@@ -14,7 +14,7 @@ from router.desk.capacity import HELD
 from router.desk.events import LinesConfigured
 from router.desk.rules import LineRules
 from router.desk.state import Entry, Session, Status
-from router.desk.values import BotTurn, Hand, Offer
+from router.desk.values import BotTurn, Hand, Offer, Wait
 from router.gateway.access import Access
 from router.gateway.index import is_listed, is_waiting, people
 from router.gateway.picture import WAITING_SHOWN, Picture
@@ -54,7 +54,7 @@ def changed(random: random.Random, id: int, rev: int) -> Session:
         status=status,
         holder=random.choice(NAMES) if held else "",
         priority=random.choice([0, 0, 0, 5]),
-        arrival=random.randint(1, 50),
+        wait=Wait(arrival=random.randint(1, 50)),
         hand=Hand(transfer_from=random.choice(["", "", "", *NAMES])),
         guests=some(random, NAMES),
         silent=some(random, [*NAMES, "lead"]),
@@ -75,7 +75,7 @@ def listed(picture: Picture, access: Access) -> list[str]:
             for s in sessions
             if s.line == line and is_listed(s) and access.name not in people(s) and access.may("read", line)
         ]
-        waiting.sort(key=lambda s: (-s.priority, s.arrival, int(s.id)))
+        waiting.sort(key=lambda s: (-s.priority, s.wait.arrival, int(s.id)))
         found += [s.id for s in waiting[:WAITING_SHOWN]]
     return found
 
@@ -101,7 +101,7 @@ def check(picture: Picture) -> None:
     for line in LINES:
         sessions = [s for s in picture.sessions.values() if s.line == line]
         view = picture.line_view(line)
-        assert view.oldest == min((s.arrival for s in sessions if is_waiting(s)), default=0)
+        assert view.oldest == min((s.wait.arrival for s in sessions if is_waiting(s)), default=0)
         assert view.waiting == sum(s.status == "waiting" for s in sessions)
         assert view.offered == sum(s.status == "offered" for s in sessions)
         assert view.taken == sum(s.status in HELD for s in sessions)

@@ -20,7 +20,7 @@ from router.desk.events import LinesConfigured, OperatorChanged, Present
 from router.desk.rules import LineRules
 from router.desk.shifting import TIMES, shift_session
 from router.desk.state import Entry, MessageAdded, Refusal, Session, decode_session
-from router.desk.values import Hand, Value
+from router.desk.values import Hand, Value, Wait
 from router.gateway.health import Health
 from router.log.clock import Clock, ClockWarnings, steady_ms
 from router.log.lease import Lease
@@ -369,12 +369,12 @@ def test_a_warning_is_forgotten() -> None:
 
 def test_moments_that_somebody_chose_stay_where_they_are() -> None:
     session = Session(
-        id="1", chat="b:1", channel="b", kind="", line="s", customer="c", opened_at=10 * HOUR, arrival=10 * HOUR,
+        id="1", chat="b:1", channel="b", kind="", line="s", customer="c", opened_at=10 * HOUR, wait=Wait(arrival=10 * HOUR),
         hand=Hand(snoozed=20 * HOUR), timers={"snooze": (20 * HOUR, 1), "auto_close": (12 * HOUR, 2)},
         sla={"resolution": 13 * HOUR},
     )  # fmt: skip
     shift_session(session, -HOUR)
-    assert (session.opened_at, session.arrival, session.closed_at) == (9 * HOUR, 9 * HOUR, 0)
+    assert (session.opened_at, session.wait.arrival, session.closed_at) == (9 * HOUR, 9 * HOUR, 0)
     assert (session.hand.snoozed, session.timers["snooze"]) == (20 * HOUR, (20 * HOUR, 1))
     assert (session.timers["auto_close"], session.sla["resolution"]) == ((11 * HOUR, 2), 12 * HOUR)
 

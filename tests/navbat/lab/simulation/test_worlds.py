@@ -65,7 +65,7 @@ class _Nothing(dict[str, Session]):
 
 def overtaking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever came last is put first."""
-    monkeypatch.setattr("router.desk.queue.place", lambda s: (-s.priority, 0, -s.arrival, -int(s.id)))
+    monkeypatch.setattr("router.desk.queue.place", lambda s: (-s.priority, 0, -s.wait.arrival, -int(s.id)))
 
 
 def too_many(monkeypatch: pytest.MonkeyPatch) -> None:
