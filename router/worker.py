@@ -158,7 +158,7 @@ class Worker:
         """Waits for events or the next timer, applies, commits."""
         now = self._clock.now()
         due = self.desk.timers.next_due()
-        longest = int(self._ttl * 250)
+        longest = int(self._ttl * 500)
         block = longest if due is None else max(0, min(due - now, longest))
         rows = await self._log.read_log(self.cursor, self._suspects.batch(self.cursor, BATCH), block)
         now = self._clock.now()

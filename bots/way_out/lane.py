@@ -27,7 +27,7 @@ from router.backoff import Backoff
 from router.desk.events import Author, ChatMoved, ChatReachable, Delivered, Event
 from router.desk.state import Delivery, decode_delivery
 from router.log.lease import Lease
-from router.log.log import Log, id_key, now_ms
+from router.log.log import QUIET_MS, Log, id_key, now_ms
 from router.log.quarantine import reason_of, set_aside_for_sure
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,8 @@ class Lane:
                 self._room.clear()
                 await self._room.wait()
             try:
-                rows = await self._log.read_outbox(self._channel.name, after, min(512, WINDOW - self._held))
+                count = min(512, WINDOW - self._held)
+                rows = await self._log.read_outbox(self._channel.name, after, count, QUIET_MS)
             except Unavailable:
                 await asyncio.sleep(backoff.next())
                 continue

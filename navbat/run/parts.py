@@ -18,6 +18,7 @@ from crm.kernel.errors import Unavailable
 from navbat import __version__
 from navbat.config.backends import DeskAddress
 from router.backoff import Backoff
+from router.beat import until_beat
 
 if TYPE_CHECKING:
     from crm.kernel.ports import Store
@@ -127,7 +128,7 @@ async def report(log: Log, name: str, fill: Callable[[], ProcessReport]) -> None
     while True:
         with contextlib.suppress(Unavailable):
             await log.report(f"process:{name}", msgspec.json.encode(fill()), ttl=5 * REPORT_EVERY)
-        await asyncio.sleep(REPORT_EVERY)
+        await asyncio.sleep(until_beat(REPORT_EVERY))
 
 
 def process_report(started_at: int, parts: dict[str, Part]) -> ProcessReport:

@@ -26,7 +26,7 @@ from router.desk.state import (  # fmt: skip
 )
 from router.gateway.access import Access
 from router.gateway.picture import Picture
-from router.log.log import Log, id_key
+from router.log.log import QUIET_MS, Log, id_key
 from router.wire.protocol import DeskEvent
 
 _EVENT = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?(:[0-9]{1,9})?")
@@ -38,7 +38,7 @@ async def follow(
     """Events after where ``start_of`` says, each if ``access`` may see it at that time."""
     while True:
         try:
-            entries = await log.read_journal(after, count=64, block_ms=1000)
+            entries = await log.read_journal(after, count=64, block_ms=QUIET_MS)
         except Unavailable:
             await asyncio.sleep(0.5)
             continue

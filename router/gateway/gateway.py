@@ -16,6 +16,7 @@ from aiohttp import web
 from crm.kernel.errors import Unavailable
 from crm.kernel.ports import Store
 from crm.kernel.records import Account, Message, MessageChange, Right, Role
+from router.beat import until_beat
 from router.desk.events import Present
 from router.desk.state import (  # fmt: skip
     Alert,
@@ -291,7 +292,7 @@ class Gateway:
             except Unavailable as error:
                 logger.warning("presence was not told: %s", error)
             await self.status.refresh()
-            await asyncio.sleep(PRESENT_EVERY)
+            await asyncio.sleep(until_beat(PRESENT_EVERY))
 
     def _alive(self) -> list[str]:
         heard = steady_ms() - PRESENCE * 1000

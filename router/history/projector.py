@@ -23,7 +23,7 @@ from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, enco
 from router.history.projection import Batch, Early, Memory
 from router.log.leading import Leader
 from router.log.lease import Lease
-from router.log.log import Log, now_ms
+from router.log.log import QUIET_MS, Log, now_ms
 from router.log.quarantine import journal_part, kind_of, reason_of, set_aside
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,9 @@ class Projector:
     """Reads one desk's journal. Any number may run, the lease lets one work. ``lease_ttl`` and
     ``block`` (how long one read waits for news) in seconds."""
 
-    def __init__(self, log: Log, store: Store, *, lease_ttl: float = 3.0, block: float = 1.0) -> None:
+    def __init__(
+        self, log: Log, store: Store, *, lease_ttl: float = 3.0, block: float = QUIET_MS / 1000
+    ) -> None:
         self._log = log
         self._store = store
         self._token = uuid.uuid4().hex
@@ -81,7 +83,7 @@ class Projector:
     async def _serve(self, lease: Lease) -> None:
         await self.claim()
         while True:
-            if await self.step(self._block_ms) < READ:
+            if 0 < await self.step(self._block_ms) < READ:
                 await asyncio.sleep(GATHER)
 
     async def claim(self) -> None:

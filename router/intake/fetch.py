@@ -13,7 +13,7 @@ from crm.kernel.records import Media
 from router.backoff import Backoff
 from router.desk.events import Event, MediaStored, MessageEdited, MessageReceived
 from router.intake.source import MediaFiles, Rejected, Source, TryLater
-from router.log.log import Log, now_ms
+from router.log.log import QUIET_MS, Log, now_ms
 from router.log.quarantine import reason_of, set_aside_for_sure
 from storage.media import TooLarge
 
@@ -81,7 +81,7 @@ class Fetcher:
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    jobs = await self._log.read_jobs(self.channel.name, after)
+                    jobs = await self._log.read_jobs(self.channel.name, after, block_ms=QUIET_MS)
                 except Unavailable:
                     await asyncio.sleep(backoff.next())
                     continue

@@ -26,7 +26,7 @@ from router.intake.report import ChannelReport, report_for_ever
 from router.intake.source import MediaFiles, Source
 from router.log.leading import Leader
 from router.log.lease import Lease
-from router.log.log import Log, now_ms
+from router.log.log import QUIET_MS, Log, now_ms
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Receiver:
         order = await self._order(name, backoff)
         while True:
             try:
-                rows = await self._log.read_raw([name], after, READ, order.wait(_ms()) or 2000)
+                rows = await self._log.read_raw([name], after, READ, order.wait(_ms()) or QUIET_MS)
             except Unavailable:
                 await asyncio.sleep(backoff.next())
                 continue

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from crm.kernel.errors import Unavailable
+from router.beat import until_beat
 from router.log.log import Log
 
 REPORT_EVERY = 5.0
@@ -33,4 +34,4 @@ async def report_for_ever(log: Log, part: str, fill: Callable[[], ChannelReport 
         if report is not None:
             with contextlib.suppress(Unavailable):
                 await log.report(part, msgspec.json.encode(report), ttl=3 * REPORT_EVERY)
-        await asyncio.sleep(REPORT_EVERY)
+        await asyncio.sleep(until_beat(REPORT_EVERY))

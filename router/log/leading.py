@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from crm.kernel.errors import LeaseLost, Unavailable
 from router.backoff import Backoff
+from router.beat import until_beat
 from router.log.lease import Keeper, Lease
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Leader:
         ``LeaseLost``. While Redis is away nobody can take the lease, so that alone is no reason to stop."""
         clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(self._ttl / 3)
+            await asyncio.sleep(until_beat(self._ttl / 3))
             if clock() - self._renewed < self._ttl * 0.3:
                 continue
             async with self.untouched:

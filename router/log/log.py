@@ -28,6 +28,13 @@ from router.log.pipe import COMMAND_TIMEOUT, Args, Pipe, reaching, unavailable
 SAME_MS = 2_000
 """Clocks that differ by no more are taken for the same."""
 
+QUIET_MS = 5_000
+"""How long a read waits for news before it asks again: news wake it at once, and asking costs a desk that
+has nothing to do most of its processor time."""
+
+SILENCE = 15.0
+"""Seconds without a hint after which Redis is asked whether it is still there."""
+
 LAST_KEPT_MS = 6 * 24 * 3600 * 1000
 """A channel's last number is forgotten then: after a week's silence Telegram goes on with a random one."""
 
@@ -323,9 +330,9 @@ class Log:
 
     async def report(self, part: str, fields: bytes, ttl: float = 15.0) -> None:
         """Tells how a part does; forgotten after ``ttl`` seconds without a new report."""
-        async with reaching("health"):
-            await self.redis.set(f"{self.keys.health}:{part}", fields, px=int(ttl * 1000))
-            await self._run("SADD", self.keys.parts, part)
+        key = f"{self.keys.health}:{part}"
+        told = [("SET", key, fields, "PX", int(ttl * 1000)), ("SADD", self.keys.parts, part)]
+        await self._together("health", told)
 
     async def probe(self, ttl_ms: int) -> None:
         """Writes something that nobody reads. Raises ``Unavailable`` when Redis takes no writes."""
@@ -392,11 +399,14 @@ class Log:
             async with reaching("hints"):
                 await pubsub.subscribe(self.keys.hints)
             while True:
-                async with reaching("hints"):
-                    message = await pubsub.get_message(
-                        ignore_subscribe_messages=True, timeout=COMMAND_TIMEOUT
-                    )
-                if message:
+                async with reaching("hints", SILENCE + COMMAND_TIMEOUT):
+                    message = await pubsub.get_message(timeout=SILENCE)
+                if message is None:
+                    # Nobody types, or nobody is there any more: then nothing answers this either.
+                    async with reaching("hints"):
+                        await pubsub.ping()
+                        message = await pubsub.get_message(timeout=None)
+                if message is not None and message["type"] == "message":
                     yield message["data"]
 
     async def close(self) -> None:
@@ -407,11 +417,15 @@ class Log:
     # ---------------------------------------------------------------- plumbing
 
     async def _keep(self, what: str, commands: Sequence[Args]) -> list[Any]:
-        """Writes that must outlive the node, on a connection of their own. An error of any is raised."""
+        """Writes that must outlive the node. An error of any is raised."""
+        return await self._together(what, commands, keep=True)
+
+    async def _together(self, what: str, commands: Sequence[Args], *, keep: bool = False) -> list[Any]:
+        """In one round trip, on a connection that nobody else has meanwhile. An error of any is raised."""
         pipe = Pipe(self.redis)
         try:
             async with reaching(what):
-                replies = await pipe.talk(commands, keep=True)
+                replies = await pipe.talk(commands, keep=keep)
         finally:
             await pipe.give_back()
         for reply in replies:
