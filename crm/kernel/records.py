@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from crm.kernel.settings import Setting
+
 Direction = Literal["in", "out", "note", "whisper", "system"]
 MAX_TAG = 40
 """Characters of a tag."""
@@ -184,10 +186,25 @@ class Absence(Record, kw_only=True, rename={"from_": "from"}):
     reason: str = ""
 
 
-class Account(Record, kw_only=True):
+class OperatorRules(Record, kw_only=True):
+    """The settings of an operator, each declared once: what the file may say of him
+    (``navbat.config.declared``), what his account keeps, and what the desk uses."""
+
+    max_sessions: Annotated[int, Setting("sessions he may hold over all lines", least=0)] = 1000
+    skills: Annotated[list[str], Setting("for the `skills` of lines")] = []
+    languages: Annotated[list[str], Setting("codes, for the `language` of lines")] = []
+    absences: Annotated[list[Absence], Setting("days off", "absences")] = []
+    rights: Annotated[
+        dict[str, list[Right]] | None,
+        Setting("separate rights in all lines, or by line; absent: those of the role", "rights"),
+    ] = None
+    """Line (or ``*`` for all) -> rights there; None: those of the role (an operator has none of the
+    separate rights, supervisors and administrators have them all)."""
+
+
+class Account(OperatorRules, kw_only=True):
     """An operator's login. ``lines`` are those he may work in; for an operator also those he is
-    a member of, beside the ``members`` of the configuration. ``rights``: line (or ``*``) -> separate
-    rights there; None are those of the role."""
+    a member of, beside the ``members`` of the configuration."""
 
     name: str
     role: Role = "operator"
@@ -196,11 +213,6 @@ class Account(Record, kw_only=True):
     tokens: list[Token] = []
     disabled: bool = False
     created_at: int = 0
-    max_sessions: int = 1000
-    skills: list[str] = []
-    languages: list[str] = []
-    absences: list[Absence] = []
-    rights: dict[str, list[Right]] | None = None
 
 
 _TOPIC = re.compile(r"/(d?)[0-9]+$")

@@ -27,7 +27,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Document, Store, Write
-from crm.kernel.records import Account, Role, Token, to_document
+from crm.kernel.records import Account, OperatorRules, Role, Token, to_document
 from crm.operators import passwords
 
 COLLECTION = "accounts"
@@ -110,7 +110,7 @@ async def new_token(store: Store, name: str, *, by: str = "") -> str:
     return f"nb_{id}_{secret}"
 
 
-SETTINGS = ("lines", "max_sessions", "skills", "languages", "absences", "rights")
+SETTINGS = ("lines", *OperatorRules.__struct_fields__)
 """What ``set_settings`` may change."""
 
 

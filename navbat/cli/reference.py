@@ -18,8 +18,9 @@ import msgspec
 from bots import registry
 from bots.base import ChannelSettings
 from navbat.cli import grammar
+from navbat.config.declared import AbsenceDates
 from navbat.config.file import Duration, NumberOrOff, OffDuration
-from navbat.config.lines import AbsenceDates, Line, Notices, Operator, Overflow, SkillRing, Sla
+from navbat.config.lines import Line, Notices, Operator, Overflow, SkillRing, Sla
 from navbat.config.types import Config, GatewaySettings, Tls
 from navbat.run.web.metrics import FAMILIES
 

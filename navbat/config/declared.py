@@ -1,4 +1,5 @@
-"""What is written of a line, made from the one declaration in ``router.desk.rules``: a struct for the file
+"""What is written of a line or an operator, made from the one declaration in ``router.desk.rules`` or
+``crm.kernel.records``: a struct for the file
 and the forms, what becomes of it at the desk, and what no type can say against it."""
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from crm.kernel.records import Absence, Right
+from crm.kernel.settings import Setting, Written
 from navbat.cli.arguments import unknown_word
 from navbat.config.file import Duration, KeyPath, NumberOrOff, OffDuration
 from router.desk import hours
-from router.desk.rules import Ring, Setting, Written
+from router.desk.rules import Ring
 
 Text = str | dict[str, str]
 Intervals = list[str] | str | bool
@@ -28,6 +31,14 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Base of everything in the file."""
+
+
+class AbsenceDates(Settings, frozen=True, rename={"from_": "from"}):
+    """Days on which an operator is off duty, both included, in the zone of the line."""
+
+    from_: Annotated[str, msgspec.Meta(description="first day, such as `2026-03-05`")]
+    to: Annotated[str, msgspec.Meta(description="last day")]
+    reason: Annotated[str, msgspec.Meta(description="shown to colleagues")] = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,14 @@ _WAYS: Mapping[Written, Way] = {
     "dates": Way(dict[str, Intervals], _week),
     "shifts": Way(
         dict[str, dict[str, Intervals]], lambda shifts: {name: _week(week) for name, week in shifts.items()}
+    ),
+    "rights": Way(
+        list[Right] | dict[str, list[Right]] | None,
+        lambda rights: {"*": rights} if isinstance(rights, list) else rights,
+    ),
+    "absences": Way(
+        list[AbsenceDates],
+        lambda days: [Absence(from_=one.from_, to=one.to, reason=one.reason) for one in days],
     ),
     "text": Way(Text, _by_language, lambda texts: texts or ""),
 }
@@ -258,6 +277,15 @@ def _ring_problems(skills: Sequence[Any]) -> Iterator[Problem]:
         yield (), "rings must follow each other in time"
 
 
+def _absence_problems(absences: Sequence[AbsenceDates]) -> Iterator[Problem]:
+    for number, absence in enumerate(absences):
+        for key, day in (("from", absence.from_), ("to", absence.to)):
+            if not is_date(day):
+                yield (number, key), "expected a date such as 2026-03-21"
+        if absence.to < absence.from_:
+            yield (number, "to"), "lies before from"
+
+
 def _no_sentence(texts: list[str]) -> Iterator[Problem]:
     for text in texts:
         if not text.strip():
@@ -275,4 +303,5 @@ _CHECKS: Sequence[tuple[Sequence[Written], Callable[[Any], Iterator[Problem]]]] 
     (("country",), _no_country),
     (("rings",), _ring_problems),
     (("sentences",), _no_sentence),
+    (("absences",), _absence_problems),
 )

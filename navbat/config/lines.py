@@ -4,15 +4,12 @@ operator, and how it becomes what the desk uses."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-
-from crm.kernel import records
-from crm.kernel.records import Account, Right
+from crm.kernel.records import Account, OperatorRules
 from navbat.cli.arguments import language_problem, unknown_word
 from navbat.config import declared
-from navbat.config.declared import Problem, Settings, file_form, is_date
+from navbat.config.declared import Problem, file_form
 from navbat.config.file import KeyPath
 from router.desk import rules
 from router.desk.rules import LineRules
@@ -22,44 +19,15 @@ SkillRing = file_form(rules.Ring)
 Overflow = file_form(rules.Overflow)
 Sla = file_form(rules.Sla)
 _Line: Any = file_form(LineRules)
+_Operator: Any = file_form(OperatorRules)
 
 
-def _about(description: str) -> Any:
-    return msgspec.Meta(description=description)
-
-
-class AbsenceDates(Settings, frozen=True, rename={"from_": "from"}):
-    """Days on which an operator is off duty, both included, in the zone of the line."""
-
-    from_: Annotated[str, _about("first day, such as `2026-03-05`")]
-    to: Annotated[str, _about("last day")]
-    reason: Annotated[str, _about("shown to colleagues")] = ""
-
-
-class Operator(Settings, frozen=True):
+class Operator(_Operator):  # type: ignore[misc]
     """What an operator can and may."""
 
-    max_sessions: Annotated[int, msgspec.Meta(ge=0, description="sessions he may hold over all lines")] = 1000
-    skills: Annotated[list[str], _about("for the `skills` of lines")] = msgspec.field(default_factory=list)
-    languages: Annotated[list[str], _about("codes, for the `language` of lines")] = msgspec.field(
-        default_factory=list
-    )
-    absences: Annotated[list[AbsenceDates], _about("days off")] = msgspec.field(default_factory=list)
-    rights: Annotated[
-        list[Right] | dict[str, list[Right]] | None,
-        _about("separate rights in all lines, or by line; absent: those of the role"),
-    ] = None
-
-    def told(self) -> dict[str, Any]:
-        """The fields of ``OperatorChanged``."""
-        rights: Any = {"*": self.rights} if isinstance(self.rights, list) else self.rights
-        return {
-            "max_sessions": self.max_sessions,
-            "skills": list(self.skills),
-            "languages": list(self.languages),
-            "absences": [records.Absence(from_=a.from_, to=a.to, reason=a.reason) for a in self.absences],
-            "rights": rights,
-        }
+    def rules(self) -> OperatorRules:
+        """What is said of him, as the desk uses it."""
+        return declared.into_rules(self, OperatorRules)
 
 
 class Line(_Line):  # type: ignore[misc]
@@ -95,12 +63,7 @@ def member_problem(name: str, known: Mapping[str, Account]) -> str:
 
 def operator_problems(operator: Operator) -> Iterator[Problem]:
     """What is wrong with an operator's settings by themselves."""
-    for number, absence in enumerate(operator.absences):
-        for key, day in (("from", absence.from_), ("to", absence.to)):
-            if not is_date(day):
-                yield ("absences", number, key), "expected a date such as 2026-03-21"
-        if absence.to < absence.from_:
-            yield ("absences", number, "to"), "lies before from"
+    return declared.problems(operator, OperatorRules)
 
 
 def joint_problems(lines: Mapping[str, Line], flows: Sequence[str] | None = None) -> Iterator[Problem]:

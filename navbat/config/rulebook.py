@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from crm.kernel.errors import ConfigError, Refused
-from crm.kernel.records import Account
+from crm.kernel.records import Account, OperatorRules
 from crm.kernel.yaml_line import as_line
 from crm.lines import versions
 from crm.lines.versions import WrittenSettings
@@ -112,12 +112,12 @@ class Rulebook:
 
     def told(self, account: Account) -> OperatorChanged:
         """What the account sets itself goes before the configuration."""
-        by_file = self._operators.get(account.name, Operator()).told()
-        own = {name: getattr(account, name) for name in by_file}
-        default = Account(name="")
-        fields = {
-            name: value if value != getattr(default, name) else by_file[name] for name, value in own.items()
-        }
+        by_file = self._operators.get(account.name, Operator()).rules()
+        default = OperatorRules()
+        fields = {}
+        for name in OperatorRules.__struct_fields__:
+            own = getattr(account, name)
+            fields[name] = own if own != getattr(default, name) else getattr(by_file, name)
         return OperatorChanged(
             name=account.name, role=account.role, lines=account.lines, disabled=account.disabled, **fields
         )

@@ -92,9 +92,9 @@ class Player:
         names += [customer.responsible for customer in self._scenario.customers.values()]
         names += [customer.last_operator for customer in self._scenario.customers.values()]
         for name in dict.fromkeys([*filter(None, names), *self._scenario.operators]):
-            told = self._scenario.operators.get(name, Operator()).told()
-            told["rights"] = {"*": EVERY_RIGHT} if told["rights"] is None else told["rights"]
-            self._apply(events.OperatorChanged(name=name, **told))
+            told = self._scenario.operators.get(name, Operator()).rules()
+            told.rights = {"*": EVERY_RIGHT} if told.rights is None else told.rights
+            self._apply(events.OperatorChanged(name=name, **msgspec.structs.asdict(told)))
         for number, step in enumerate(self._scenario.steps, 1):
             self.now = when(step.at, self._start, self._scenario.zone)
             self._desk.advance(self.now)

@@ -8,11 +8,12 @@ client chose.
 
 from __future__ import annotations
 
-from typing import Any, Union, get_args
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args
 
 import msgspec
 
-from crm.kernel.records import Absence, Button, DeliveryStatus, Media, MessageKind, Right, Role
+from crm.kernel.records import Button, DeliveryStatus, Media, MessageKind, OperatorRules, Role
 from router.desk.bots.flow import Flow
 from router.desk.rules import LineRules
 from router.wire import commands
@@ -24,6 +25,21 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True, tag=True, tag_fiel
 
     at: int = 0
     event_id: str = ""
+
+
+E = TypeVar("E", bound=Event)
+
+
+def beside(base: type[E], name: str, own: Iterable[msgspec.structs.FieldInfo]) -> type[E]:
+    """An event of that name whose fields are declared elsewhere, beside those of ``base``."""
+    fields: list[tuple[str, Any, Any]] = []
+    for field in own:
+        made = field.default_factory is not msgspec.NODEFAULT
+        default = msgspec.field(default_factory=field.default_factory) if made else field.default
+        fields.append((field.name, field.type, default))
+    kind: Any = msgspec.defstruct(name, fields, bases=(base,), module=__name__, kw_only=True)
+    event: type[E] = kind
+    return event
 
 
 # ------------------------------------------------------------------ what channels say
@@ -270,20 +286,22 @@ class LinesConfigured(Event, kw_only=True):
     flows: dict[str, Flow] = {}
 
 
-class OperatorChanged(Event, kw_only=True):
+if TYPE_CHECKING:
+
+    class _OperatorRulesTold(Event, OperatorRules, kw_only=True):
+        """A struct has but one base with fields: the other one's are copied below."""
+
+else:
+    _OperatorRulesTold = beside(Event, "OperatorRulesTold", msgspec.structs.fields(OperatorRules))
+
+
+class OperatorChanged(_OperatorRulesTold, kw_only=True):
     """An account was added or changed, or all are told again at start."""
 
     name: str
     role: Role = "operator"
     lines: list[str] = []
     disabled: bool = False
-    max_sessions: int = 1000
-    skills: list[str] = []
-    languages: list[str] = []
-    absences: list[Absence] = []
-    rights: dict[str, list[Right]] | None = None
-    """Line (or ``*`` for all) -> rights there; None: those of the role (an operator has none of the
-    separate rights, supervisors and administrators have them all)."""
     revoked: list[str] = []
     """Token ids that stopped working, or ``["*"]``: every login of this operator ends now."""
 
@@ -321,19 +339,8 @@ def _own(kind: type[CommandFrame]) -> list[msgspec.structs.FieldInfo]:
     return [f for f in msgspec.structs.fields(kind) if f.name not in CommandFrame.__struct_fields__]
 
 
-def _entry(name: str, kind: type[CommandFrame]) -> type[Command]:
-    """A command as it lies in the log: its own fields beside those of ``Command``."""
-    fields: list[tuple[str, Any, Any]] = []
-    for field in _own(kind):
-        made = field.default_factory is not msgspec.NODEFAULT
-        default = msgspec.field(default_factory=field.default_factory) if made else field.default
-        fields.append((field.name, field.type, default))
-    entry: Any = msgspec.defstruct(name, fields, bases=(Command,), module=__name__, kw_only=True)
-    kind_of_entry: type[Command] = entry
-    return kind_of_entry
-
-
-_ENTRIES = {name: _entry(name, kind) for name, kind in COMMANDS.items()}
+_ENTRIES = {name: beside(Command, name, _own(kind)) for name, kind in COMMANDS.items()}
+"""A command as it lies in the log."""
 _FLAT = {
     kind: (_ENTRIES[short.__name__], [f.name for f in _own(kind)])
     for short in commands.declared()

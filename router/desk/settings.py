@@ -3,6 +3,7 @@ on: running offers and timers keep what they were armed with. Pure."""
 
 from __future__ import annotations
 
+from crm.kernel.records import OperatorRules
 from router.desk import clocks, duty, moves, schedule
 from router.desk.events import LinesConfigured, OperatorChanged
 from router.desk.floor import Floor
@@ -155,4 +156,4 @@ def operator_changed(floor: Floor, event: OperatorChanged) -> None:
         floor.tell(LoginsRevoked(operator=event.name, tokens=event.revoked))
 
 
-FIELDS = ("role", "lines", "disabled", "max_sessions", "skills", "languages", "absences", "rights")
+FIELDS = ("role", "lines", "disabled", *OperatorRules.__struct_fields__)

@@ -11,7 +11,17 @@ from typing import Any, Literal, TypeVar, Union
 
 import msgspec
 
-from crm.kernel.records import Absence, Button, Customer, Duty, Media, Message, MessageChange, Right, Role
+from crm.kernel.records import (
+    Button,
+    Customer,
+    Duty,
+    Media,
+    Message,
+    MessageChange,
+    OperatorRules,
+    Right,
+    Role,
+)
 from router.desk.values import (
     NEW_HAND,
     NEW_ROUND,
@@ -114,14 +124,13 @@ class Session(Saved, kw_only=True):
     """How it is written: ``FORM``, or 0 by a version to which the fields of its values were fields of its own."""
 
 
-class OperatorState(Saved, kw_only=True):
+class OperatorState(Saved, OperatorRules, kw_only=True):
     """What the desk knows of one operator."""
 
     name: str
     role: Role = "operator"
     lines: list[str] = []
     disabled: bool = False
-    max_sessions: int = 1000
     duty: Duty = "offline"
     duty_since: int = 0
     duty_reason: str = ""
@@ -131,10 +140,6 @@ class OperatorState(Saved, kw_only=True):
     """A growing stamp of the last session the queue gave him; 0 = never."""
     missed: int = 0
     """Offers missed in a row."""
-    skills: list[str] = []
-    languages: list[str] = []
-    absences: list[Absence] = []
-    rights: dict[str, list[Right]] | None = None
     load: int = 0
     """Sessions that count against his capacity, over all lines."""
     rev: int = 0

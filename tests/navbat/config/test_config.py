@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.kernel.errors import ConfigError
-from crm.kernel.records import Absence
+from crm.kernel.records import Absence, OperatorRules
 from navbat.config.file import BadConfig, Duration, YamlFile, parse_duration
 from navbat.config.lines import Line, Operator
 from navbat.config.types import Config, load, locate, read
-from router.desk.events import OperatorChanged
 from router.desk.rules import LineRules, Overflow, Ring, Sla
 
 ROOT = Path(__file__).parents[3]
@@ -172,22 +171,19 @@ def test_every_rule_of_the_queue_reaches_the_desk(tmp_path: Path) -> None:
         },
     )  # fmt: skip
     assert night == LineRules(bot_first="off", auto_close_after=0, skills=[Ring(need=["iron"])])
-    assert config.operators["anna"].told() == {
-        "max_sessions": 3,
-        "skills": ["iron"],
-        "languages": ["uz", "ru"],
-        "absences": [Absence(from_="2026-03-05", to="2026-03-07", reason="leave")],
-        "rights": {"sales": ["take_over"], "*": ["whisper"]},
-    }
-    assert config.operators["bek"].told()["rights"] == {"*": ["join_silent"]}
+    assert config.operators["anna"].rules() == OperatorRules(
+        max_sessions=3,
+        skills=["iron"],
+        languages=["uz", "ru"],
+        absences=[Absence(from_="2026-03-05", to="2026-03-07", reason="leave")],
+        rights={"sales": ["take_over"], "*": ["whisper"]},
+    )
+    assert config.operators["bek"].rules().rights == {"*": ["join_silent"]}
 
 
 def test_the_defaults_are_those_of_the_desk() -> None:
     assert Line().rules() == LineRules()
-    assert Operator().told() == {
-        name: getattr(OperatorChanged(name="x"), name)
-        for name in ("max_sessions", "skills", "languages", "absences", "rights")
-    }
+    assert Operator().rules() == OperatorRules()
 
 
 def test_a_notice_without_languages(tmp_path: Path) -> None:

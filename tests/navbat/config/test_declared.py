@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
+from crm.kernel.settings import Setting
 from navbat.config.declared import declared
 from navbat.config.rulebook import Rulebook, build
 from navbat.config.types import Config
 from router.desk.events import LinesConfigured
-from router.desk.rules import LineRules, Notices, Overflow, Ring, Setting, Sla
+from router.desk.rules import LineRules, Notices, Overflow, Ring, Sla
 
 DATA = Path(__file__).parents[2] / "data" / "lines"
 KEPT: dict[str, list[dict[str, Any]]] = json.loads((DATA / "kept.json").read_text(encoding="utf-8"))
