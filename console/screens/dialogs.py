@@ -9,6 +9,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual import events, on
+from textual._styles_cache import StylesCache
 from textual.app import ComposeResult, RenderResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
@@ -45,6 +46,11 @@ class Modal(ModalScreen[T | None], Generic[T]):
 
     def on_mount(self) -> None:
         self.app.call_later(self._catch_up)
+
+    def on_unmount(self) -> None:
+        """Textual remembers two colours of every widget by the widget's own cache of lines, and so keeps the
+        lines of a thousand widgets that are gone."""
+        StylesCache.get_inner_outer.cache_clear()
 
     def render(self) -> RenderResult:  # type: ignore[override]  # what any other widget may return
         painted = super().render()

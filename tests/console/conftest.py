@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 from textual import events
+from textual._styles_cache import StylesCache
 from textual.pilot import Pilot
 
 from console.app import Console
@@ -35,6 +36,13 @@ def _own_computer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("textual._wait.SLEEP_IDLE", 0.0004)
     for name in ("LC_ALL", "LC_MESSAGES", "NAVBAT_URL", "NAVBAT_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _gone_when_gone() -> Iterator[None]:
+    """No painted line of one test is kept for, and walked by the collector in, all that follow."""
+    yield
+    StylesCache.get_inner_outer.cache_clear()
 
 
 def furnish(gateway: FakeGateway) -> FakeGateway:

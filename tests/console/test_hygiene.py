@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+
+from textual._styles_cache import StylesCache
+from textual.widget import Widget
 
 from console.actions import ACTIONS, BY_ID, GROUPS, Situation, footer, shown_key
 from console.keys_page import keys_page
 from console.screens.help import help_lines
 from console.words import LANGUAGES, Words
-from tests.fakes.gateway import session
+from tests.console.conftest import seated
+from tests.fakes.gateway import FakeGateway, session
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,3 +96,16 @@ def test_it_starts_within_its_budget_of_imports() -> None:
     )
     heavy = {"hypothesis", "tree_sitter", "aiogram", "pydantic", "httpx", "numpy", "pygments.lexers.python"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+async def test_a_dialog_that_is_closed_leaves_no_lines_in_memory(gateway: FakeGateway) -> None:
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        closed: weakref.WeakSet[StylesCache] = weakref.WeakSet()
+        for _ in range(3):
+            await seat.press("f1")
+            closed.update(widget._styles_cache for widget in seat.app.screen.walk_children(Widget))
+            await seat.press("escape")
+            await seat.until(lambda: seat.app.screen is seat.desk)
+        gc.collect()
+        assert len(closed) == 0
