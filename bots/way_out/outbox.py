@@ -67,7 +67,6 @@ class Sender:
 
     async def _send_for_ever(self, channel: Channel) -> None:
         """Leads, and again after a failure: one channel never stops another."""
-        backoff = Backoff(most=5.0)
 
         async def work(lease: Lease) -> None:
             lane = self._lanes[channel.name] = Lane(
@@ -78,20 +77,14 @@ class Sender:
             finally:
                 del self._lanes[channel.name]
 
-        leader = Leader(self._log, f"out:{channel.name}", self._token)
-        clock = asyncio.get_running_loop().time
-        while True:
-            started = clock()
-            try:
-                await leader.run(work)
-            except Unavailable:
+        def failed(error: Exception) -> None:
+            if isinstance(error, Unavailable):
                 logger.info("outbox of %s waits for Redis", channel.name)
-            except Exception as error:  # the boundary: one channel's failure stays its own
+            else:
                 channel.trouble = f"failed: {type(error).__name__}"
-                logger.exception("outbox of %s failed", channel.name)
-            if clock() - started > 60:
-                backoff.reset()
-            await asyncio.sleep(backoff.next())
+                logger.error("outbox of %s failed", channel.name, exc_info=error)
+
+        await Leader(self._log, f"out:{channel.name}", self._token).run_for_ever(work, failed, most=5.0)
 
     async def _report(self, channel: Channel) -> None:
         def health() -> ChannelReport | None:

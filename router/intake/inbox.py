@@ -26,7 +26,7 @@ from router.intake.report import ChannelReport, report_for_ever
 from router.intake.source import MediaFiles, Source
 from router.log.leading import Leader
 from router.log.lease import Lease
-from router.log.log import QUIET_MS, Log, now_ms
+from router.log.log import QUIET_MS, Log
 
 logger = logging.getLogger(__name__)
 
@@ -104,21 +104,17 @@ class Receiver:
     ) -> None:
         """Does one channel's work whenever this process leads in it, and again after a failure, so
         that none disturbs another."""
-        backoff = Backoff()
-        leader = Leader(self._log, f"{what}:{channel.name}", self._token)
-        while True:
-            started = now_ms()
-            try:
-                await leader.run(lambda lease: work(channel, lease))
-            except NavbatError as error:
+
+        def failed(error: Exception) -> None:
+            if isinstance(error, NavbatError):
                 channel.trouble = str(error)
                 logger.warning("channel %s: %s stopped: %s", channel.name, what, type(error).__name__)
-            except Exception as error:  # the boundary: a channel's bug stays its own
+            else:
                 channel.trouble = f"failed: {type(error).__name__}"
-                logger.exception("channel %s: %s failed", channel.name, what)
-            if now_ms() - started > 60_000:
-                backoff.reset()
-            await asyncio.sleep(backoff.next())
+                logger.error("channel %s: %s failed", channel.name, what, exc_info=error)
+
+        leader = Leader(self._log, f"{what}:{channel.name}", self._token)
+        await leader.run_for_ever(lambda lease: work(channel, lease), failed)
 
     # ---------------------------------------------------------------- parsing
 

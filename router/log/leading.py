@@ -15,6 +15,9 @@ from router.log.lease import Keeper, Lease
 
 logger = logging.getLogger(__name__)
 
+STEADY = 60.0
+"""Seconds after which work that failed counts as having gone well before."""
+
 
 class Leader:
     """Does a work while the lease ``of`` is this process's, and stands by meanwhile. ``ttl`` in seconds;
@@ -46,6 +49,26 @@ class Leader:
                 with contextlib.suppress(Unavailable, TimeoutError):
                     async with asyncio.timeout(1):
                         await self.lease.release()
+
+    async def run_for_ever(
+        self,
+        work: Callable[[Lease], Awaitable[None]],
+        failed: Callable[[Exception], None],
+        most: float = 30.0,
+    ) -> None:
+        """``run``, and again after whatever the work raised, which ``failed`` is told: one work's failure
+        stays its own. The waits in between grow up to ``most`` seconds."""
+        backoff = Backoff(most=most)
+        clock = asyncio.get_running_loop().time
+        while True:
+            since = clock()
+            try:
+                await self.run(work)
+            except Exception as error:  # noqa: BLE001 - the boundary: whose work it is knows what to make of it
+                failed(error)
+            if clock() - since > STEADY:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
 
     def renewed(self) -> None:
         """The lease was extended together with something else."""

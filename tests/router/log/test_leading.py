@@ -160,3 +160,17 @@ async def test_who_cannot_ask_for_the_lease_asks_again(log: Log, monkeypatch: py
     async with leading(Leader(log, "x"), work):
         await until(lambda: work.is_at_work)
     assert asked == 3
+
+
+async def test_what_failed_is_told_and_done_again(log: Log) -> None:
+    told: list[Exception] = []
+
+    async def work(lease: Lease) -> None:
+        raise ValueError("a defect") if len(told) % 2 == 0 else Unavailable("Redis is away")
+
+    task = asyncio.create_task(Leader(log, "x").run_for_ever(work, told.append, most=0.01))
+    await until(lambda: len(told) > 3)
+    task.cancel()
+    await asyncio.wait([task])
+    assert [type(error) for error in told[:4]] == [ValueError, Unavailable] * 2
+    assert task.cancelled()
