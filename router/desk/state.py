@@ -34,7 +34,6 @@ from router.desk.values import (
     Round,
     SideBySide,
     Wait,
-    defaults,
 )
 
 Part = TypeVar("Part")
@@ -372,7 +371,6 @@ _session_decoder = msgspec.msgpack.Decoder(Session)
 _operator_decoder = msgspec.msgpack.Decoder(OperatorState)
 _delivery_decoder = msgspec.msgpack.Decoder(Delivery)
 _values = SideBySide(Session)
-_DEFAULTS = defaults(Session)
 
 encode = _encoder.encode
 decode_operator = _operator_decoder.decode
@@ -407,7 +405,7 @@ def session_of(document: Mapping[str, Any]) -> Session:
 
 def document_of(session: Session) -> dict[str, Any]:
     """All of its fields, so that in the store none keeps an older value."""
-    document = _values.spread(_DEFAULTS | msgspec.to_builtins(session))
+    document = _values.document(session)
     del document["form"]
     return document
 

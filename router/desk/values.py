@@ -106,7 +106,10 @@ class SideBySide:
     def __init__(self, owner: type[msgspec.Struct]) -> None:
         values = [field for field in msgspec.structs.fields(owner) if isinstance(field.default, Value)]
         self._defaults: dict[str, Value] = {field.name: field.default for field in values}
-        self._spread = {name: defaults(type(value)) for name, value in self._defaults.items()}
+        self._absent = _defaults(owner)
+        for name, value in self._defaults.items():
+            del self._absent[name]
+            self._absent |= _defaults(type(value))
         self._decoders = {
             name: msgspec.msgpack.Decoder(type(value)) for name, value in self._defaults.items()
         }
@@ -126,15 +129,15 @@ class SideBySide:
         if value != self._defaults[name]:
             setattr(owner, name, value)
 
-    def spread(self, document: dict[str, Any]) -> dict[str, Any]:
-        """The document with the values' fields in it in place of them, all of them."""
-        spread = {name: field for name, field in document.items() if name not in self._defaults}
-        for name, absent in self._spread.items():
-            spread |= absent | document.get(name, {})
-        return spread
+    def document(self, owner: msgspec.Struct) -> dict[str, Any]:
+        """All fields of the owner in builtins, those of its values in place of them."""
+        document: dict[str, Any] = self._absent | msgspec.to_builtins(owner)
+        for name in self._defaults:
+            document |= document.pop(name, {})
+        return document
 
 
-def defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
+def _defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Encoded name of a field that need not be given -> what it is then, in builtins."""
     return {
         field.encode_name: msgspec.to_builtins(

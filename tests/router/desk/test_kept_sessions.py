@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from router.desk import moves
 from router.desk.again import session_restored
 from router.desk.desk import Desk
 from router.desk.events import SessionRestored
@@ -22,6 +24,7 @@ from router.desk.state import (
     encode,
     read_entry,
 )
+from router.desk.values import NEW_HAND, NEW_ROUND, NO_BOT, NO_OFFER, NO_WAIT
 from router.taking_up import take_up
 from tests.data.sessions import record
 from tests.router.desk.world import World
@@ -91,6 +94,43 @@ def test_a_session_that_was_set_aside_is_taken_up_whole() -> None:
         after = plain(world.desk.sessions[before["id"]])
         changed = {name for name in after if after[name] != before[name]}
         assert changed <= {"rev", "timers"}
+
+
+def in_hands(world: World, data: bytes) -> Session:
+    """A session with nothing at its default on a floor."""
+    session_restored(world.desk, SessionRestored(state=data))
+    return next(iter(world.desk.sessions.values()))
+
+
+@pytest.mark.parametrize("data", KEPT["every"])
+def test_of_what_was_before_nothing_is_left_in_the_hand_of_who_takes_it(data: bytes) -> None:
+    world = World("anna", "bek")
+    session = in_hands(world, data)
+    moves.take(world.desk, session, "bek")
+    assert (session.offer, session.bot_turn, session.hand) == (NO_OFFER, NO_BOT, NEW_HAND)
+    assert (session.wait, session.round) == (NO_WAIT, NEW_ROUND)
+
+
+@pytest.mark.parametrize("data", KEPT["every"])
+def test_of_an_offer_a_bot_and_a_hand_nothing_is_left_in_the_queue(data: bytes) -> None:
+    world = World("anna", "bek")
+    session = in_hands(world, data)
+    before = session.round
+    moves.enqueue(world.desk, session)
+    assert (session.offer, session.bot_turn, session.hand) == (NO_OFFER, NO_BOT, NEW_HAND)
+    assert session.round == before
+    moves.new_round(world.desk, session)
+    assert session.round == NEW_ROUND
+
+
+@pytest.mark.parametrize("data", KEPT["every"])
+def test_what_is_closed_is_offered_to_nobody_and_no_bot_has_it(data: bytes) -> None:
+    world = World("anna", "bek")
+    session = in_hands(world, data)
+    hand = session.hand
+    world.desk.retire(session, "closing")
+    assert (session.offer, session.bot_turn) == (NO_OFFER, NO_BOT)
+    assert session.hand == replace(hand, snoozed=0)
 
 
 def test_a_desk_that_is_taken_up_goes_on_as_the_one_that_was_saved() -> None:
