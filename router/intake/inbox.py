@@ -47,6 +47,9 @@ class ChannelInbox:
     async def put(self, *bodies: bytes) -> None:
         """Returns when all bodies are durable, in this order. Raises ``Unavailable``; then some of
         them may be durable all the same, and event ids make their repetition harmless."""
+        if len(bodies) == 1:
+            await self._log.put_raw(self._channel, bodies[0])
+            return
         outcomes = await asyncio.gather(
             *(self._log.put_raw(self._channel, body) for body in bodies), return_exceptions=True
         )

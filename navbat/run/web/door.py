@@ -115,6 +115,7 @@ class Visitor(web.RequestHandler):
         "heard",
         "idle",
         "member",
+        "own",
         "peer",
         "received",
         "request",
@@ -128,7 +129,7 @@ class Visitor(web.RequestHandler):
         super().__init__(manager, loop=loop, **settings)
         self.door = door
         self.peer = peer
-        self.address = "" if door.trusts(peer) else network_of(peer)
+        self.own = self.address = "" if door.trusts(peer) else network_of(peer)
         self.since = loop.time()
         self.received = 0
         self.request: web.Request | None = None
@@ -359,12 +360,11 @@ class Door:
 
     def _rest(self, visitor: Visitor) -> None:
         visitor.rest()
-        own = "" if self.trusts(visitor.peer) else network_of(visitor.peer)
-        if not self._is_here(visitor) or (not visitor.member and visitor.address == own):
+        if not self._is_here(visitor) or (not visitor.member and visitor.address == visitor.own):
             return
         self.left(visitor)
         visitor.member = False
-        visitor.address = own
+        visitor.address = visitor.own
         if not self.arrive(visitor):
             visitor.cut()
 
