@@ -13,6 +13,9 @@ change twice is harmless: sessions carry ``rev``, messages ``id``.
 Times are ms UTC. Fields at their default are left out. Unknown fields are ignored by both sides, so
 fields may be added; unknown frames are ignored by the client.
 """
+# Clients know this module alone:
+# mypy: implicit-reexport
+# ruff: noqa: F401
 
 from __future__ import annotations
 
@@ -21,37 +24,33 @@ from typing import Any, Union, get_args
 import msgspec
 
 from crm.kernel.records import Customer, Duty, Message, MessageChange, Role
-from router.wire.admin_frames import GetLine as GetLine
-from router.wire.admin_frames import GetLineVersions as GetLineVersions
-from router.wire.admin_frames import GetOperator as GetOperator
-from router.wire.admin_frames import LineSettings as LineSettings
-from router.wire.admin_frames import LineVersions as LineVersions
-from router.wire.admin_frames import LineVersionView as LineVersionView
-from router.wire.admin_frames import OperatorSettings as OperatorSettings
-from router.wire.admin_frames import RollbackLine as RollbackLine
-from router.wire.admin_frames import SetLine as SetLine
-from router.wire.admin_frames import SetOperator as SetOperator
-from router.wire.admin_frames import SettingView as SettingView
+from router.wire.admin_frames import (
+    GetLine,
+    GetLineVersions,
+    GetOperator,
+    LineSettings,
+    LineVersions,
+    LineVersionView,
+    OperatorSettings,
+    RollbackLine,
+    SetLine,
+    SetOperator,
+    SettingView,
+)
 from router.wire.commands import *  # noqa: F403 - every command, as it is declared there
 from router.wire.commands import declared
-from router.wire.frame import CommandFrame as CommandFrame
-from router.wire.frame import Frame as Frame
-from router.wire.frame import Number as Number
-from router.wire.frame import Request as Request
-from router.wire.frame import SessionCommandFrame as SessionCommandFrame
-from router.wire.quarantine_frames import DropSetAside as DropSetAside
-from router.wire.quarantine_frames import GetQuarantine as GetQuarantine
-from router.wire.quarantine_frames import GetSetAside as GetSetAside
-from router.wire.quarantine_frames import QuarantineList as QuarantineList
-from router.wire.quarantine_frames import Retried as Retried
-from router.wire.quarantine_frames import RetrySetAside as RetrySetAside
-from router.wire.quarantine_frames import SetAside as SetAside
-from router.wire.quarantine_frames import SetAsideView as SetAsideView
-from router.wire.views import AlertView as AlertView
-from router.wire.views import DecisionView as DecisionView
-from router.wire.views import LineView as LineView
-from router.wire.views import OperatorView as OperatorView
-from router.wire.views import SessionView as SessionView
+from router.wire.frame import CommandFrame, Frame, Number, Request, SessionCommandFrame
+from router.wire.quarantine_frames import (
+    DropSetAside,
+    GetQuarantine,
+    GetSetAside,
+    QuarantineList,
+    Retried,
+    RetrySetAside,
+    SetAside,
+    SetAsideView,
+)
+from router.wire.views import AlertView, DecisionView, LineView, OperatorView, SessionView
 
 VERSION = 1
 HEARTBEAT = 15.0
