@@ -239,6 +239,8 @@ TEXTS: dict[str, str] = {
     "dialog.filter": "type to find",
     "fields.hint": "⏎ next field, from the last one: done · ^S done",
     "members.hint": "Space in or out · < > move · ⏎ done",
+    "members.absent": "nobody can log in",
+    "members.nobody": "Nobody can log in as: {names}",
     "ask.reason": "why? (may stay empty)",
     "ask.result": "What came of it?",
     "pick.load": "{n} open",

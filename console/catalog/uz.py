@@ -239,6 +239,8 @@ TEXTS: dict[str, str] = {
     "dialog.filter": "topish uchun yozing",
     "fields.hint": "⏎ keyingi maydon, oxirgisidan: tayyor · ^S tayyor",
     "members.hint": "Probel: qo‘shish yoki olish · < > surish · ⏎ tayyor",
+    "members.absent": "hech kim kira olmaydi",
+    "members.nobody": "Bu nom bilan hech kim kira olmaydi: {names}",
     "ask.reason": "sababi? (bo‘sh qolishi mumkin)",
     "ask.result": "Natija qanday?",
     "pick.load": "ochiq {n}",

@@ -82,7 +82,7 @@ class FieldsScreen(Dialog[dict[str, str]]):
 
 class MembersScreen(Dialog[list[str]]):
     """Who belongs to it and in which order: Space puts in or takes out, ``<`` and ``>`` move, Enter
-    gives them."""
+    gives them. ``absent``: those whom nobody can log in as."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "flip", show=False, priority=True),
@@ -91,8 +91,11 @@ class MembersScreen(Dialog[list[str]]):
         Binding("greater_than_sign,shift+down", "shift(1)", show=False),
     ]
 
-    def __init__(self, title: str, chosen: Sequence[str], everybody: Sequence[str]) -> None:
+    def __init__(
+        self, title: str, chosen: Sequence[str], everybody: Sequence[str], absent: Sequence[str] = ()
+    ) -> None:
         super().__init__(title)
+        self._absent = frozenset(absent)
         self._chosen = list(chosen)
         self._others = sorted(set(everybody) - set(chosen))
 
@@ -114,9 +117,12 @@ class MembersScreen(Dialog[list[str]]):
     def _line(self, name: str) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         if name in self._chosen:
-            text.append(f"{self._chosen.index(name) + 1:>3} ", "bold")
-            return text.append(one_line(name, 50))
-        return text.append("  – ", "dim").append(one_line(name, 50), "dim")
+            text.append(f"{self._chosen.index(name) + 1:>3} ", "bold").append(one_line(name, 50))
+        else:
+            text.append("  – ", "dim").append(one_line(name, 50), "dim")
+        if name in self._absent:
+            text.append(f" · {shell(self).words('members.absent')}", "dim")
+        return text
 
     def _marked(self) -> str:
         number = self.query_one(OptionList).highlighted

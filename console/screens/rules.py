@@ -130,6 +130,8 @@ class LineForm(Listing[None]):
             facts.append(words("rules.allowed", words=", ".join(one_line(w, 40) for w in view.allowed)))
         if not view.yours:
             facts.append(words("rules.locked"))
+        if view.name == "members" and (absent := self._absent()):
+            facts.append(words("members.nobody", names=", ".join(one_line(name, 20) for name in absent)))
         text = Text(" · ".join(facts) + "\n", "dim")
         text.append(words.setting(view.name, view.about), "not dim")
         self.query_one("#about", Static).update(text)
@@ -195,7 +197,12 @@ class LineForm(Listing[None]):
 
         everybody = [o.name for o in shell(self).picture.operators.values() if o.role != "bot"]
         chosen = values.read_names(self.value(name))
-        self.app.push_screen(MembersScreen(name, chosen, everybody), given)
+        self.app.push_screen(MembersScreen(name, chosen, everybody, self._absent()), given)
+
+    def _absent(self) -> list[str]:
+        """Members whom nobody can log in as. Whoever may change a line knows all who work in it."""
+        there = shell(self).picture.operators
+        return [name for name in values.read_names(self.value("members")) if name not in there]
 
     def _edit_week(self, title: str, value: object, then: Callable[[dict[str, list[str]]], None]) -> None:
         words = shell(self).words

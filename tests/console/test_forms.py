@@ -17,8 +17,10 @@ from crm.lines.versions import WrittenSettings
 from crm.operators import accounts
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
+from router.desk.events import OperatorChanged
 from router.log.log import Log
 from router.wire import protocol
+from tests.conftest import until
 from tests.console.conftest import Seat, seated
 from tests.router.desk_in_process import DeskInProcess, running_desk
 
@@ -110,6 +112,26 @@ async def test_a_supervisor_changes_members_and_shifts_and_nothing_else(desk: De
         await seat.press(*"22:00-06:00", "ctrl+s")
         await save(seat, screen)
         assert (await in_force(desk))["shifts"] == {"bek": {"mon": ["22:00-06:00"]}}
+
+
+async def test_members_whom_nobody_can_log_in_as_are_named(desk: DeskInProcess) -> None:
+    await accounts.disable(desk.store, "bek")
+    await desk.log.append(OperatorChanged(name="bek", disabled=True))
+    await until(lambda: desk.gateway.picture.operators["bek"].disabled)
+    root = await desk.login("root")
+    changes = {"members": "[anna, bek, ghost]"}
+    assert (await root.ask(protocol.SetLine, line="sales", expected=1, changes=changes)).code == ""
+    async with seated(desk, token=desk.tokens["boss"]) as seat:
+        await form(seat)
+        await mark(seat, "members")
+        assert "Nobody can log in as: bek, ghost" in seat.text()
+        await seat.press("enter")
+        assert isinstance(seat.app.screen, MembersScreen)
+        rows = [row for row in seat.text().splitlines() if "nobody can log in" in row]
+        assert ["bek" in row or "ghost" in row for row in rows] == [True, True]
+        await seat.press("end", "escape")
+        await mark(seat, "shifts")
+        assert "Nobody can log in" not in seat.text()
 
 
 async def test_somebody_elses_change_meanwhile_loses_neither(desk: DeskInProcess) -> None:
