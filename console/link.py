@@ -215,7 +215,7 @@ class Link:
     async def request(self, frame: wire.Request, expect: type[R], within: float = REPLY_TIMEOUT) -> R:
         """A read, answered by ``expect``. Raises Unavailable when no answer comes within
         ``within`` seconds, ``crm.kernel.errors.Refused`` when the gateway declines."""
-        from crm.kernel.errors import Refused as Declined
+        from crm.kernel.errors import Refused
 
         try:
             async with asyncio.timeout(within):
@@ -232,7 +232,7 @@ class Link:
         except TimeoutError:
             raise Unavailable("The desk does not answer.") from None
         if isinstance(answer, wire.Done) and expect is not wire.Done:
-            raise Declined(answer.code or "unavailable", **answer.params)
+            raise Refused(answer.code or "unavailable", **answer.params)
         if not isinstance(answer, expect):
             raise Unavailable("The desk gave an unexpected answer.")
         return answer

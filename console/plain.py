@@ -33,8 +33,7 @@ from console.standing import Standing, has_left, how_left, standing
 from console.terminal.steady import to_nowhere
 from console.times import moment
 from console.words import Words, hour
-from crm.kernel.errors import Refused as Declined
-from crm.kernel.errors import Unavailable
+from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.records import Duty, Message
 from crm.kernel.text import clean, one_line
 from router.wire import protocol as wire
@@ -176,7 +175,7 @@ class Plain:
                 continue
             try:
                 await handler(rest.strip())
-            except Declined as error:
+            except Refused as error:
                 self.say(self.words.coded("refused", one_line(error.code, 60), error.params))
             except NothingOpenError:
                 self.say(self.words("plain.none"))
@@ -263,7 +262,7 @@ class Plain:
             raise NothingOpenError
         view = self.picture.sessions.get(id or self.session)
         if view is None:
-            raise Declined("no_such_session")
+            raise Refused("no_such_session")
         return view
 
     async def _do(self, frame: wire.CommandFrame) -> None:
@@ -276,7 +275,7 @@ class Plain:
             return
         done = sent.result()
         if done.code:
-            raise Declined(done.code, **{k: one_line(v, 200) for k, v in done.params.items()})
+            raise Refused(done.code, **{k: one_line(v, 200) for k, v in done.params.items()})
         self.say(self.words("plain.done"))
 
     def _told(self, sent: asyncio.Future[wire.Done]) -> None:
