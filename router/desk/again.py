@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from router.desk import events
-from router.desk.capacity import HELD
 from router.desk.customers import stray
 from router.desk.floor import Floor
-from router.desk.state import Aside, Audit, Session, decode_session, encode
+from router.desk.state import HELD, Aside, Audit, Session, decode_session, encode
 from router.desk.timers import CALENDAR
 
 PRESENCE = "presence"

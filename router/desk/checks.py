@@ -6,9 +6,8 @@ from crm.kernel.errors import Refused
 from crm.kernel.records import Right
 from crm.kernel.text import is_visible
 from router.desk import moves
-from router.desk.capacity import HELD
 from router.desk.floor import Floor
-from router.desk.state import Audit, OperatorState, Session, leads, may
+from router.desk.state import HELD, Audit, OperatorState, Session, leads, may
 
 
 def session_of(floor: Floor, id: str) -> Session:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from router.desk.capacity import HELD
 from router.desk.floor import Floor
-from router.desk.state import Session
+from router.desk.state import HELD, Session
 
 WEEK = 7 * 24 * 3_600_000
 """So long a pinned session is not closed by itself."""

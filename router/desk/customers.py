@@ -10,10 +10,9 @@ from crm.kernel.records import Customer, Identity, Message, MessageChange, custo
 from crm.kernel.text import LIMIT, clean, one_line
 from router.desk import clocks, closing, events, fired, moves, notices
 from router.desk.bots import line_bot
-from router.desk.capacity import HELD
 from router.desk.events import Author
 from router.desk.floor import PREVIEW, Floor
-from router.desk.state import CustomerSeen, Known, MessageChanged, Session, Stray, acquaintance
+from router.desk.state import HELD, CustomerSeen, Known, MessageChanged, Session, Stray, acquaintance
 
 NAME_LIMIT = 64
 VIP = 100

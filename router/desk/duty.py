@@ -6,10 +6,9 @@ from msgspec.structs import replace
 
 from crm.kernel.records import Duty
 from router.desk import moves
-from router.desk.capacity import HELD
 from router.desk.floor import Floor
 from router.desk.queue import Queue
-from router.desk.state import Audit, OperatorState, Session
+from router.desk.state import HELD, Audit, OperatorState, Session
 
 LEFT = frozenset({"offline", "absent", "disabled", "no_account"})
 """Standings of somebody who is not there; on break or out of his shift he still is."""

@@ -8,9 +8,8 @@ from msgspec.structs import replace
 
 from router.desk import clocks, closing, duty, moves, notices
 from router.desk.bots import line_bot
-from router.desk.capacity import HELD
 from router.desk.floor import Floor
-from router.desk.state import Session
+from router.desk.state import HELD, Session
 
 
 def fire(floor: Floor, session: Session, kind: str) -> None:

@@ -21,10 +21,9 @@ from crm.kernel.records import (
     whole_chat,
 )
 from crm.kernel.text import one_line
-from router.desk import capacity
 from router.desk.bots.flow import Flow
 from router.desk.events import LinesConfigured
-from router.desk.queue import Queue
+from router.desk.queue import Queue, counts, has_room
 from router.desk.state import (
     FORM,
     Alert,
@@ -393,7 +392,7 @@ class Floor:
             return reason
         if operator.rights is not None and may(operator, "read_only", queue.name):
             return "no_right"
-        room = capacity.has_room(
+        room = has_room(
             operator.load, operator.max_sessions, queue.load.get(operator.name, 0), queue.rules.max_sessions
         )
         return "" if room else "full"
@@ -412,7 +411,7 @@ class Floor:
     def recharge(self, session: Session) -> None:
         """Keeps loads in step with what counts."""
         queue = self.queues[session.line]
-        want = (session.holder, session.line) if capacity.counts(session, queue.rules.counts_until) else None
+        want = (session.holder, session.line) if counts(session, queue.rules.counts_until) else None
         have = self._charged.get(session.id)
         if want == have:
             return

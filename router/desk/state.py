@@ -40,6 +40,8 @@ Part = TypeVar("Part")
 FORM = 1
 
 Status = Literal["bot", "waiting", "offered", "taken", "answered", "pending", "closing", "closed", "spam"]
+HELD: frozenset[Status] = frozenset({"taken", "answered", "pending"})
+"""In the hands of an operator."""
 
 
 class Saved(msgspec.Struct, omit_defaults=True, kw_only=True):

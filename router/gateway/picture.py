@@ -7,10 +7,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from crm.kernel.spelling import fold
-from router.desk.capacity import HELD
 from router.desk.events import LinesConfigured
 from router.desk.hours import Calendar
-from router.desk.state import Entry, OperatorState, Session
+from router.desk.state import HELD, Entry, OperatorState, Session
 from router.gateway.access import Access
 from router.gateway.index import SessionIndex, is_listed, people
 from router.log.log import now_ms

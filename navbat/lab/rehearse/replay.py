@@ -12,10 +12,9 @@ import msgspec
 
 from navbat.lab.rehearse.recording import Act, Reaction, Recording, Talk, Wrote
 from router.desk import events
-from router.desk.capacity import HELD
 from router.desk.desk import Desk
 from router.desk.events import LinesConfigured, OperatorChanged
-from router.desk.state import AnyTold, Decided, Session
+from router.desk.state import HELD, AnyTold, Decided, Session
 from router.wire import commands
 from router.wire.frame import CommandFrame, SessionCommandFrame
 

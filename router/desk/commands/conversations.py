@@ -15,10 +15,9 @@ from crm.kernel.spelling import fold
 from crm.kernel.text import one_line
 from router.desk import checks, clocks, closing, duty, events, moves, notices
 from router.desk.bots import line_bot
-from router.desk.capacity import HELD
 from router.desk.commands import speech
 from router.desk.floor import Floor
-from router.desk.state import OperatorState, Rated, Session, leads
+from router.desk.state import HELD, OperatorState, Rated, Session, leads
 from router.desk.values import NEW_HAND, NO_BOT
 from router.wire import commands
 from router.wire.frame import CommandFrame

@@ -8,10 +8,9 @@ from msgspec.structs import replace
 
 from crm.kernel.errors import Refused
 from router.desk import checks, clocks, closing, events, fired, moves
-from router.desk.capacity import HELD
 from router.desk.customers import recognise
 from router.desk.floor import Floor
-from router.desk.state import Known, OperatorState, Session, leads
+from router.desk.state import HELD, Known, OperatorState, Session, leads
 from router.wire import commands
 
 

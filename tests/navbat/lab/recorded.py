@@ -8,10 +8,9 @@ from typing import Any
 
 from crm.kernel.ports import Store
 from router.desk import events
-from router.desk.capacity import HELD
 from router.desk.desk import Desk
 from router.desk.events import Author, LinesConfigured, MessageReceived, OperatorChanged
-from router.desk.state import Entry, Session, decode_session, encode
+from router.desk.state import HELD, Entry, Session, decode_session, encode
 from router.history.projection import Batch, Memory
 from router.worker import journal_entry
 from tests.router.orders import order

@@ -9,10 +9,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.desk import capacity
 from router.desk.desk import Desk, Known
 from router.desk.events import OperatorChanged, Reacted
-from router.desk.queue import lacks, need_of
+from router.desk.queue import counts, lacks, need_of
 from router.desk.rules import LineRules, Overflow, Ring, Sla
 from router.desk.state import Session
 from tests.router.desk.world import World, saved
@@ -139,7 +138,7 @@ def check(desk: Desk) -> None:
         counting = [
             s
             for s in desk.sessions.values()
-            if s.holder == operator.name and capacity.counts(s, desk.queues[s.line].rules.counts_until)
+            if s.holder == operator.name and counts(s, desk.queues[s.line].rules.counts_until)
         ]
         assert operator.load == len(counting)
     for queue in desk.queues.values():

@@ -10,10 +10,9 @@ import pytest
 
 from crm.kernel.records import Account
 from crm.kernel.spelling import fold
-from router.desk.capacity import HELD
 from router.desk.events import LinesConfigured
 from router.desk.rules import LineRules
-from router.desk.state import Entry, Session, Status
+from router.desk.state import HELD, Entry, Session, Status
 from router.desk.values import BotTurn, Hand, Offer, Wait
 from router.gateway.access import Access
 from router.gateway.index import is_listed, is_waiting, people

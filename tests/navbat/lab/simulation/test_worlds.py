@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from navbat.lab.simulate import Report, one, play, shrink, simulate
 from navbat.lab.simulate.world import KINDS, actions
 from router.desk import clocks, customers
-from router.desk.capacity import has_room
 from router.desk.floor import Floor, Outcome
-from router.desk.queue import Queue
+from router.desk.queue import Queue, has_room
 from router.desk.state import Session
 from router.log.writer import Writer
 
@@ -70,7 +69,7 @@ def overtaking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for one more than there is."""
-    monkeypatch.setattr("router.desk.capacity.has_room", lambda a, b, c, d: has_room(a - 1, b, c, d))
+    monkeypatch.setattr("router.desk.floor.has_room", lambda a, b, c, d: has_room(a - 1, b, c, d))
 
 
 def sleeping(monkeypatch: pytest.MonkeyPatch) -> None:
