@@ -32,6 +32,8 @@ class Picture:
         """Channel -> what it can do, by name."""
         self.ahead = 0
         """By how many ms the desk's clock is ahead of ours."""
+        self._members_of: LinesConfigured | None = None
+        self._members_by_line: dict[str, frozenset[str]] = {}
         self._open = Opening(lambda: self.configured, self.now)
 
     @property
@@ -132,10 +134,17 @@ class Picture:
         if operator.name == access.name or operator.role != "operator":
             return True
         return any(
-            operator.name in rules.members or name in operator.lines
-            for name, rules in self.configured.lines.items()
-            if name in access.lines
+            operator.name in self._members(name) or name in operator.lines
+            for name in access.lines
+            if name in self.configured.lines
         )
+
+    def _members(self, line: str) -> frozenset[str]:
+        if self._members_of is not self.configured:
+            lines = self.configured.lines.items()
+            self._members_of = self.configured
+            self._members_by_line = {name: frozenset(rules.members) for name, rules in lines}
+        return self._members_by_line[line]
 
     # ---------------------------------------------------------------- views
 

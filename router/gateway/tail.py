@@ -7,6 +7,7 @@ entries leave. Of sessions only the closed are kept: the open ones are in the pi
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 
 import msgspec
@@ -30,6 +31,7 @@ class JournalTail:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self.newest = "0"
+        self._moved = asyncio.Event()
         self._begins: Key = (0, 0)
         """The entry before the oldest that is here."""
         self.bytes = 0
@@ -41,6 +43,7 @@ class JournalTail:
         self.newest, self._begins, self.bytes = position, id_key(position), 0
         self._entries.clear()
         self._parts.clear()
+        self._tell()
 
     def add(self, id: str, entry: Entry) -> None:
         """Takes up the entry after ``newest``; one that is here already changes nothing."""
@@ -61,6 +64,16 @@ class JournalTail:
         self._entries.append((key, size, sessions))
         while self.bytes > self._most:
             self._forget()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._moved.set()
+        self._moved.clear()
+
+    async def reach(self, id: str) -> None:
+        """Returns when the gateway has come to that entry. Who needs it had better wait than decode it, too."""
+        while id_key(self.newest) < id_key(id):
+            await self._moved.wait()
 
     def _forget(self) -> None:
         self._begins, size, sessions = self._entries.popleft()

@@ -71,6 +71,11 @@ end
 # Nothing of what is counted leaves Redis.
 _COUNT = "return #redis.call('xrange', KEYS[1], ARGV[1], '+', 'count', ARGV[2])"
 
+_ENDS = """
+local last = redis.call('xrevrange', KEYS[2], '+', '-', 'count', 1)
+return {redis.call('get', KEYS[1]), #last > 0 and last[1][1] or '0-0'}
+"""
+
 
 class Log:
     """One desk's log, journal, states and streams, for every process role."""
@@ -251,6 +256,13 @@ class Log:
         async with reaching("reader"):
             found = await self._run("GET", self.keys.reader(name))
         return found.decode() if found else "0"
+
+    async def ends(self, name: str) -> tuple[str, str]:
+        """Up to where a named reader of the journal has come, and the journal's newest id (``"0-0"`` where
+        there is none), at the same time."""
+        async with reaching("reader"):
+            found, newest = await self._run("EVAL", _ENDS, 2, self.keys.reader(name), self.keys.journal)
+        return (found.decode() if found else "0", newest.decode())
 
     async def set_reader(self, name: str, id: str) -> None:
         async with reaching("reader"):

@@ -6,6 +6,8 @@ nobody ever sees less than what has been committed.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import copy
 import re
 
@@ -17,10 +19,12 @@ from router.desk.state import MessageAdded, MessageChanged, Session, Told, sessi
 from router.gateway.follow import plain
 from router.gateway.picture import Picture
 from router.gateway.tail import JournalTail, about
-from router.log.log import Log
+from router.log.log import Log, id_key
 from router.log.quarantine import PROJECTOR
 
 PAGE_MAX = 200
+REACH = 1.0
+"""Seconds that the gateway may need to come to the journal's end before it is read past it."""
 _SEQ = re.compile(r"[0-9]{1,15}")
 
 
@@ -70,20 +74,25 @@ class Current:
     async def _not_stored(self, session: str) -> tuple[list[Told], Session | None]:
         """What the journal tells of a session from where the projector is, and the newest state in it of
         one that is not in the picture."""
-        position = await self._log.reader(PROJECTOR)
+        position, end = await self._log.ends(PROJECTOR)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REACH):
+                await self._journal_tail.reach(end)
         told: list[Told] = []
         state = None
-        if self._journal_tail.covers(position):
-            told, state = self._journal_tail.of(session, position)
-            position = self._journal_tail.newest
-        while True:
+        while id_key(position) < id_key(end):
+            if self._journal_tail.covers(position) and id_key(position) < id_key(self._journal_tail.newest):
+                more, closed = self._journal_tail.of(session, position)
+                told, state, position = told + more, closed or state, self._journal_tail.newest
+                continue
             entries = await self._log.read_journal(position, count=256, reader=PROJECTOR)
+            if not entries:
+                break
             for id, entry in entries:
                 position = id
                 told += [t for t in entry.told if about(t) == session]
                 state = next((s for s in entry.sessions if s.id == session), state)
-            if len(entries) < 256:
-                return told, state
+        return told, state
 
     async def message(self, session: Session, id: str) -> Message:
         seq = id.rpartition("-")[2]

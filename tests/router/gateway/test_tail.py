@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from crm.kernel.records import Message
 from router.desk.events import MessageDeleted, MessageEdited, Reacted
 from router.desk.state import Entry, MessageAdded, Session
+from router.gateway.answers import current
 from router.gateway.answers.current import Current
 from router.gateway.tail import JournalTail
 from router.log.log import Log
@@ -79,6 +81,23 @@ def test_an_entry_larger_than_all_of_it_is_not_kept() -> None:
     assert tail.of("1", "0-0") == ([], None)
 
 
+async def test_who_needs_what_is_not_here_yet_waits_until_it_is() -> None:
+    tail = JournalTail()
+    tail.start("5-0")
+    await tail.reach("5-0")
+    waiting = asyncio.create_task(tail.reach("7-0"))
+    tail.add("6-0", Entry(at=1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    tail.add("7-0", Entry(at=1))
+    await waiting
+    other = asyncio.create_task(tail.reach("9-0"))
+    await asyncio.sleep(0)
+    tail.start("9-0")
+    await other
+
+
 @pytest.fixture
 async def desk(log: Log, tmp_path: Path) -> AsyncIterator[DeskInProcess]:
     async with running_desk(log, tmp_path) as desk:
@@ -139,6 +158,28 @@ async def test_what_is_shown_is_the_same_as_from_the_journal_itself(desk: DeskIn
             t for t in await theirs.tail(id) if not isinstance(t, MessageAdded)
         ]
     assert (await ours.session("2")).status == "closed"
+
+
+async def test_what_the_gateway_has_not_come_to_is_shown_all_the_same(
+    desk: DeskInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "REACH", 0.05)
+    await desk.write("ali", "the first")
+    await until(lambda: _stored(desk))
+    await desk.stop("projector")
+    await desk.write("ali", "the second")
+    await until(lambda: len(desk.gateway._journal_tail.of("1", "0-0")[0]) >= 2)
+    await desk.stop("gateway")
+    before = desk.gateway.picture.position
+    await desk.write("ali", "the third")
+    await until(lambda: _newer(desk, before))
+    ours = Current(desk.log, desk.store, desk.gateway.picture, desk.gateway._journal_tail)
+    messages, _ = await ours.page("1", 0, 10)
+    assert [m.text for m in messages if m.direction == "in"] == ["the first", "the second", "the third"]
+
+
+async def _newer(desk: DeskInProcess, than: str) -> bool:
+    return (await desk.log.journal_bounds())[1] != than
 
 
 async def test_opening_reads_no_part_of_the_journal_again(
