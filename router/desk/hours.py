@@ -96,6 +96,7 @@ class Calendar:
         }
         self._holidays = holidays
         self._always = hours is None and not days and not holidays
+        self._never = self._week is not None and not any(self._week) and not any(self._days.values())
         self._spans: dict[date, list[Span]] = {}
         self._segment: Segment = (0, 0, False)
 
@@ -151,6 +152,8 @@ class Calendar:
 
     def _segment_at(self, at: int) -> Segment:
         """The longest stretch around ``at`` that is open or closed throughout."""
+        if self._never:
+            return 0, EVER, False
         today = datetime.fromtimestamp(at // 1000, self._zone).date()
         since = 0
         for start, end in self._merged(today - timedelta(days=1)):
