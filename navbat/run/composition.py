@@ -206,7 +206,7 @@ class DeskProcess:
 
             starts.append(("sender", channels.opened_for(Sender(log, channels.all, media).run)))
         if "receiver" in self._roles:
-            from router.intake.inbox import Receiver
+            from router.intake.receiver import Receiver
 
             receiver = Receiver(log, channels.all, media)
             routes += receiver.routes()

@@ -16,7 +16,7 @@ FORBIDDEN = {
     "router.desk.desk": "asyncio aiohttp redis motor sqlite3 textual bots console storage router.log.log",
     "router.gateway.gateway": "textual console bots storage motor aiogram",
     "router.worker": "textual console bots storage aiohttp motor",
-    "router.intake.inbox": "textual console bots motor aiogram sqlite3",
+    "router.intake.receiver": "textual console bots motor aiogram sqlite3",
     "crm.kernel.records": "asyncio router storage redis motor",
     "bots.registry": "aiogram vk_api botbuilder textual console",
     "navbat.run.child": "aiohttp.web_app aiogram textual console motor",

@@ -16,7 +16,7 @@ from bots.loopback import LoopbackSettings
 from bots.telegram.channel import TelegramSettings
 from crm.kernel.records import Button, Media
 from router.desk.events import MessageReceived
-from router.intake.inbox import understand
+from router.intake.understanding import understand
 from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.telegram import FakeTelegram
 

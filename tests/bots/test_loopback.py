@@ -26,7 +26,7 @@ from router.desk.events import (
     MessageReceived,
     Reacted,
 )
-from router.intake.inbox import understand
+from router.intake.understanding import understand
 from tests.bots.conftest import Bytes, delivery
 
 

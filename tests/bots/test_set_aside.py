@@ -12,12 +12,13 @@ from bots.way_out.outbox import Sender
 from router.desk.events import Author, MessageReceived, PutAside
 from router.desk.state import encode
 from router.intake import fetch
-from router.intake.inbox import ChannelInbox, Receiver
+from router.intake.inbox import ChannelInbox
+from router.intake.receiver import Receiver
 from router.log.log import Log
 from router.log.quarantine import Quarantine
 from tests.bots.conftest import MemoryMedia, ScriptedChannel, delivery, enqueue, logged, running
 from tests.conftest import until
-from tests.router.intake.test_inbox import WithFiles
+from tests.router.intake.test_receiver import WithFiles
 
 NEWER = msgspec.msgpack.encode(msgspec.to_builtins(delivery("d2")) | {"action": "hologram"})
 

@@ -20,7 +20,7 @@ from bots.telegram.updates import Entity
 from bots.telegram.words import READ_ALOUD, SERVICE, SPEAKING, linked
 from crm.kernel.text import clean
 from router.desk.events import Event, MessageEdited, MessageReceived, encode_event
-from router.intake.inbox import understand
+from router.intake.understanding import understand
 
 CHANNEL = Telegram("shop", TelegramSettings(kind="telegram", line="sales", token=Secret("42:abc")))
 USER = {"id": 5551001, "is_bot": False, "first_name": "Ali"}

@@ -14,7 +14,8 @@ from bots.base import Secret
 from bots.telegram.channel import Telegram, TelegramSettings
 from bots.telegram.page import NoPage, Reading, pressed, read_page, update_id
 from router.desk.events import MessageReceived
-from router.intake.inbox import Receiver, understand
+from router.intake.receiver import Receiver
+from router.intake.understanding import understand
 from router.log.log import Log
 from tests.bots.conftest import TOKEN, MemoryMedia, logged, running
 from tests.conftest import until

@@ -22,7 +22,7 @@ from router.desk.events import (
     MessageReceived,
     Reacted,
 )
-from router.intake.inbox import understand
+from router.intake.understanding import understand
 
 CORPUS = Path(__file__).parents[2] / "data" / "telegram"
 

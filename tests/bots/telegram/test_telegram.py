@@ -21,7 +21,7 @@ from bots.way_out.outbox import Sender
 from crm.kernel.errors import Unavailable
 from crm.kernel.records import Button, Media
 from router.desk.events import ButtonPressed
-from router.intake.inbox import Receiver
+from router.intake.receiver import Receiver
 from router.log.log import Log
 from tests.bots.conftest import TOKEN, Bytes, MemoryMedia, all_logged, delivery, enqueue, logged, running
 from tests.conftest import until

@@ -18,7 +18,7 @@ from crm.conversations.history import source
 from crm.kernel.records import Media, customer_of, person_chat, whole_chat
 from router.desk.events import ButtonPressed, MessageDeleted, MessageEdited, MessageReceived
 from router.desk.state import decode_delivery
-from router.intake.inbox import understand
+from router.intake.understanding import understand
 from tests.bots.conftest import TOKEN, Bytes, delivery
 from tests.fakes.bot_state import BotState, Fault
 from tests.fakes.telegram import FakeTelegram

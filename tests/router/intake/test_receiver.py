@@ -13,7 +13,8 @@ from crm.kernel.errors import LeaseLost, NavbatError, Unavailable
 from crm.kernel.records import Media
 from router.desk.events import Event, MediaStored, MessageReceived
 from router.intake import fetch
-from router.intake.inbox import ChannelInbox, Receiver
+from router.intake.inbox import ChannelInbox
+from router.intake.receiver import Receiver
 from router.log.home import connect
 from router.log.lease import Lease
 from router.log.log import Log
