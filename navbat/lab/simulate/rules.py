@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Mapping, Sequence
+from copy import copy
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
-from crm.kernel.records import Absence, Right
+import msgspec
+
+from crm.kernel.records import Absence, OperatorRules, Right
+from crm.kernel.settings import Written
+from navbat.config.declared import Declared, declared
 from router.desk.bots.flow import Flow, Node, Option
 from router.desk.events import OperatorChanged
-from router.desk.rules import LineRules, Overflow, Ring, Sla
+from router.desk.rules import LineRules, Notices, Overflow, Ring
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -48,59 +55,78 @@ def week(random: Random) -> dict[str, list[str]]:
     return hours
 
 
+LINES_OWN: Mapping[str, Sequence[Any]] = {
+    "mode": ("even", "even", "strict", "all", "manual", "least_loaded"),
+    "max_sessions": (0, 0, 1, 2, 4),
+    "answer_within": (20 * SECOND, MINUTE, 5 * MINUTE),
+    "transfer_wait": (30 * SECOND, 2 * MINUTE),
+    "while_writing": ("hold", "hold", "take", "off"),
+    "hold_at_most": (5 * SECOND, 2 * MINUTE),
+    "check_duty": (*[True] * 9, False),
+    "responsible_first": (*[True] * 4, False),
+    "responsible_wait": (30 * SECOND, 2 * MINUTE),
+    "last_operator_first": (True, False, False),
+    "no_answer_after": (0, MINUTE, 5 * MINUTE),
+    "return_unanswered_after": (0, 0, MINUTE, 10 * MINUTE),
+    "auto_close_after": (0, 10 * MINUTE, 4 * HOUR),
+    "results": ([], [], ["done", "not done"]),
+    "bot": ("", "", "greeter", "robot"),
+    "language": ("", "", "customer", "uz"),
+    "zone": ZONES,
+}
+OPERATORS_OWN: Mapping[str, Sequence[Any]] = {"max_sessions": (1000, 1000, 1, 2, 5)}
+"""What some settings are drawn from. All others are drawn from what their kind may be, so that one that is
+declared tomorrow is played too."""
+DRAWN: Mapping[Written, Sequence[int]] = {
+    "wait": (MINUTE, 10 * MINUTE),
+    "duration": (MINUTE, 10 * MINUTE),
+    "duration_or_off": (0, MINUTE, 10 * MINUTE),
+    "number_or_off": (0, 0, 2, 3),
+}
+
+
+def drawn(random: Random, kind: type[msgspec.Struct], own: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """A value for each setting of a struct of rules, but for those that name others (lines, people, texts)."""
+    return {field.name: _drawn(random, field, own) for field in declared(kind)}
+
+
+def _drawn(random: Random, field: Declared, own: Mapping[str, Sequence[Any]]) -> Any:
+    written = field.setting.written
+    if field.name in own:
+        return random.choice(own[field.name])
+    if field.type is bool:
+        return random.random() < 0.4
+    if typing.get_origin(field.type) is Literal:
+        return random.choice(typing.get_args(field.type))
+    if written in DRAWN:
+        return random.choice(DRAWN[written])
+    if field.type is int:
+        return random.choice((field.default, field.default, field.default + 5))
+    if isinstance(field.default, msgspec.Struct):
+        part = type(field.default)
+        return part(**drawn(random, part, {})) if random.random() < 0.3 else part()
+    return copy(field.default)
+
+
 def line_rules(random: Random, operators: list[str], others: list[str]) -> LineRules:
     """Any rules that the configuration would accept. ``others``: lines that it may overflow into."""
+    rules = LineRules(**drawn(random, LineRules, LINES_OWN))
     chance = random.random
-    rules = LineRules(
-        mode=random.choice(("even", "even", "strict", "all", "manual", "least_loaded")),
-        members=random.sample(operators, random.randint(1, len(operators))),
-        max_sessions=random.choice((0, 0, 1, 2, 4)),
-        counts_until=random.choice(("first_answer", "answered", "closed")),
-        answer_within=random.choice((20 * SECOND, MINUTE, 5 * MINUTE)),
-        transfer_wait=random.choice((30 * SECOND, 2 * MINUTE)),
-        while_writing=random.choice(("hold", "hold", "take", "off")),
-        hold_at_most=random.choice((5 * SECOND, 2 * MINUTE)),
-        on_leave=random.choice(("keep", "when_customer_writes", "at_once")),
-        check_duty=chance() < 0.9,
-        away_after_missed=random.choice((0, 0, 2, 3)),
-        priority=random.choice((0, 0, 5)),
-        show_position=chance() < 0.3,
-        off_hours=random.choice(("queue", "offer", "bot")),
-        responsible_first=chance() < 0.8,
-        responsible_wait=random.choice((30 * SECOND, 2 * MINUTE)),
-        last_operator_first=chance() < 0.3,
-        no_answer_after=random.choice((0, MINUTE, 5 * MINUTE)),
-        return_unanswered_after=random.choice((0, 0, MINUTE, 10 * MINUTE)),
-        auto_close_after=random.choice((0, 10 * MINUTE, 4 * HOUR)),
-        closing_time=random.choice((MINUTE, 10 * MINUTE)),
-        rating=chance() < 0.4,
-        results=random.choice(([], [], ["done", "not done"])),
-        bot=random.choice(("", "", "greeter", "robot")),
-        bot_first=random.choice(("always", "first_contact", "off")),
-        bot_time=random.choice((MINUTE, 10 * MINUTE)),
-        language=random.choice(("", "", "customer", "uz")),
-        zone=random.choice(ZONES),
-    )
-    _add_lists(random, rules, operators, others)
-    return rules
-
-
-def _add_lists(random: Random, rules: LineRules, operators: list[str], others: list[str]) -> None:
-    chance = random.random
+    rules.members = random.sample(operators, random.randint(1, len(operators)))
     if chance() < 0.4:
         rules.hours = week(random)
+    if chance() < 0.1:
+        rules.days = {"2026-03-03": []}
     if chance() < 0.2:
         rules.shifts = {random.choice(operators): week(random)}
     if chance() < 0.3:
         rules.skills = [Ring(need=some(random, SKILLS)), Ring(need=some(random, SKILLS, 0.2), after=MINUTE)]
-    if chance() < 0.3:
-        rules.sla = Sla(first_response=2 * MINUTE, next_response=5 * MINUTE, resolution=HOUR)
-    rules.notices = {
-        name: {"": name} for name in some(random, ("waiting", "off_hours", "no_answer", "farewell"))
-    }
+    names = tuple(field.name for field in declared(Notices))
+    rules.notices = {name: {"": name} for name in some(random, names)}
     if others and chance() < 0.4:
         when: Any = random.choice(("always", "off_hours", "nobody_on_duty"))
         rules.overflow = [Overflow(after=random.choice((0, MINUTE, 5 * MINUTE)), line=others[0], when=when)]
+    return rules
 
 
 def operator(random: Random, name: str) -> OperatorChanged:
@@ -108,11 +134,11 @@ def operator(random: Random, name: str) -> OperatorChanged:
     made = OperatorChanged(
         name=name,
         role="supervisor" if random.random() < 0.15 else "operator",
-        max_sessions=random.choice((1000, 1000, 1, 2, 5)),
-        skills=some(random, SKILLS),
-        languages=some(random, LANGUAGES[1:]),
         disabled=random.random() < 0.05,
+        **drawn(random, OperatorRules, OPERATORS_OWN),
     )
+    made.skills = some(random, SKILLS)
+    made.languages = some(random, LANGUAGES[1:])
     if random.random() < 0.5:
         made.rights = {"*": [right for right in RIGHTS if random.random() < 0.5]}
     if random.random() < 0.15:
