@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -21,14 +22,19 @@ def _default(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be stored")
 
 
-# The standard library's encoder, and not msgspec's, because it asks about bytes.
+_encode_plain = msgspec.json.Encoder().encode
+# The standard library's for any document, because it asks about bytes, and refuses what is no number.
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=_default
 ).encode
 
 
-def encode(document: Document) -> str:
-    """Raises ``TypeError`` or ``ValueError`` for what JSON cannot say."""
+def encode(document: Document, *, plain: bool = False) -> str:
+    """Raises ``TypeError`` or ``ValueError`` for what JSON cannot say. ``plain``: see the port's ``Write``."""
+    if plain:
+        # Half a character, and a number of more than 64 bits, are the other's affair.
+        with contextlib.suppress(ValueError, OverflowError):
+            return _encode_plain(document).decode()
     return _encode(document)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from crm.kernel.ports import Filter, Sort
-from storage.filters import operators, split_path
+from storage.filters import names_id, operators, split_path
 from storage.schema import INDEXES
 
 _COMPARE = {"$eq": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
@@ -51,6 +51,9 @@ def order_by(sort: Sort) -> str:
 
 def narrow(collection: str, filter: Filter) -> Narrowed:
     """What the indexes of the collection can say about a (checked) filter."""
+    id = names_id(filter)
+    if id is not None and _is_plain(id):
+        return Narrowed("id = ?", (id,), exact=True)
     parts: list[Narrowed] = []
     for key, value in filter.items():
         if key == "$and":

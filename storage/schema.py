@@ -5,6 +5,7 @@ A field of an index holds text, numbers or nothing, never arrays, unless the ind
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ SEARCHED = "messages"
 _NAME = re.compile(r"[a-z][a-z_]*")
 
 
+@functools.lru_cache(maxsize=64)
 def check_collection(name: str) -> str:
     """The name, which may be a part of SQL then. Raises ``UnsupportedQuery``."""
     if not _NAME.fullmatch(name):

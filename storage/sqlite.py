@@ -86,8 +86,7 @@ class SqliteStore:
         return await self._read(collection, work, 0)
 
     async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
-        for write in writes:
-            _check(write)
+        checked = [(write, _check(write)) for write in writes]
         expected = (*expect, compile_filter(expect[1])) if expect else None
 
         def work(db: sqlite3.Connection) -> int:
@@ -95,7 +94,7 @@ class SqliteStore:
                 create_collection(db, collection)
             if expected and next(_scan(db, *expected, ()), None) is None:
                 raise LeaseLost("another process writes this now")
-            return sum(_apply(db, kind, list(group)) for kind, group in itertools.groupby(writes, _run_of))
+            return sum(_apply(db, run, list(group)) for run, group in itertools.groupby(checked, _run_of))
 
         return await self._writes.run(lambda db: _in_transaction(db, work))
 
@@ -151,11 +150,12 @@ def _scan(
 # ------------------------------------------------------------------ writing
 
 
-def _check(write: Write) -> None:
-    _table(write.collection)
-    compile_filter(write.filter)
+def _check(write: Write) -> Matcher:
+    """What its filter matches. Raises for what cannot be written."""
+    check_collection(write.collection)
     if write.change is not None:
         check_update(write.change)
+    return compile_filter(write.filter)
 
 
 def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -171,22 +171,22 @@ def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection],
     return result
 
 
-def _run_of(write: Write) -> tuple[str, str]:
-    return write.kind, write.collection
+def _run_of(checked: tuple[Write, Matcher]) -> tuple[str, str]:
+    return checked[0].kind, checked[0].collection
 
 
-def _apply(db: sqlite3.Connection, run: tuple[str, str], writes: list[Write]) -> int:
+def _apply(db: sqlite3.Connection, run: tuple[str, str], checked: list[tuple[Write, Matcher]]) -> int:
     """Consecutive writes of one kind to one collection. Returns how many documents changed."""
     kind, collection = run
     if kind == "insert":
-        rows = ((write.filter["_id"], encode(write.document or {})) for write in writes)
+        rows = (_row(write) for write, _ in checked)
         return db.executemany(
             f"INSERT OR IGNORE INTO {_table(collection)}(id, doc) VALUES(?, ?)", rows
         ).rowcount
     if kind == "replace":
-        return _replace_all(db, collection, writes)
+        return _replace_all(db, collection, [write for write, _ in checked])
     one = _ONE[kind]
-    return sum(_unless_taken(functools.partial(one, db, collection, write)) for write in writes)
+    return sum(_unless_taken(functools.partial(one, db, collection, *write)) for write in checked)
 
 
 def _unless_taken(apply: Callable[[], int]) -> int:
@@ -203,7 +203,7 @@ def _replace_all(db: sqlite3.Connection, collection: str, writes: list[Write]) -
         f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)"
         " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc WHERE doc IS NOT excluded.doc"
     )
-    rows = [(write.filter["_id"], encode(write.document or {})) for write in writes]
+    rows = [_row(write) for write in writes]
     db.execute("SAVEPOINT replacing")
     try:
         count = db.executemany(sql, rows).rowcount
@@ -215,13 +215,17 @@ def _replace_all(db: sqlite3.Connection, collection: str, writes: list[Write]) -
     return count
 
 
+def _row(write: Write) -> tuple[str, str]:
+    return write.filter["_id"], encode(write.document or {}, plain=write.plain)
+
+
 def _execute(db: sqlite3.Connection, sql: str, row: tuple[str, str]) -> int:
     return db.execute(sql, row).rowcount
 
 
-def _update(db: sqlite3.Connection, collection: str, write: Write) -> int:
+def _update(db: sqlite3.Connection, collection: str, write: Write, matches: Matcher) -> int:
     assert write.change is not None
-    rows = _scan(db, collection, write.filter, compile_filter(write.filter), ())
+    rows = _scan(db, collection, write.filter, matches, ())
     for n, document in itertools.islice(rows, 1):
         changed = updated(document, write.change)
         if changed == document:
@@ -233,9 +237,9 @@ def _update(db: sqlite3.Connection, collection: str, write: Write) -> int:
     return -1
 
 
-def _upsert(db: sqlite3.Connection, collection: str, write: Write) -> int:
+def _upsert(db: sqlite3.Connection, collection: str, write: Write, matches: Matcher) -> int:
     assert write.change is not None
-    count = _update(db, collection, write)
+    count = _update(db, collection, write, matches)
     if count >= 0:
         return count
     document = inserted(write.filter, with_id(write.filter, write.change))
@@ -243,13 +247,13 @@ def _upsert(db: sqlite3.Connection, collection: str, write: Write) -> int:
     return db.execute(sql, (document["_id"], encode(document))).rowcount
 
 
-def _delete(db: sqlite3.Connection, collection: str, write: Write) -> int:
-    rows = [(n,) for n, _ in _scan(db, collection, write.filter, compile_filter(write.filter), ())]
+def _delete(db: sqlite3.Connection, collection: str, write: Write, matches: Matcher) -> int:
+    rows = [(n,) for n, _ in _scan(db, collection, write.filter, matches, ())]
     return db.executemany(f"DELETE FROM {_table(collection)} WHERE n = ?", rows).rowcount if rows else 0
 
 
-_ONE: dict[str, Callable[[sqlite3.Connection, str, Write], int]] = {
-    "update": lambda db, collection, write: max(0, _update(db, collection, write)),
+_ONE: dict[str, Callable[[sqlite3.Connection, str, Write, Matcher], int]] = {
+    "update": lambda db, collection, write, matches: max(0, _update(db, collection, write, matches)),
     "upsert": _upsert,
     "delete": _delete,
 }

@@ -24,9 +24,11 @@ Sort = Sequence[tuple[str, int]]
 
 
 class Write:
-    """One write of a batch, made by one of the class methods."""
+    """One write of a batch, made by one of the class methods. ``plain``: the document holds texts, finite
+    numbers, truths, nothing, and lists and objects of them, and no bytes. It is encoded in a tenth of the time
+    when nobody has to look for those."""
 
-    __slots__ = ("change", "collection", "document", "filter", "kind")
+    __slots__ = ("change", "collection", "document", "filter", "kind", "plain")
 
     def __init__(
         self,
@@ -35,12 +37,14 @@ class Write:
         filter: Filter,
         change: Update | None = None,
         document: Document | None = None,
+        plain: bool = False,
     ) -> None:
         self.kind = kind
         self.collection = collection
         self.filter = filter
         self.change = change
         self.document = document
+        self.plain = plain
 
     @classmethod
     def upsert(cls, collection: str, filter: Filter, change: Update) -> Write:
@@ -54,15 +58,15 @@ class Write:
         return cls("update", collection, filter, change)
 
     @classmethod
-    def replace(cls, collection: str, document: Document) -> Write:
+    def replace(cls, collection: str, document: Document, *, plain: bool = False) -> Write:
         """Puts the document in place of the one with its ``_id``, or inserts it."""
-        return cls("replace", collection, {"_id": document["_id"]}, document=document)
+        return cls("replace", collection, {"_id": document["_id"]}, document=document, plain=plain)
 
     @classmethod
-    def insert(cls, collection: str, document: Document) -> Write:
+    def insert(cls, collection: str, document: Document, *, plain: bool = False) -> Write:
         """Inserts; a document that breaks a unique index is left out, which is how repeated
         writes stay harmless. The same holds for every other kind of write."""
-        return cls("insert", collection, {"_id": document["_id"]}, document=document)
+        return cls("insert", collection, {"_id": document["_id"]}, document=document, plain=plain)
 
     @classmethod
     def delete(cls, collection: str, filter: Filter) -> Write:

@@ -255,8 +255,8 @@ class Batch:
         sessions = [s for s in self._sessions.values() if self._only is None or s.id in self._only]
         return [
             *self._records,
-            *(Write.insert("messages", row.to_document()) for row in rows if row.document is None),
-            *(Write.replace("messages", row.to_document()) for row in rows if row.document is not None),
+            *(_message_write(row) for row in rows if row.document is None),
+            *(_message_write(row) for row in rows if row.document is not None),
             *self._writes,
             *(_session_write(s, self._memory.scores.get(s.id, {})) for s in sessions),
             *self._after,
@@ -392,8 +392,15 @@ def _record(collection: str, at: str, told: msgspec.Struct) -> Write:
     return Write.insert(collection, document)
 
 
+def _message_write(row: _Row) -> Write:
+    make = Write.insert if row.document is None else Write.replace
+    return make("messages", row.to_document(), plain=not row.message.raw)
+
+
 def _session_write(session: Session, score: Document) -> Write:
-    return Write.replace("sessions", {**document_of(session), "_id": session.id, **score})
+    document = document_of(session)
+    document["_id"] = session.id
+    return Write.replace("sessions", document | score, plain=True)
 
 
 def _handled_write(session: Session) -> Write:

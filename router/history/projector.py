@@ -61,6 +61,8 @@ class Projector:
         self._memory = Memory()
         self._is_sure = True
         """The memory is what the store has: no write has failed since it was read."""
+        self._ahead: asyncio.Task[list[tuple[str, Entry]]] | None = None
+        """The next read, while what the last one found is written and is not all there is."""
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def run(self) -> None:
@@ -88,6 +90,7 @@ class Projector:
 
     async def claim(self) -> None:
         """Shuts out whoever wrote before, and starts from where the store says it was."""
+        await self._stop_reading_ahead()
         await self._store.write(
             [
                 Write.upsert(
@@ -105,11 +108,31 @@ class Projector:
     async def step(self, block_ms: int = 0) -> int:
         """Reads on and writes what it read. Returns how many entries that were. Raises ``LeaseLost``
         or ``Unavailable``; after that, ``claim`` again."""
-        entries = await self._log.read_journal(self._position, READ, block_ms, reader=NAME)
-        for part in _parts(entries):
-            await self._write(part)
-            self._backoff.reset()
+        entries = await self._read(block_ms)
+        if len(entries) == READ:
+            self._ahead = asyncio.create_task(
+                self._log.read_journal(entries[-1][0], READ, reader=NAME), name="projector-ahead"
+            )
+        try:
+            for part in _parts(entries):
+                await self._write(part)
+                self._backoff.reset()
+        except BaseException:
+            await self._stop_reading_ahead()
+            raise
         return len(entries)
+
+    async def _read(self, block_ms: int) -> list[tuple[str, Entry]]:
+        ahead, self._ahead = self._ahead, None
+        found = await ahead if ahead is not None else []
+        return found or await self._log.read_journal(self._position, READ, block_ms, reader=NAME)
+
+    async def _stop_reading_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+            ahead.cancelled() or ahead.exception()
 
     async def _write(self, entries: Sequence[tuple[str, Entry]]) -> None:
         for id, entry in entries:

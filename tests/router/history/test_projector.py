@@ -29,7 +29,7 @@ from router.desk.state import (
     encode,
 )
 from router.history.projection import Early, Memory
-from router.history.projector import Projector
+from router.history.projector import READ, Projector
 from router.log.lease import Lease
 from router.log.log import Log, now_ms
 from storage.sqlite import SqliteStore
@@ -412,3 +412,54 @@ async def test_who_handled_a_customer_last_is_known(log: Log, store: SqliteStore
     card = await store.get("customers", "c1")
     assert card is not None
     assert card["last_operator"] == "anna"
+
+
+async def test_the_next_entries_are_read_while_the_store_writes(
+    log: Log, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(1, READ + 2):
+        await tell(log, MessageAdded(message=message(seq)))
+    reads: list[str] = []
+    read, write = log.read_journal, store.write
+
+    async def noted(after: str, *args: Any, **fields: Any) -> list[tuple[str, Entry]]:
+        found = await read(after, *args, **fields)
+        reads.append(after)
+        return found
+
+    async def patient(writes: Sequence[Write], **fields: Any) -> int:
+        if any(one.collection == "messages" for one in writes):
+            await until(lambda: len(reads) >= 2)
+        return await write(writes, **fields)
+
+    monkeypatch.setattr(log, "read_journal", noted)
+    monkeypatch.setattr(store, "write", patient)
+    await project(log, store)
+    assert await store.count("messages", {}) == READ + 1
+    assert len(reads) == len(set(reads)), "nothing is read twice"
+
+
+async def test_what_was_read_ahead_of_a_write_that_failed_is_read_again(
+    log: Log, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(1, 3 * READ):
+        await tell(log, MessageAdded(message=message(seq)))
+    write = store.write
+    failing = iter([False, True, False])
+
+    async def sometimes(writes: Sequence[Write], **fields: Any) -> int:
+        if any(one.collection == "messages" for one in writes) and next(failing, False):
+            raise Unavailable("the store is away")
+        return await write(writes, **fields)
+
+    monkeypatch.setattr(store, "write", sometimes)
+    projector = Projector(log, store)
+    await projector.claim()
+    assert await projector.step() == READ
+    with pytest.raises(Unavailable):
+        await projector.step()
+    await projector.claim()
+    while await projector.step():
+        pass
+    stored = await store.find("messages", {}, sort=[("seq", 1)])
+    assert [document["seq"] for document in stored] == [*range(1, 3 * READ)]
