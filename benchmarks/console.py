@@ -127,7 +127,7 @@ async def _keys() -> list[tuple[str, float]]:
             await hand.press("list", "end", "home")
             # opens it, from its composer to its thread, and back to the list
             await hand.press("opening", "enter", "escape", "escape", before=("down",))
-            desk.open_session("1")
+            desk.reading.open_session("1")
             thread = app.picture.thread("1")
             await until(lambda: thread.loaded)
             await gateway.push(messages=written[PAGE:])

@@ -21,6 +21,7 @@ from textual.message import Message as Posted
 from textual.widgets import Input, TextArea
 
 from console.actions import ACTIONS, BY_ID, applies, is_about_one, shown_key
+from console.desk.screen import MainScreen
 from console.link import (
     Arrived,
     Beat,
@@ -37,7 +38,6 @@ from console.model import Mirror, Touched
 from console.notify import desktop
 from console.screens.dialogs import Choice, Modal, PickScreen, ShowScreen
 from console.screens.login import LoginScreen
-from console.screens.main import MainScreen
 from console.settings import Shelf
 from console.shell import Shell, work
 from console.terminal.decoder import acting
@@ -215,7 +215,7 @@ class Console(Shell):
 
     async def _wind_up(self) -> None:
         if self.desk is not None:
-            self.desk.flush()
+            self.desk.undo.flush()
         self.drafts.save()
         await self._last_words()
 
@@ -246,7 +246,7 @@ class Console(Shell):
                 clean = {key: one_line(value, 100) for key, value in bye.params.items()}
                 why = self.words.coded("bye", one_line(bye.code, 60), clean)
                 if self.desk is not None and self.desk.ready:
-                    self.desk.end(why, lambda: self._to_login(why))
+                    self.desk.keeper.end(why, lambda: self._to_login(why))
                 else:
                     self._to_login(why)
             case Arrived():
@@ -270,7 +270,7 @@ class Console(Shell):
             self._drafts_of = (self.url, welcome.operator)
             self.drafts = self.shelf.drafts(*self._drafts_of)
             if self.desk is not None and self.desk.ready:
-                self.desk.resume()
+                self.desk.saying.resume()
         self._enter()
         if self._greet:
             self._greet = False
@@ -341,7 +341,7 @@ class Console(Shell):
     def _changed(self) -> None:
         self.shelf.save(self.settings)
         if self.desk is not None:
-            self.desk.lay_out()
+            self.desk.places.lay_out()
             self.desk.sync_all()
 
     @on(LoginScreen.LanguageWanted)
@@ -417,7 +417,7 @@ class Console(Shell):
         desk = self.desk
         if desk is None or self.screen is not desk:
             return
-        situation = desk.situation()
+        situation = desk.verbs.situation()
         choices = [
             Choice(
                 action.id,
@@ -435,9 +435,9 @@ class Console(Shell):
             if id is None:
                 return
             if (now.id if now is not None else "") != before and is_about_one(BY_ID[id], situation):
-                desk.stop(self.words("cannot.list"))
+                desk.keeper.stop(self.words("cannot.list"))
             else:
-                desk.run_verb(id)
+                desk.verbs.run(id)
 
         self.push_screen(PickScreen(self.words("action.palette"), choices), chosen)
 

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 
 from console.app import Console
 from console.link import Credentials
-from console.screens.main import MainScreen
+from console.desk.screen import MainScreen
 from console.settings import Shelf
 from router.wire import protocol as wire
 from tests.fakes.gateway import NOW, FakeGateway, message, session
@@ -103,7 +103,7 @@ class Seat:
 
     async def open(self, id: str) -> None:
         """Opens a session and waits for its thread."""
-        self.desk.open_session(id)
+        self.desk.reading.open_session(id)
         await self.until(lambda: self.app.picture.thread(id).loaded)
         await self.pilot.pause()
 

@@ -71,7 +71,7 @@ async def test_what_is_typed_while_the_desk_decides_is_a_reply(gateway: FakeGate
         seat.desk.sessions.put_cursor("12")
         await seat.press("t", *"scbx")
         assert (seat.desk.area(), seat.desk.reply.text) == ("reply", "scbx")
-        assert seat.desk.delayed is None
+        assert seat.desk.undo.delayed is None
         assert gateway.count(wire.Skip) == gateway.count(wire.Return) == 0
 
 
@@ -215,7 +215,7 @@ async def test_no_key_sends_the_customer_what_was_written_for_colleagues(
             await seat.press(key)
             while seat.app.screen is not seat.desk:
                 await seat.press("escape")
-            seat.desk.open_session("10")
+            seat.desk.reading.open_session("10")
             await seat.pilot.pause()
             assert "secret" not in seat.desk.reply.text, key
         assert gateway.count(wire.Say) == gateway.count(wire.EditMessage) == 0
@@ -230,15 +230,15 @@ async def test_attach_a_file_by_its_path(gateway: FakeGateway, tmp_path: Path) -
         assert isinstance(seat.app.screen, FileScreen)
         seat.app.screen._put(f"{tmp_path}/pri")
         await seat.press("tab", "enter")
-        await seat.until(lambda: seat.desk.files)
+        await seat.until(lambda: seat.desk.attaching.files)
         assert gateway.uploads == [("price list.txt", b"iron 120000")]
         assert "[file price list.txt" in seat.text()
         await seat.press("ctrl+r")
-        assert not seat.desk.files
+        assert not seat.desk.attaching.files
         await seat.press("ctrl+o")
         seat.app.screen._put(f"{tmp_path}/pri")
         await seat.press("tab", "enter")
-        await seat.until(lambda: seat.desk.files)
+        await seat.until(lambda: seat.desk.attaching.files)
         await seat.press("enter")
         assert [media.key for media in (await gateway.expect(wire.Say)).media] == ["m2"]
 
@@ -328,7 +328,7 @@ async def test_a_file_is_opened_outside(gateway: FakeGateway, monkeypatch: pytes
         opened.append(path)
         return path.suffix == ".jpg"
 
-    monkeypatch.setattr("console.screens.attaching.open_outside", look)
+    monkeypatch.setattr("console.desk.attaching.open_outside", look)
     gateway.files = {"k1": b"first", "k2": b"second"}
     pictures = [Media(kind="photo", key="k1"), Media(kind="document", key="k2", name="../list.exe")]
     gateway.messages["10"] += [
@@ -463,7 +463,7 @@ async def test_reconnect_now(gateway: FakeGateway) -> None:
 async def test_signing_out_forgets_the_token(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
         seat.app.shelf.save_token(seat.app.url, "token-1")
-        seat.desk.run_verb("sign_out")
+        seat.desk.verbs.run("sign_out")
         await seat.until(lambda: seat.app.screen.__class__.__name__ == "LoginScreen")
         assert seat.app.shelf.token(seat.app.url) == ""
         await seat.press("ctrl+q")
@@ -471,7 +471,7 @@ async def test_signing_out_forgets_the_token(gateway: FakeGateway) -> None:
 
 
 async def test_the_card_follows_what_happens(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.screens.reading.RENEW_CARD", 0.01)
+    monkeypatch.setattr("console.desk.reading.RENEW_CARD", 0.01)
     async with seated(gateway) as seat:
         await seat.open("12")
         await seat.until(lambda: "offered · anna" in seat.text())

@@ -12,7 +12,7 @@ import pytest
 
 from console.actions import ACTIONS, GROUPS, Situation
 from console.reasons import why_not
-from console.screens.leading import SNOOZES
+from console.desk.leading import SNOOZES
 from console.signs import COLOURS, SIGNS
 from console.themes import NAMES
 from console.values import DAYS

@@ -11,11 +11,11 @@ async def test_the_first_key_in_each_conversation_is_told_at_once(gateway: FakeG
     clock = Clock()
     async with seated(gateway, clock=clock) as seat:
         await seat.open("10")
-        seat.desk.do_reply()
+        seat.desk.verbs.do_reply()
         await seat.write("a")
         await gateway.expect(wire.Typing, session="10", on=True)
         await seat.open("12")
-        seat.desk.do_reply()
+        seat.desk.verbs.do_reply()
         await seat.write("b")
         await gateway.expect(wire.Typing, session="12", on=True)
 
@@ -24,7 +24,7 @@ async def test_keys_are_told_again_every_few_seconds_notes_as_drafts(gateway: Fa
     clock = Clock()
     async with seated(gateway, clock=clock) as seat:
         await seat.open("12")
-        seat.desk.do_note()
+        seat.desk.verbs.do_note()
         for n in range(10):
             await seat.write(str(n))
             clock.time += 1_000

@@ -25,7 +25,7 @@ async def test_a_file_chosen_in_the_list_is_for_who_is_under_the_cursor(
         seat.app.screen._put(f"{tmp_path}/offer.txt")
         await seat.press("enter")
         await seat.until(lambda: "[file offer.txt" in seat.text())
-        assert (seat.desk.session, list(seat.desk.attached)) == ("11", ["11"])
+        assert (seat.desk.session, list(seat.desk.attaching.attached)) == ("11", ["11"])
         await seat.press("enter", "enter")
         assert (await gateway.expect(wire.Say)).session == "11"
 
@@ -90,8 +90,8 @@ async def test_what_is_said_in_an_earlier_conversation_stays_there(gateway: Fake
 async def test_a_close_that_counts_down_leaves_before_the_next_one_signs_in(gateway: FakeGateway) -> None:
     async with seated(gateway, clock=Clock()) as seat:
         await seat.press("enter", *"half a sentence", "escape", "escape", "down", "c")
-        assert seat.desk.delayed is not None
-        seat.desk.run_verb("sign_out")
+        assert seat.desk.undo.delayed is not None
+        seat.desk.verbs.run("sign_out")
         assert (await gateway.expect(wire.Close)).session == "11"
         await seat.until(lambda: seat.app.screen.__class__.__name__ == "LoginScreen")
         drafts = seat.app.shelf.drafts(seat.app.url, "anna")
@@ -104,7 +104,7 @@ async def test_who_writes_while_his_conversation_is_closed_is_not_left(gateway: 
         await seat.press("c")
         await gateway.push(messages=[message("11", 9, "elsewhere")])
         await seat.until(lambda: seat.app.picture.sessions["11"])
-        assert seat.desk.delayed is not None
+        assert seat.desk.undo.delayed is not None
         await gateway.push(messages=[message("10", 9, "wait, one more thing")])
         await seat.until(lambda: "Not done (Closing Ali Karimov)" in seat.text())
         clock.time += 6_000

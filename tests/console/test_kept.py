@@ -372,7 +372,7 @@ async def test_a_dialog_gives_way_when_its_conversation_leaves(
         assert len(seat.app.screen_stack) == 3
         await seat.press("escape")
         assert seat.app.screen is seat.desk
-        assert seat.desk.delayed is None
+        assert seat.desk.undo.delayed is None
         assert changing(gateway) == []
 
 
@@ -410,8 +410,8 @@ async def test_an_answer_that_comes_late_does_not_move_who_writes(gateway: FakeG
         await seat.press("T", "1")
         assert seat.desk.session == "20"
         await compose(seat, "10", "reply", "half")
-        await seat.desk._why("10", seat.desk.moves - 1)
-        assert not await seat.desk.show("99")
+        await seat.desk.reading._why("10", seat.desk.keeper.moves - 1)
+        assert not await seat.desk.reading.show("99")
         await gateway.change("20", holder="anna")
         await seat.until(lambda: seat.app.picture.is_mine(seat.app.picture.sessions["20"]))
         assert (seat.desk.session, seat.desk.area()) == ("10", "reply")

@@ -178,7 +178,7 @@ async def test_a_disk_that_cannot_be_written_keeps_nobody_from_the_desk(
 
 async def test_signing_in_by_password_keeps_a_token_and_never_the_password(gateway: FakeGateway) -> None:
     async with seated(gateway) as seat:
-        seat.desk.run_verb("sign_out")
+        seat.desk.verbs.run("sign_out")
         await seat.until(lambda: seat.app.screen.__class__.__name__ == "LoginScreen")
         await seat.pilot.pause()
         await seat.press(*"wrong", "enter")

@@ -64,7 +64,7 @@ async def test_enter_is_pressed_again_while_the_router_stands_still(
     await begun(house, bot, token)
     async with seated(house, token=token, clock=Clock()) as seat:
         await seat.open("1")
-        seat.desk.do_reply()
+        seat.desk.verbs.do_reply()
         house.services["router"].signal(signal.SIGSTOP)
         await seat.write("it costs 99")
         await seat.press("enter")

@@ -1,15 +1,16 @@
-"""Where everything stands: panes by width, titles in the rules, and what the footer may offer."""
+"""Where everything stands: panes by width, and titles in the rules."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.widgets import Static
 
-from console.actions import WRITING, Situation
+from console.actions import WRITING
+from console.desk.part import Part
 from console.model import HELD, OPEN
 from console.paint import media_label
-from console.screens.base import DeskScreen
 from console.shell import shell
 from console.standing import OVER
 from console.widgets.chrome import Divider, PaneHead, Prompt, ReplyRule, Rule
@@ -18,6 +19,9 @@ from console.words import hour
 from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
+
+if TYPE_CHECKING:
+    from console.desk.screen import MainScreen
 
 WIDE, MEDIUM = 100, 70
 """Columns from which all three panes stand side by side, and from which two do."""
@@ -29,19 +33,25 @@ def put_text(static: Static, text: str, *, layout: bool = True) -> None:
         static.update(text, layout=layout)
 
 
-class LayoutScreen(DeskScreen):
-    """Lays the parts out and says what the keys mean now."""
+class Places(Part):
+    """Lays the panes out and frames them."""
+
+    def __init__(self, desk: MainScreen) -> None:
+        super().__init__(desk)
+        self.pane = "list"
+        """The pane in front where not all fit: ``list``, ``thread`` or ``card``."""
+        self._widths = (0, 0, 0)
 
     # -------------------------------------------------------------- layout
 
     @property
     def form(self) -> str:
-        width = self.app.size.width
+        width = self.desk.app.size.width
         return "wide" if width >= WIDE else "medium" if width >= MEDIUM else "narrow"
 
     def shown(self) -> tuple[bool, bool, bool]:
         """Which of list, middle and card are on screen."""
-        settings = shell(self).settings
+        settings = shell(self.desk).settings
         if self.form == "narrow":
             return self.pane == "list", self.pane == "thread", self.pane == "card"
         if self.form == "medium":
@@ -50,8 +60,8 @@ class LayoutScreen(DeskScreen):
 
     def lay_out(self) -> None:
         """Gives each pane its place; called when size, pane or session changed."""
-        width = self.app.size.width
-        if self.form == "narrow" and isinstance(self.focused, Composer):
+        width = self.desk.app.size.width
+        if self.form == "narrow" and isinstance(self.desk.focused, Composer):
             self.pane = "thread"  # where he writes stays in front when the window becomes narrow
         has_list, has_middle, has_card = self.shown()
         list_width = width - 2 if self.form == "narrow" else max(24, min(36, width * 23 // 100))
@@ -63,86 +73,91 @@ class LayoutScreen(DeskScreen):
             middle -= card_width + 1
         if not has_middle and has_card:
             card_width = middle
-        self.sessions.display = has_list
-        self.sessions.styles.width = list_width
-        self.query_one("#middle").display = has_middle
-        self.query_one("#edge-list").display = has_list and self.form != "narrow"
-        self.query_one("#edge-card").display = has_card and has_middle
-        self.card.display = has_card
-        self.card.styles.width = card_width
+        self.desk.sessions.display = has_list
+        self.desk.sessions.styles.width = list_width
+        self.desk.query_one("#middle").display = has_middle
+        self.desk.query_one("#edge-list").display = has_list and self.form != "narrow"
+        self.desk.query_one("#edge-card").display = has_card and has_middle
+        self.desk.card.display = has_card
+        self.desk.card.styles.width = card_width
         self._widths = (
             list_width if has_list else 0,
             middle if has_middle else 0,
             card_width if has_card else 0,
         )
-        self._compose_for()
-        self._keep_focus_seen()
+        self.compose_for()
+        self.keep_focus_seen()
         self.frame()
 
-    def _keep_focus_seen(self) -> None:
+    def keep_focus_seen(self) -> None:
         """A pane that is no longer there gives the focus to one that is, the conversation first."""
-        if self.focused is None or all(node.display for node in self.focused.ancestors_with_self):
+        if self.desk.focused is None or all(node.display for node in self.desk.focused.ancestors_with_self):
             return
-        for pane in (self.thread, self.sessions, self.card):
+        for pane in (self.desk.thread, self.desk.sessions, self.desk.card):
             if all(node.display for node in pane.ancestors_with_self):
-                self.set_focus(pane)
+                self.desk.set_focus(pane)
                 return
-        self.set_focus(None)
+        self.desk.set_focus(None)
 
-    def _compose_for(self) -> None:
+    def compose_for(self) -> None:
         """Shows the composer that fits: none for a session that cannot be written to."""
-        if not self.is_attached:
+        if not self.desk.is_attached:
             return  # an answer of the desk that comes while the console ends
-        view = self.view
-        self.query_one("#blank").display = view is None
-        self.thread.display = view is not None
-        writable = view is not None and (self.can_write(view) or self.writing != "reply")
-        self.query_one("#reply-rule").display = view is not None
+        view = self.desk.view
+        self.desk.query_one("#blank").display = view is None
+        self.desk.thread.display = view is not None
+        writable = view is not None and (self.desk.can_write(view) or self.desk.writing != "reply")
+        self.desk.query_one("#reply-rule").display = view is not None
         # one that is in use stays, whatever has become of its conversation
-        self.query_one("#writing").display = writable or bool(self.composer.locked)
-        for composer in (self.reply, self.note, self.whisper):
-            composer.display = composer.kind == self.writing
-        files = self.query_one("#files", Static)
-        words = shell(self).words
-        labels = [media_label(words, media) for media in self.files]
-        labels += [words("files.sending", name=name) for name in self.uploading.get(self.session, ())]
-        files.display = bool(labels) and self.writing == "reply"
+        self.desk.query_one("#writing").display = writable or bool(self.desk.composer.locked)
+        for composer in (self.desk.reply, self.desk.note, self.desk.whisper):
+            composer.display = composer.kind == self.desk.writing
+        files = self.desk.query_one("#files", Static)
+        words = shell(self.desk).words
+        labels = [media_label(words, media) for media in self.desk.attaching.files]
+        labels += [
+            words("files.sending", name=name)
+            for name in self.desk.attaching.uploading.get(self.desk.session, ())
+        ]
+        files.display = bool(labels) and self.desk.writing == "reply"
         put_text(files, "  ".join(labels))
         if view is None:
-            off = shell(self).picture.me.duty == "offline"
+            off = shell(self.desk).picture.me.duty == "offline"
             text = words("main.blank" if self.shown()[0] else "main.hidden")
             text = words("main.off_duty") + "\n" + text if off else text
-            put_text(self.query_one("#blank", Static), text, layout=False)
+            put_text(self.desk.query_one("#blank", Static), text, layout=False)
 
     def frame(self) -> None:
         """Writes the titles into the rules and joins the borders."""
-        words = shell(self).words
-        view = self.view
+        words = shell(self.desk).words
+        view = self.desk.view
         parts: list[PaneHead] = []
         lists, middle, card = self._widths
-        area = self.area()
+        area = self.desk.area()
         if lists:
             parts.append(PaneHead(lists, words("list.mine"), focused=area == "list"))
         if middle:
             parts.append(PaneHead(middle, *self._thread_title(), focused=area == "thread"))
         if card:
             parts.append(PaneHead(card, words("card.title"), focused=area == "card"))
-        self.query_one("#top", Rule).put(parts)
-        self.query_one("#bottom", Rule).put([PaneHead(part.width) for part in parts])
+        self.desk.query_one("#top", Rule).put(parts)
+        self.desk.query_one("#bottom", Rule).put([PaneHead(part.width) for part in parts])
         if view is not None:
             title = self._reply_title(middle)
-            self.query_one(ReplyRule).put([replace(title, focused=area in (*WRITING, "locked"))])
+            self.desk.query_one(ReplyRule).put([replace(title, focused=area in (*WRITING, "locked"))])
         writes = area in (*WRITING, "locked")
-        self.query_one(Prompt).put("locked" if self.composer.locked else self.writing, focused=writes)
+        self.desk.query_one(Prompt).put(
+            "locked" if self.desk.composer.locked else self.desk.writing, focused=writes
+        )
         self._join()  # where nothing moves, in the same paint
-        self.call_after_refresh(self._join)
+        self.desk.call_after_refresh(self._join)
 
     def _join(self) -> None:
         """The dividers meet the reply rule where it is now."""
-        if not self.is_running:
+        if not self.desk.is_running:
             return
-        rule = self.query_one("#reply-rule")
-        for edge in self.edges:
+        rule = self.desk.query_one("#reply-rule")
+        for edge in self.desk.edges:
             visible = rule.display and self._widths[1] > 0
             near = edge.id in self._neighbours()
             joint = rule.region.y - edge.region.y if visible and near else -1
@@ -151,7 +166,7 @@ class LayoutScreen(DeskScreen):
 
     def _beside(self, edge: Divider, joint: int) -> range:
         """The rows of a divider that stand beside the pane with the focus."""
-        area, height = self.area(), edge.size.height
+        area, height = self.desk.area(), edge.size.height
         middle = self._widths[1]
         sides = {
             "list": ("edge-left", "edge-list" if middle else "edge-right"),
@@ -169,7 +184,7 @@ class LayoutScreen(DeskScreen):
         return "edge-list" if lists else "edge-left", "edge-card" if card else "edge-right"
 
     def _thread_title(self) -> tuple[str, str]:
-        view, app = self.view, shell(self)
+        view, app = self.desk.view, shell(self.desk)
         if view is None:
             return "", ""
         kind = app.words.maybe(f"channel.{view.kind}", view.kind.capitalize())
@@ -183,15 +198,15 @@ class LayoutScreen(DeskScreen):
 
     def _promise_text(self) -> str:
         """The right end of the thread's title: what is owed, or what the session is."""
-        view, app = self.view, shell(self)
+        view, app = self.desk.view, shell(self.desk)
         assert view is not None
         picture, words, now = app.picture, app.words, app.now()
         if picture.is_offered(view):
-            key = "main.holding" if self.is_holding(view) else "main.offer_ends"
+            key = "main.holding" if self.desk.saying.is_holding(view) else "main.offer_ends"
             ends = words(key, span=words.span(view.offer_until - now))
             return f"{self._offer_text()} · {ends}" if self._offer_text() else ends
-        if self.thread.below:
-            return words("main.below", n=self.thread.below)
+        if self.desk.thread.below:
+            return words("main.below", n=self.desk.thread.below)
         if view.snoozed and view.status in OPEN:
             until = hour(view.snoozed, app.zone)
             return words("main.snoozed_written") if view.snoozed < 0 else words("main.snoozed", at=until)
@@ -213,7 +228,7 @@ class LayoutScreen(DeskScreen):
 
     def _offer_text(self) -> str:
         """Why an offer comes to this operator before others; empty for an ordinary one."""
-        view, words = self.view, shell(self).words
+        view, words = self.desk.view, shell(self.desk).words
         assert view is not None
         if view.transfer_from:
             return words("offer.transfer", name=one_line(view.transfer_from, 30))
@@ -221,7 +236,7 @@ class LayoutScreen(DeskScreen):
 
     def _room(self) -> str:
         """How much may still be written, when that matters."""
-        words, used = shell(self).words, self.composer.used
+        words, used = shell(self.desk).words, self.desk.composer.used
         if used is None:
             return ""
         count, limit = used
@@ -232,64 +247,27 @@ class LayoutScreen(DeskScreen):
         )
 
     def _reply_title(self, width: int) -> PaneHead:
-        view, words = self.view, shell(self).words
+        view, words = self.desk.view, shell(self.desk).words
         assert view is not None
         right = self._room()
-        if self.composer.locked:
-            return PaneHead(width, f"✗ {self.composer.locked}", words("main.locked"), "bad")
-        if self.writing != "reply":
-            return PaneHead(width, words(f"main.{self.writing}"), right, self.writing)
-        if self.reply.editing:
+        if self.desk.composer.locked:
+            return PaneHead(width, f"✗ {self.desk.composer.locked}", words("main.locked"), "bad")
+        if self.desk.writing != "reply":
+            return PaneHead(width, words(f"main.{self.desk.writing}"), right, self.desk.writing)
+        if self.desk.reply.editing:
             return PaneHead(width, words("main.editing"), right, "note")
-        if self.reply.quoting:
-            return PaneHead(width, words("main.quoting", text=fit(self.quote_text(), 40).strip()), right)
-        if not self.can_write(view):
-            kept = words("main.draft_kept") if self.reply.text.strip() else ""
+        if self.desk.reply.quoting:
+            return PaneHead(width, words("main.quoting", text=fit(self.desk.quote_text(), 40).strip()), right)
+        if not self.desk.can_write(view):
+            kept = words("main.draft_kept") if self.desk.reply.text.strip() else ""
             return PaneHead(width, self.why_not(view), kept, "faint")
         return PaneHead(width, words("main.reply"), right)
 
     def why_not(self, view: SessionView) -> str:
         """Why nothing can be written in a session."""
-        words = shell(self).words
+        words = shell(self.desk).words
         if not view.can_write:
             return words("main.blocked")
         if view.status in OVER:
             return words("main.ended")
         return words("main.not_yours")
-
-    # -------------------------------------------------------------- keys
-
-    def situation(self) -> Situation:
-        """What the actions need to know to say whether they apply."""
-        app = shell(self)
-        focus = self.area()
-        view = self.target()
-        message = self.thread.selected_message() if focus == "thread" else None
-        return Situation(
-            focus=focus,
-            session=view,
-            mine=view is not None and app.picture.is_mine(view),
-            offered=view is not None and app.picture.is_offered(view),
-            can_write=view is not None and self.can_write(view),
-            pending_undo=self.delayed is not None,
-            failed=focus == "thread" and self.thread.trouble() is not None,
-            message=message is not None,
-            file=focus == "thread" and bool(self.thread.files()),
-            own_message=message is not None
-            and message.direction == "out"
-            and message.author == app.picture.operator,
-            earlier=message is not None and message.session != self.session,
-            off_duty=bool(app.picture.operator) and app.picture.me.duty == "offline",
-            may=app.picture.may(view.line) if view is not None else frozenset(),
-            leader="lead" in app.picture.rights,
-            owed=app.picture.owes(),
-        )
-
-    def refresh_keys(self) -> None:
-        self.keys.put(self.situation(), self.undo_text())
-
-    def undo_text(self) -> str:
-        if self.delayed is None:
-            return ""
-        left = max(0, self.delayed.due - shell(self).clock())
-        return f"{self.delayed.text} ({-(-left // 1000)})"

@@ -1,0 +1,1 @@
+"""The screen an operator lives in, and its parts."""
