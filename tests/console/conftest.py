@@ -15,8 +15,8 @@ from textual._styles_cache import StylesCache
 from textual.pilot import Pilot
 
 from console.app import Console
-from console.link import Credentials
 from console.desk.screen import MainScreen
+from console.link import Credentials
 from console.settings import Shelf
 from router.wire import protocol as wire
 from tests.fakes.gateway import NOW, FakeGateway, message, session

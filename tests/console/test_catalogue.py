@@ -11,8 +11,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from console.actions import ACTIONS, GROUPS, Situation
-from console.reasons import why_not
 from console.desk.leading import SNOOZES
+from console.reasons import why_not
 from console.signs import COLOURS, SIGNS
 from console.themes import NAMES
 from console.values import DAYS
