@@ -1,8 +1,9 @@
 """How the files beside this one were made, and what a desk that takes them up has to do again.
 
 ``python -m tests.data.sessions.record FOLDER`` writes them as the version that runs it writes sessions, the
-journal and a saved desk. Those that are kept here were written at b162164, when a session was some sixty
-fields side by side; they are not to be written anew, as they stand for what is found after an upgrade.
+journal and a saved desk. ``kept.msgpack`` and ``expected.json`` were written at b162164, when a session was some
+sixty fields side by side, ``in_values.msgpack`` (then ``kept.msgpack`` of its folder) by the first version with
+values. They are not to be written anew, as they stand for what is found after an upgrade.
 """
 
 from __future__ import annotations

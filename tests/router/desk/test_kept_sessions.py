@@ -33,6 +33,7 @@ KEPT: dict[str, Any] = msgspec.msgpack.decode(record.FOLDER.joinpath("kept.msgpa
 EXPECTED: dict[str, list[Any]] = json.loads(
     record.FOLDER.joinpath("expected.json").read_text(encoding="utf-8")
 )
+IN_VALUES: dict[str, Any] = msgspec.msgpack.decode(record.FOLDER.joinpath("in_values.msgpack").read_bytes())
 SAVED: list[bytes] = [*KEPT["sessions"].values(), *KEPT["every"]]
 
 
@@ -133,11 +134,23 @@ def test_what_is_closed_is_offered_to_nobody_and_no_bot_has_it(data: bytes) -> N
     assert session.hand == replace(hand, snoozed=0)
 
 
-def test_a_desk_that_is_taken_up_goes_on_as_the_one_that_was_saved() -> None:
+def test_what_is_kept_in_values_is_written_byte_for_byte_as_it_was_read() -> None:
+    for data in (*IN_VALUES["sessions"].values(), *IN_VALUES["every"]):
+        assert encode(decode_session(data)) == data
+    for data in IN_VALUES["journal"]:
+        assert encode(decode_entry(data)) == data
+
+
+def test_consoles_are_shown_the_same_of_both_forms() -> None:
+    assert record.views(told(IN_VALUES["journal"], decode_entry)) == EXPECTED["views"]
+
+
+@pytest.mark.parametrize("kept", [KEPT, IN_VALUES], ids=["side by side", "in values"])
+def test_a_desk_that_is_taken_up_goes_on_as_the_one_that_was_saved(kept: dict[str, Any]) -> None:
     desk = Desk()
-    sessions = [decode_session(data) for data in KEPT["sessions"].values()]
-    desk.restore(KEPT["fields"], sessions, [decode_operator(data) for data in KEPT["operators"].values()])
-    desk.now = KEPT["now"]
+    sessions = [decode_session(data) for data in kept["sessions"].values()]
+    desk.restore(kept["fields"], sessions, [decode_operator(data) for data in kept["operators"].values()])
+    desk.now = kept["now"]
     assert json.loads(json.dumps(record.go_on(desk))) == EXPECTED["later"]
 
 
