@@ -195,6 +195,8 @@ class Declined(Command, kw_only=True):
 
 
 class SayInFull(commands.Say, kw_only=True):
+    """``buttons``: no person writes any, and so no client may."""
+
     buttons: list[Button] = []
 
 

@@ -110,16 +110,21 @@ class Score(SessionCommandFrame, kw_only=True):
     """A supervisor's judgement, 1 to 5; of a closed session too."""
 
     right: ClassVar[str] = "lead"
+    of_closed: ClassVar[bool] = True
     score: Number
     comment: str = ""
 
 
 class Resend(SessionCommandFrame, kw_only=True):
+    """The content is not the client's to say: it comes from the history."""
+
     right: ClassVar[str] = "work"
     message: str
 
 
 class EditMessage(SessionCommandFrame, kw_only=True):
+    """Of our own sent message, where the channel can."""
+
     right: ClassVar[str] = "work"
     message: str
     text: str

@@ -36,3 +36,5 @@ class CommandFrame(Request, kw_only=True):
 
 class SessionCommandFrame(CommandFrame, kw_only=True):
     session: str
+    of_closed: ClassVar[bool] = False
+    """It may be about a closed session too, which the history knows."""

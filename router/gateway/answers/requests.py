@@ -119,8 +119,7 @@ class Requests:
                 raise Refused("no_right", right=frame.needs)
             return frame
         _check_lengths(frame)
-        if isinstance(frame, protocol.Score):
-            # A closed one too: it is the history that knows it then.
+        if frame.of_closed:
             session = await self._current.session(frame.session)
             self._check_right(connection, session, frame.needs)
         else:

@@ -114,6 +114,14 @@ def test_what_a_gateway_fills_in_says_nothing_anew(
     assert full.__annotations__.keys().isdisjoint(kind.__struct_fields__)
 
 
+@pytest.mark.parametrize("full", events.IN_FULL.values())
+def test_what_a_gateway_fills_in_is_not_taken_from_a_client(full: type[protocol.CommandFrame]) -> None:
+    name = next(kind.__name__ for kind, other in events.IN_FULL.items() if other is full)
+    own = {key: ENTRIES[name]["fields"].get(key) for key in full.__annotations__}
+    frame = protocol.decode_client(json.dumps({**own, **json.loads(FRAMES[name])}))
+    assert protocol.encode_frame(frame).decode() == FRAMES[name]
+
+
 NUDGE = """
 class Nudge(SessionCommandFrame, kw_only=True):
     right: ClassVar[str] = "lead"
