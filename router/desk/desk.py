@@ -11,7 +11,7 @@ import msgspec
 from crm.kernel.errors import Refused
 from crm.kernel.records import MessageChange
 from crm.kernel.text import one_line
-from router.desk import again, customers, duty, events, schedule, settings
+from router.desk import again, customers, duty, events, settings
 from router.desk.commands import writing
 from router.desk.commands.conversations import COMMANDS
 from router.desk.dispatch import settle
@@ -158,7 +158,7 @@ class Desk(Floor):
             if kind == "presence":
                 self._presence_due(owner)
             elif kind == CALENDAR:
-                schedule.turn(self, self.queues[owner])
+                settings.calendar_turned(self, self.queues[owner])
             else:
                 fire(self, self.sessions[owner], kind)
             if settled:

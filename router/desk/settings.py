@@ -1,15 +1,18 @@
 """Lines, channels and accounts as administrators set them. A changed rule holds from the next decision
-on: running offers and timers keep what they were armed with. Pure."""
+on: running offers and timers keep what they were armed with. Hours, shifts and absences come into force by
+themselves: a line's calendar has one timer, armed for the next instant at which anything of it changes. Pure."""
 
 from __future__ import annotations
 
 from crm.kernel.records import OperatorRules
-from router.desk import clocks, duty, moves, schedule
+from router.desk import clocks, duty, moves
 from router.desk.events import LinesConfigured, OperatorChanged
 from router.desk.floor import Floor
+from router.desk.hours import is_absent, next_absence_change
 from router.desk.queue import Queue
 from router.desk.rules import LineRules
 from router.desk.state import LoginsRevoked, OperatorState, may
+from router.desk.timers import CALENDAR
 
 
 def lines_configured(floor: Floor, event: LinesConfigured) -> None:
@@ -18,7 +21,7 @@ def lines_configured(floor: Floor, event: LinesConfigured) -> None:
     event.lines = event.lines or floor.configured.lines
     if event != floor.configured:
         before = _members(floor)
-        schedule.mark(floor)
+        _mark(floor)
         configure(floor, event)
         _see_off(floor, before)
         requeue(floor)
@@ -60,13 +63,13 @@ def configure(floor: Floor, event: LinesConfigured) -> None:
 def look_at_calendars(floor: Floor) -> None:
     """Hours, shifts and absences as they are at the floor's ``clock``."""
     for queue in list(floor.queues.values()):
-        changed = schedule.look(floor, queue, floor.clock)
-        schedule.follow(floor, queue, changed)
+        changed = _look(floor, queue, floor.clock)
+        _follow(floor, queue, changed)
 
 
 def _move_out(floor: Floor, gone: str, into: str) -> None:
     """Sessions of a line that is no longer there go on under the first line's rules."""
-    floor.timers.disarm(gone, "calendar")
+    floor.timers.disarm(gone, CALENDAR)
     floor.queues[gone] = Queue(gone, LineRules())
     for session in floor.sessions.values():
         if session.line == gone:
@@ -150,10 +153,66 @@ def operator_changed(floor: Floor, event: OperatorChanged) -> None:
         _turn_out(floor, operator)
         if dismissed:
             duty.dismiss(floor, operator)
-        schedule.mark(floor)
+        _mark(floor)
         look_at_calendars(floor)
     if event.revoked:
         floor.tell(LoginsRevoked(operator=event.name, tokens=event.revoked))
 
 
 FIELDS = ("role", "lines", "disabled", *OperatorRules.__struct_fields__)
+
+
+# ------------------------------------------------------------------ hours, shifts and absences
+
+
+def _look(floor: Floor, queue: Queue, at: int) -> set[str]:
+    """Notes what is in force at ``at`` and arms the next change after it. Returns the operators whose
+    shift or absence is other than it was before."""
+    rules = queue.rules
+    queue.is_open = queue.calendar.is_open(at)
+    off_shift = {name for name, shift in queue.shifts.items() if not shift.is_open(at)}
+    absentees = [o for o in floor.operators.values() if o.absences]
+    absent = {o.name for o in absentees if is_absent(o.absences, rules.zone, at)}
+    changed = (off_shift ^ queue.off_shift) | (absent ^ queue.absent)
+    queue.off_shift, queue.absent = off_shift, absent
+    dues = [queue.calendar.next_change(at), *(shift.next_change(at) for shift in queue.shifts.values())]
+    dues += [next_absence_change(o.absences, rules.zone, at) for o in absentees]
+    coming = [due for due in dues if due is not None]
+    if coming:
+        floor.timers.arm(queue.name, CALENDAR, min(coming))
+    else:
+        floor.timers.disarm(queue.name, CALENDAR)
+    return changed
+
+
+def calendar_turned(floor: Floor, queue: Queue) -> None:
+    """Something of the line's calendar has changed now."""
+    changed = _look(floor, queue, floor.now)
+    _mark(floor)
+    _follow(floor, queue, changed)
+    floor.stirred.add(queue.name)
+    floor.recheck_overdue = True
+    _ask_again(floor, queue)
+
+
+def _follow(floor: Floor, queue: Queue, changed: set[str]) -> None:
+    """Operators whose shift or absence in the line has changed."""
+    for name in sorted(changed):
+        floor.refresh(name)
+        operator = floor.operators.get(name)
+        if operator is None:
+            continue
+        for session in floor.held_by(name):
+            if session.line == queue.name:
+                duty.follow(floor, operator, session)
+
+
+def _ask_again(floor: Floor, queue: Queue) -> None:
+    """Who waited for the hours to open is now routed for the first time."""
+    floor.fresh.extend(session for session in queue.waiting() if session.status == "waiting")
+
+
+def _mark(floor: Floor) -> None:
+    """Remembers until when the calendars have been followed: a desk taken up later goes on there."""
+    floor.clock = floor.now
+    floor.outcome.fields.add("clock")
