@@ -22,6 +22,7 @@ from router.desk.floor import Outcome
 from router.desk.state import Aside, Entry, Stray
 from router.figures import RouterCounters
 from router.history.recent import Recent, by_chat
+from router.log.ahead import Ahead
 from router.log.clock import Clock, ClockWarnings, steady_ms
 from router.log.leading import Leader
 from router.log.lease import Lease
@@ -107,12 +108,14 @@ class Worker:
                 await asyncio.sleep(backoff.next())
 
     async def _write(self, lease: Lease) -> None:
-        writer = Writer(self._log, lease)
+        writer = Writer(self._log, lease, self._steady)
+        log = self._log.log_ahead()
         try:
             await self.load()
             while True:
-                await self.step(writer)
+                await self.step(writer, log)
         finally:
+            await log.stop()
             await writer.close()
 
     async def load(self) -> None:
@@ -154,13 +157,15 @@ class Worker:
         parted = self._clock.real((self._clock.now() - ours) - passed)
         return parted if abs(parted) > APART_MS else 0
 
-    async def step(self, writer: Writer) -> None:
-        """Waits for events or the next timer, applies, commits."""
+    async def step(self, writer: Writer, log: Ahead | None = None) -> None:
+        """Waits for events or the next timer, applies, commits. ``log``: to read it ahead."""
         now = self._clock.now()
         due = self.desk.timers.next_due()
         longest = int(self._ttl * 500)
         block = longest if due is None else max(0, min(due - now, longest))
-        rows = await self._log.read_log(self.cursor, self._suspects.batch(self.cursor, BATCH), block)
+        rows = await (log.read if log else self._log.read_log)(
+            self.cursor, self._suspects.batch(self.cursor, BATCH), block
+        )
         now = self._clock.now()
         if self._clock.has_stepped:
             # Before anything is written by it: what waits is moved along, what was read is read again.

@@ -119,6 +119,8 @@ class Leader:
             if clock() - self._renewed < self._ttl * 0.3:
                 continue
             async with self.untouched:
+                if clock() - self._renewed < self._ttl * 0.3:
+                    continue  # by the commit that held it until now
                 with contextlib.suppress(Unavailable):
                     if not await self.lease.renew():
                         raise LeaseLost(f"{self.lease.key} is somebody else's now")

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from router.log.pipe import Args
@@ -31,6 +32,18 @@ FIRST_LEVEL, NEXT_LEVEL, LAST_LEVEL = 6, 3, 18
 
 FILL = 320
 """Hashes in one set on average. Redis keeps arrays up to 512."""
+
+MOST_HELD = 320
+"""Sets whose members are held in memory, of up to 500 each."""
+
+MOST_FETCHED = 32
+"""Sets of hashes that are fetched at once to be held. When more would be needed the ids are asked for."""
+
+FOLLOWING = 8
+"""Sets of counted ids that are fetched at once: the next numbers come next."""
+
+HELD_MS = 3600 * 1000
+"""After that a set is fetched anew, because it may have expired meanwhile."""
 
 _OWN = re.compile(r"out:|[^:]*:[^:]*:media:")
 
@@ -75,6 +88,13 @@ def _generation(own: bool, at: int) -> _Generation:
     return _Generation(own, at // (OWN_PERIOD_MS if own else PERIOD_MS))
 
 
+class _Held(NamedTuple):
+    """A set of Redis in memory, as fetched at ``since`` and noted in after that."""
+
+    since: int
+    members: set[int]
+
+
 class Seen:
     """The memory of one writer, which is the only one while its lease lasts. ``root`` begins every key."""
 
@@ -84,8 +104,12 @@ class Seen:
         """Level -> how many ids it has."""
         self._sets: list[str] = []
         """Sets of whole ids, as an earlier version kept them, that have not expired yet."""
-        self._asked: list[Sequence[str]] = []
-        """The ids behind each reply to the last questions."""
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        """Sets as they are in Redis, those used last at the end: nobody else changes them."""
+        self._fetched: list[tuple[str, int]] = []
+        self._one_by_one: list[str] = []
+        """Of the last questions: the sets that are to be held, and the ids whose sets would be too many."""
+        self._question: tuple[Sequence[str], dict[str, dict[int, str]], dict[str, list[str]]] = (), {}, {}
         self._sorted_ids: Sequence[str] = []
         self._sorted_as: tuple[dict[str, dict[int, str]], list[str]] = {}, []
         self.is_open = False
@@ -116,32 +140,62 @@ class Seen:
     # ---------------------------------------------------------------- asking
 
     def questions(self, ids: Sequence[str], at: int) -> list[Args]:
-        """The commands whose replies ``known`` reads."""
+        """The commands whose replies ``known`` reads; none where all that matters is held."""
         pieces, hashed = self._sorted(ids)
-        self._asked = [*(list(members.values()) for members in pieces.values())]
-        self._asked += [*([hashed] if hashed else []), *(ids for _ in self._sets)]
-        commands: list[Args] = [("SMISMEMBER", key, *members) for key, members in pieces.items()]
-        if hashed:
-            keys: list[str] = []
-            values: list[int] = []
-            where = {own: self._where(_generation(own, at)) for own in (False, True)}
-            for id in hashed:
-                digest = _digest(id)
-                places = [self._set(*place, digest) for place in where[_is_own(id)]]
-                keys += places
-                values += (digest, len(places))
+        places = self._places(hashed, at)
+        counted = {key for piece in pieces if not self._holds(piece, at) for key in _following(piece)}
+        unheld = {key for keys in places.values() for key in keys if not self._holds(key, at)}
+        self._one_by_one = list(places) if len(unheld) > MOST_FETCHED else []
+        self._fetched = [(key, at) for key in sorted(counted if self._one_by_one else counted | unheld)]
+        self._question = ids, pieces, places
+        commands: list[Args] = [("SMEMBERS", key) for key, _ in self._fetched]
+        if self._one_by_one:
+            keys = [key for id in self._one_by_one for key in places[id]]
+            values = [part for id in self._one_by_one for part in (_digest(id), len(places[id]))]
             commands.append(("EVAL", _ASK, len(keys), *keys, *values))
-        return commands + [("SMISMEMBER", key, *ids) for key in self._sets]
+        return commands + [("SMISMEMBER", key, *ids) for key in self._sets if ids]
 
-    def known(self, replies: Sequence[Sequence[int]]) -> set[str]:
+    def known(self, replies: Sequence[Any]) -> set[str]:
         """Which of the ids that were asked for last have been noted before."""
-        return {
+        ids, pieces, places = self._question
+        for (key, at), members in zip(self._fetched, replies, strict=False):
+            self._hold(key, at, members)
+        found = {
             id
-            for ids, flags in zip(self._asked, replies, strict=True)
-            if 1 in flags
-            for id, flag in zip(ids, flags, strict=True)
-            if flag
+            for piece, members in pieces.items()
+            for member, id in members.items()
+            if member in self._held[piece].members
         }
+        flags = [*replies[len(self._fetched) :]]
+        if self._one_by_one:
+            found |= {id for id, flag in zip(self._one_by_one, flags.pop(0), strict=True) if flag}
+        else:
+            found |= {
+                id
+                for id, keys in places.items()
+                if any(_digest(id) in self._held[key].members for key in keys)
+            }
+        return found.union(*({id for id, flag in zip(ids, some, strict=True) if flag} for some in flags))
+
+    def _places(self, hashed: Sequence[str], at: int) -> dict[str, list[str]]:
+        """The sets that may have each of these ids."""
+        if not hashed:
+            return {}
+        where = {own: self._where(_generation(own, at)) for own in (False, True)}
+        return {id: [self._set(*place, _digest(id)) for place in where[_is_own(id)]] for id in hashed}
+
+    # ---------------------------------------------------------------- what is held
+
+    def _holds(self, key: str, at: int) -> bool:
+        held = self._held.get(key)
+        if held is None or not held.since <= at < held.since + HELD_MS:
+            return False
+        self._held.move_to_end(key)
+        return True
+
+    def _hold(self, key: str, at: int, members: Iterable[bytes]) -> None:
+        self._held[key] = _Held(at, set(map(int, members)))
+        self._held.move_to_end(key)
 
     def _sorted(self, ids: Sequence[str]) -> tuple[dict[str, dict[int, str]], list[str]]:
         """The counted ones (key of their set -> member -> id), and the others. What is asked for is most
@@ -182,6 +236,7 @@ class Seen:
         pieces, hashed = self._sorted(ids)
         commands: list[Args] = []
         for key, members in pieces.items():
+            self._note_held(key, members)
             commands += [("SADD", key, *members), ("PEXPIRE", key, PERIOD_MS)]
         for own in (False, True):
             if some := [id for id in hashed if _is_own(id) is own]:
@@ -196,12 +251,21 @@ class Seen:
         levels[level] = levels.get(level, 0) + len(ids)
         digests = [_digest(id) for id in ids]
         keys = [self._set(generation, level, digest) for digest in digests]
+        for key, digest in zip(keys, digests, strict=True):
+            self._note_held(key, [digest])
         index, lifetime = self._index(generation), 2 * generation.period
         return [
             ("EVAL", _NOTE, len(keys), *keys, lifetime, *digests),
             ("HSET", index, level, levels[level]),
             ("PEXPIRE", index, lifetime),
         ]
+
+    def _note_held(self, key: str, members: Iterable[int]) -> None:
+        held = self._held.get(key)
+        if held is not None:
+            held.members.update(members)
+        while len(self._held) > MOST_HELD:
+            self._held.popitem(last=False)
 
     # ---------------------------------------------------------------- keys
 
@@ -210,6 +274,12 @@ class Seen:
 
     def _set(self, generation: _Generation, level: int, digest: int) -> str:
         return f"{self._root}ids:{generation.name}:{level}:{digest & ((1 << level) - 1)}"
+
+
+def _following(piece: str) -> list[str]:
+    """The set of counted ids and those of the numbers after it."""
+    counter, _, number = piece.rpartition(":")
+    return [f"{counter}:{int(number) + step}" for step in range(FOLLOWING)]
 
 
 def _relevant(at: int) -> list[_Generation]:

@@ -1,34 +1,50 @@
 """The desk's writer: what a batch changed becomes durable as a whole, or not at all.
 
-One connection of its own. ``guard`` watches the lease and asks which events are known; ``commit`` is
+One connection of its own. ``guard`` watches the lease and says which events are known; ``commit`` is
 one MULTI that Redis refuses if the lease has changed hands in between, so a writer that was stopped,
-outlived its lease and woke up again cannot do harm.
+outlived its lease and woke up again cannot do harm. A commit watches the lease for the next one, too: a
+writer that has work to do makes one round trip for each batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crm.kernel.errors import LeaseLost
 from router.desk.state import Aside, Delivery, Entry, Saved, encode
+from router.log.clock import steady_ms
 from router.log.lease import Lease
 from router.log.log import Log
 from router.log.pipe import Args, Pipe, reaching, unavailable
 from router.log.quarantine import put_command
 from router.log.seen import Seen
 
+WATCHING = 3
+"""Commands that watch the lease and ask for the clock."""
+
 
 class Writer:
     """Commits batches for the holder of ``lease``. After any error it must not be used again."""
 
-    def __init__(self, log: Log, lease: Lease) -> None:
+    def __init__(self, log: Log, lease: Lease, steady: Callable[[], int] = steady_ms) -> None:
         self._keys = log.keys
         self._lease = lease
+        self._steady = steady
         self._pipe = Pipe(log.redis)
         self._seen = Seen(log.keys.root)
-        self.server_ms = 0
-        """Redis' clock at the last guard."""
+        self._server: tuple[int, int] | None = None
+        """Redis' clock when it told it last, and our steady one then."""
+        self._watched_at: int | None = None
+        """When the last commit began to watch the lease for the next one."""
+
+    @property
+    def server_ms(self) -> int:
+        """Redis' clock, as far as it is known; 0 before it was asked."""
+        if self._server is None:
+            return 0
+        told, since = self._server
+        return told + self._steady() - since
 
     async def close(self) -> None:
         await self._pipe.close()
@@ -37,20 +53,32 @@ class Writer:
         """After a batch that was given up before its commit was sent."""
         await self._pipe.close()
         self._seen = Seen(self._keys.root)
+        self._watched_at = None
 
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
         """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
         when the desk is somebody else's, ``Unavailable``."""
         await self._open_seen(at)
+        questions = self._seen.questions(event_ids, at)
+        watched, self._watched_at = self._watched_at, None
+        # A renewal is a change of what is watched. It is due when a third of the lease's time has passed.
+        if watched is not None and 4 * (self._steady() - watched) < self._lease.ttl_ms:
+            answers = await self._talk(questions) if questions else []
+            return self._seen.known(answers)
         # UNWATCH: the last guard may have found nothing to commit, and what it watched has changed since.
-        commands: list[Args] = [("UNWATCH",), ("TIME",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
-        if event_ids:
-            commands += self._seen.questions(event_ids, at)
-        _, (seconds, micros), _, owner, *flags = await self._talk(commands)
-        self.server_ms = int(seconds) * 1000 + int(micros) // 1000
-        if owner != self._lease.token.encode():
+        _, *watching = await self._talk([("UNWATCH",), *self._watching(), *questions])
+        if not self._is_ours(watching[:WATCHING]):
             raise LeaseLost("another process writes this desk now")
-        return self._seen.known(flags) if event_ids else set()
+        return self._seen.known(watching[WATCHING:])
+
+    def _watching(self) -> list[Args]:
+        return [("TIME",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
+
+    def _is_ours(self, replies: Sequence[Any]) -> bool:
+        """What the replies to ``_watching`` say of the lease."""
+        (seconds, micros), _, owner = replies
+        self._server = int(seconds) * 1000 + int(micros) // 1000, self._steady()
+        return bool(owner == self._lease.token.encode())
 
     async def _open_seen(self, at: int) -> None:
         if not self._seen.is_open:
@@ -93,13 +121,16 @@ class Writer:
         commands += [("XADD", keys.out(d.channel), "*", "e", encode(d)) for d in deliveries]
         entries = [*([entry] if entry is not None else ()), *more]
         commands += [("XADD", keys.journal, "*", "e", encode(one)) for one in entries]
-        if self.server_ms:
+        if self._server is not None:
             commands.append(("SET", keys.written, f"{at} {self.server_ms}"))
         if cursor:
             commands.append(("SET", keys.cursor, cursor))
-        commands += [("PEXPIRE", self._lease.key, self._lease.ttl_ms), ("EXEC",)]
-        if (await self._talk(commands, keep=True))[-1] is None:
+        commands += [("PEXPIRE", self._lease.key, self._lease.ttl_ms), ("EXEC",), *self._watching()]
+        *_, done, seconds, watched, owner = await self._talk(commands, keep=True)
+        if done is None:
             raise LeaseLost("another process writes this desk now")
+        if self._is_ours((seconds, watched, owner)):
+            self._watched_at = self._steady()
 
     async def _talk(self, commands: list[Args], *, keep: bool = False) -> list[Any]:
         """One round trip. An error of any command is ``Unavailable``: Redis then did none of a

@@ -160,6 +160,10 @@ class SimulatedRedis:
         found = self.get(key, set())
         return [int(member in found) for member in members]
 
+    def _smembers(self, key: bytes) -> list[bytes]:
+        """Of integers, which the real one keeps sorted."""
+        return sorted(self.get(key, ()), key=int)
+
     def _xadd(self, key: bytes, id: bytes, *fields: bytes) -> bytes:
         ms, n = self.last_id.get(key, (0, -1))
         now = self.clock()
@@ -220,6 +224,7 @@ COMMANDS: dict[bytes, Callable[..., Any]] = {
     b"HGETALL": SimulatedRedis._hgetall,
     b"HSCAN": SimulatedRedis._hscan,
     b"SADD": SimulatedRedis._sadd,
+    b"SMEMBERS": SimulatedRedis._smembers,
     b"SMISMEMBER": SimulatedRedis._smismember,
     b"XADD": SimulatedRedis._xadd,
     b"XREAD": SimulatedRedis._xread,

@@ -136,7 +136,7 @@ class World:
                     return False
                 await worker.load()
                 self.checker.taken_up(worker.desk)
-                self._writer = Writer(worker._log, worker.lease)
+                self._writer = Writer(worker._log, worker.lease, worker._steady)
             desk = worker.desk
             await worker.step(self._writer)
         except LeaseLost:
