@@ -103,6 +103,7 @@ class Pipe:
         self._pool: Any = redis.connection_pool
         self._home: Any = getattr(self._pool, "connection_kwargs", {}).get("home")
         self._connection: AbstractConnection | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     async def talk(self, commands: Sequence[Args], *, keep: bool = False) -> list[Any]:
         """The replies in order; an error reply stands in its place as an exception. With ``keep`` what was
@@ -115,6 +116,7 @@ class Pipe:
         replies are heard, unless ``asks_nodes``."""
         if self._connection is None:
             self._connection = await self._pool.get_connection()
+            self._writer = getattr(self._connection, "_writer", None)
         question = self._home.question if keep and self._home is not None else None
         asked = commands if question is None else [*commands, question]
         try:
@@ -158,4 +160,6 @@ class Pipe:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+            if self._writer is not None:
+                self._writer.transport.abort()  # what has not left must not arrive when nobody waits for it
             await self._pool.release(connection)
