@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import ChainMap, deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,6 +53,24 @@ PIECE = 500
 """Sessions of one journal entry: who reads it has a time limit."""
 
 
+class _Batch(NamedTuple):
+    """What of the log a commit carries: log ids, and how many events were applied or had been before."""
+
+    ids: Sequence[str] = ()
+    applied: int = 0
+    duplicates: int = 0
+
+
+class _Sent(NamedTuple):
+    """A commit on its way, sent ``at`` the desk's time and at ``since`` by the counter of seconds."""
+
+    task: asyncio.Task[None]
+    outcome: Outcome
+    batch: _Batch
+    at: int
+    since: float
+
+
 class Worker:
     """``run`` ends only by cancellation: it waits for the ``lease``, then ``load`` and ``step`` again and
     again; then a standby takes over at once. ``lease_ttl`` in seconds; ``steady`` goes with the log's clock
@@ -71,6 +91,12 @@ class Worker:
         self._ttl = lease_ttl
         self.desk = Desk()
         self.cursor = "0"
+        """Up to where the log has been committed."""
+        self._read_to = "0"
+        """Up to where it has been applied."""
+        self._sent: deque[_Sent] = deque()
+        """Commits on their way, and what is to be done when each has been carried out."""
+        self._is_held = False
         self.applied = 0
         self.duplicates = 0
         self.figures = RouterCounters()
@@ -117,6 +143,8 @@ class Worker:
         finally:
             await log.stop()
             await writer.close()
+            self._sent.clear()
+            self._let_renew()
 
     async def load(self) -> None:
         """Takes up what was last committed. Only the holder of the lease calls it."""
@@ -138,7 +166,8 @@ class Worker:
             self.desk.outcome.aside.append(item)
         if "next_session" not in fields and self._store is not None:
             self.desk.next_session = await _first_free_session(self._store)
-        self.cursor = cursor
+        self.cursor = self._read_to = cursor
+        self._sent.clear()
         logger.info("router writes from %s with %d open sessions", cursor, len(sessions))
 
     async def _parted(self) -> int:
@@ -163,29 +192,33 @@ class Worker:
         due = self.desk.timers.next_due()
         longest = int(self._ttl * 500)
         block = longest if due is None else max(0, min(due - now, longest))
-        rows = await (log.read if log else self._log.read_log)(
-            self.cursor, self._suspects.batch(self.cursor, BATCH), block
-        )
+        rows = await self._read(log, block)
         now = self._clock.now()
         if self._clock.has_stepped:
             # Before anything is written by it: what waits is moved along, what was read is read again.
+            await self._settle()
             await self.load()
             return
         self._applying, self._fired = "", []
         try:
-            async with self._leader.untouched:
-                if rows:
-                    await self._apply(writer, rows, now)
-                elif (due is not None and due <= now) or not self.desk.outcome.is_empty:
-                    await writer.guard((), now)
-                    self.desk.advance(now)
-                    await self._commit(writer, now, [])
-                    self._suspects.committed(())
+            if rows:
+                await self._hold_lease()
+                await self._apply(writer, rows, now)
+            elif (due is not None and due <= now) or not self.desk.outcome.is_empty:
+                await self._hold_lease()
+                await writer.guard((), now)
+                self.desk.advance(now)
+                await self._commit(writer, now, [], _Batch())
+            if log is None:
+                await self._settle()
+            self._let_renew()
         except (LeaseLost, Unavailable, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a rule raises: everything behind it goes on
+            await self._settle()
             await self._start_over(error, [id for id, _ in rows])
             await writer.begin_anew()
+            self._let_renew()
         steady = self._steady()
         if steady - self._reported > REPORT_EVERY_MS:
             self._reported = steady
@@ -193,6 +226,48 @@ class Worker:
         if steady - self._trimmed > TRIM_EVERY_MS:
             self._trimmed = steady
             await self._log.trim(LOG_AGE_MS, JOURNAL_AGE_MS, self.cursor, await self._log.reader("projector"))
+
+    async def _read(self, log: Ahead | None, block: int) -> Sequence[tuple[str, bytes]]:
+        """What has come into the log, waiting up to ``block`` ms, and what has become of the commits that were
+        on their way."""
+        count = self._suspects.batch(self._read_to, BATCH)
+        if log is None:
+            return await self._log.read_log(self._read_to, count, block)
+        rows = await log.read(self._read_to, count, block, [sent.task for sent in [*self._sent][:1]])
+        while self._sent and self._sent[0].task.done():
+            await self._settle(len(self._sent) - 1)
+        return rows
+
+    async def _hold_lease(self) -> None:
+        """A commit watches the lease, and a renewal is a change of it: until none is on its way."""
+        if not self._is_held:
+            await self._leader.untouched.acquire()
+            self._is_held = True
+
+    def _let_renew(self) -> None:
+        if self._is_held and not self._sent:
+            self._leader.untouched.release()
+            self._is_held = False
+
+    async def _settle(self, most: int = 0) -> None:
+        """Waits until so few commits are on their way, and does what is to be done after each. Raises what the
+        first that failed raises; those after it fail, too."""
+        while len(self._sent) > most:
+            await self._sent[0].task
+            self._carried_out(self._sent.popleft())
+
+    def _carried_out(self, sent: _Sent) -> None:
+        batch, outcome = sent.batch, sent.outcome
+        self._leader.renewed()
+        self._recent.note(outcome.acquainted, sent.at)
+        self.figures.committed(time.perf_counter() - sent.since)
+        self.figures.told(outcome.told)
+        for item in outcome.aside:
+            logger.error("%s %s (%s) is set aside: %s", item.origin, item.place, item.kind, item.reason)
+        self.cursor = batch.ids[-1] if batch.ids else self.cursor
+        self.applied += batch.applied
+        self.duplicates += batch.duplicates
+        self._suspects.committed(batch.ids)
 
     async def _start_over(self, error: Exception, ids: Sequence[str]) -> None:
         """The desk as it was before this batch; who is to blame will be left out of it. What was changed in
@@ -230,11 +305,8 @@ class Worker:
             applied += 1
         self._applying = ""
         self.desk.advance(now)
-        await self._commit(writer, now, fresh, rows[-1][0])
-        self.cursor = rows[-1][0]
-        self.applied += applied
-        self.duplicates += duplicates
-        self._suspects.committed([id for id, _ in rows])
+        await self._commit(writer, now, fresh, _Batch([id for id, _ in rows], applied, duplicates))
+        self._read_to = rows[-1][0]
 
     def _date(
         self, rows: Sequence[tuple[str, bytes]], events: Sequence[Event | None], now: int, server: int
@@ -274,7 +346,10 @@ class Worker:
         if not isinstance(event, FromChat) or event.key in self.desk.by_chat:
             return None
         chat = event.key
-        return self._recent.known(person_chat(chat), found.get(chat), self.desk.outcome.acquainted, now)
+        uncommitted = ChainMap(
+            self.desk.outcome.acquainted, *(s.outcome.acquainted for s in reversed(self._sent))
+        )
+        return self._recent.known(person_chat(chat), found.get(chat), uncommitted, now)
 
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""
@@ -293,18 +368,20 @@ class Worker:
             logger.error("who writes in %d chats is unknown: %s", len(chats), reason_of(error))
         return {}
 
-    async def _commit(self, writer: Writer, now: int, event_ids: Sequence[str], cursor: str = "") -> None:
+    async def _commit(self, writer: Writer, now: int, event_ids: Sequence[str], batch: _Batch) -> None:
         if self.desk.outcome.aside:
             tell_aside(self.desk)
         outcome = self.desk.drain()
         self._fired = outcome.fired
-        if outcome.is_empty and not cursor:
+        if outcome.is_empty and not batch.ids:
+            self._suspects.committed(())
             return
+        await self._settle(writer.most_sent - 1)
         since = time.perf_counter()
         entry, more = in_pieces(journal_entry(outcome, now))
-        await writer.commit(
+        task = await writer.send(
             at=now,
-            cursor=cursor,
+            cursor=batch.ids[-1] if batch.ids else "",
             event_ids=[id for id in event_ids if id not in outcome.refused],
             sessions=list(outcome.sessions.values()),
             closed=list(outcome.closed),
@@ -316,12 +393,7 @@ class Worker:
             more=more,
             deliveries=outcome.deliveries,
         )
-        self._leader.renewed()
-        self._recent.note(outcome.acquainted, now)
-        self.figures.committed(time.perf_counter() - since)
-        self.figures.told(outcome.told)
-        for item in outcome.aside:
-            logger.error("%s %s (%s) is set aside: %s", item.origin, item.place, item.kind, item.reason)
+        self._sent.append(_Sent(task, outcome, batch, now, since))
 
     async def _report_idle(self) -> None:
         await self._report(active=False)

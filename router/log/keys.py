@@ -11,6 +11,7 @@ class Keys:
         self.log = self.root + "log"
         self.journal = self.root + "journal"
         self.cursor = self.root + "cursor"
+        self.commits = self.root + "commits"
         self.written = self.root + "written"
         self.sessions = self.root + "sessions"
         self.operators = self.root + "operators"

@@ -1,27 +1,38 @@
 """The desk's writer: what a batch changed becomes durable as a whole, or not at all.
 
-One connection of its own. ``guard`` watches the lease and says which events are known; ``commit`` is
-one MULTI that Redis refuses if the lease has changed hands in between, so a writer that was stopped,
-outlived its lease and woke up again cannot do harm. A commit watches the lease for the next one, too: a
-writer that has work to do makes one round trip for each batch.
+One connection of its own. A commit is one MULTI that Redis refuses if the lease is somebody else's, so a
+writer that was stopped, outlived its lease and woke up again cannot do harm; and it refuses one that does not
+follow the commit that was sent before it. So several may be on their way: when one fails, so do those after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from crm.kernel.errors import LeaseLost
 from router.desk.state import Aside, Delivery, Entry, Saved, encode
 from router.log.clock import steady_ms
 from router.log.lease import Lease
 from router.log.log import Log
-from router.log.pipe import Args, Pipe, reaching, unavailable
+from router.log.pipe import Args, Pipe, Said, reaching, unavailable
 from router.log.quarantine import put_command
 from router.log.seen import Seen
 
-WATCHING = 3
-"""Commands that watch the lease and ask for the clock."""
+T = TypeVar("T")
+
+MOST_SENT = 4
+"""Commits on their way at once."""
+TOLD_MS = 2000
+"""For so long it is known what Redis' clock says."""
+
+# What is touched is watched by whoever asks: his transaction is then refused.
+_FOLLOWS = """
+if redis.call('get', KEYS[1]) == ARGV[1] and (redis.call('get', KEYS[2]) or '') == ARGV[2] then return 1 end
+redis.call('set', KEYS[3], '', 'px', 1000)
+return 0
+"""
 
 
 class Writer:
@@ -35,8 +46,18 @@ class Writer:
         self._seen = Seen(log.keys.root)
         self._server: tuple[int, int] | None = None
         """Redis' clock when it told it last, and our steady one then."""
-        self._watched_at: int | None = None
-        """When the last commit began to watch the lease for the next one."""
+        self._before: str | None = None
+        """The commit that the next one follows; None until it is known."""
+        self._is_refused = False
+        self._sent = 0
+        self._hearing: set[asyncio.Task[Any]] = set()
+        self._order = asyncio.Lock()
+        """Replies are heard in the order in which they were asked for."""
+
+    @property
+    def most_sent(self) -> int:
+        """How many commits may be on their way."""
+        return 1 if self._pipe.asks_nodes else MOST_SENT
 
     @property
     def server_ms(self) -> int:
@@ -47,44 +68,58 @@ class Writer:
         return told + self._steady() - since
 
     async def close(self) -> None:
+        """What is on its way may be carried out or not."""
+        hearing = list(self._hearing)
+        for task in hearing:
+            task.cancel()
+        await asyncio.gather(*hearing, return_exceptions=True)
         await self._pipe.close()
 
     async def begin_anew(self) -> None:
-        """After a batch that was given up before its commit was sent."""
-        await self._pipe.close()
+        """After a batch that was given up before its commit was sent, and when none is on its way."""
+        await self.close()
         self._seen = Seen(self._keys.root)
-        self._watched_at = None
+        self._before = None
 
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
-        """Begins a commit: which of the event ids have been applied before. Raises ``LeaseLost``
-        when the desk is somebody else's, ``Unavailable``."""
+        """Begins a commit: which of the event ids have been applied before, those on their way included.
+        Raises ``LeaseLost`` when the desk is known to be somebody else's, ``Unavailable``."""
+        await self._open()
         await self._open_seen(at)
         questions = self._seen.questions(event_ids, at)
-        watched, self._watched_at = self._watched_at, None
-        # A renewal is a change of what is watched. It is due when a third of the lease's time has passed.
-        if watched is not None and 4 * (self._steady() - watched) < self._lease.ttl_ms:
+        if self._server is None or self._steady() - self._server[1] > TOLD_MS:
+            time, *answers = await self._talk([("TIME",), *questions])
+            self._told(time)
+        else:
             answers = await self._talk(questions) if questions else []
-            return self._seen.known(answers)
-        # UNWATCH: the last guard may have found nothing to commit, and what it watched has changed since.
-        _, *watching = await self._talk([("UNWATCH",), *self._watching(), *questions])
-        if not self._is_ours(watching[:WATCHING]):
+        return self._seen.known(answers)
+
+    async def _open(self) -> None:
+        if self._is_refused:
             raise LeaseLost("another process writes this desk now")
-        return self._seen.known(watching[WATCHING:])
+        if self._before is not None:
+            return
+        owner, before, time = await self._talk(
+            [("GET", self._lease.key), ("GET", self._keys.commits), ("TIME",)]
+        )
+        if owner != self._lease.token.encode():
+            raise LeaseLost("another process writes this desk now")
+        self._before = (before or b"").decode()
+        self._told(time)
 
-    def _watching(self) -> list[Args]:
-        return [("TIME",), ("WATCH", self._lease.key), ("GET", self._lease.key)]
-
-    def _is_ours(self, replies: Sequence[Any]) -> bool:
-        """What the replies to ``_watching`` say of the lease."""
-        (seconds, micros), _, owner = replies
+    def _told(self, time: Sequence[bytes]) -> None:
+        seconds, micros = time
         self._server = int(seconds) * 1000 + int(micros) // 1000, self._steady()
-        return bool(owner == self._lease.token.encode())
 
     async def _open_seen(self, at: int) -> None:
         if not self._seen.is_open:
             self._seen.open(at, await self._talk(self._seen.opening(at)))
 
-    async def commit(
+    async def commit(self, *, at: int, **changed: Any) -> None:
+        """``send``, and waits for it."""
+        await (await self.send(at=at, **changed))
+
+    async def send(
         self,
         *,
         at: int,
@@ -99,12 +134,13 @@ class Writer:
         entry: Entry | None = None,
         more: Sequence[Entry] = (),
         deliveries: Sequence[Delivery] = (),
-    ) -> None:
-        """``unreadable``: fields of hashes that are put aside; ``more``: further entries after ``entry``.
-        Raises ``LeaseLost`` (nothing was written) or
-        ``Unavailable`` (nobody knows: load anew)."""
+    ) -> asyncio.Task[None]:
+        """``unreadable``: fields of hashes that are put aside; ``more``: further entries after ``entry``. Returns
+        when the commit is on its way. The task ends when it has been carried out; it raises ``LeaseLost``
+        (nothing was written, nor will be what is sent after it) or ``Unavailable`` (nobody knows: load anew)."""
         keys = self._keys
-        commands: list[Args] = [("MULTI",)]
+        await self._open()
+        commands: list[Args] = []
         if sessions:
             commands.append(("HSET", keys.sessions, *_saved(sessions, "id")))
         if closed:
@@ -125,18 +161,48 @@ class Writer:
             commands.append(("SET", keys.written, f"{at} {self.server_ms}"))
         if cursor:
             commands.append(("SET", keys.cursor, cursor))
-        commands += [("PEXPIRE", self._lease.key, self._lease.ttl_ms), ("EXEC",), *self._watching()]
-        *_, done, seconds, watched, owner = await self._talk(commands, keep=True)
-        if done is None:
-            raise LeaseLost("another process writes this desk now")
-        if self._is_ours((seconds, watched, owner)):
-            self._watched_at = self._steady()
+        lease, mine = self._lease, f"{self._lease.token}-{self._sent}"
+        before, self._before, self._sent = self._before or "", mine, self._sent + 1
+        fence = keys.commits + ":refused"
+        ahead: list[Args] = [
+            ("WATCH", lease.key, fence),
+            ("EVAL", _FOLLOWS, 3, lease.key, keys.commits, fence, lease.token, before),
+            ("TIME",),
+            ("MULTI",),
+        ]
+        last: list[Args] = [("SET", keys.commits, mine), ("PEXPIRE", lease.key, lease.ttl_ms), ("EXEC",)]
+        return self._heard(self._carried_out(await self._say([*ahead, *commands, *last], keep=True)))
 
-    async def _talk(self, commands: list[Args], *, keep: bool = False) -> list[Any]:
+    async def _carried_out(self, said: Said) -> None:
+        _, _, time, *_, done = await self._hear(said)
+        self._told(time)
+        if done is None:
+            self._is_refused = True
+            raise LeaseLost("another process writes this desk now")
+
+    async def _talk(self, commands: list[Args]) -> list[Any]:
         """One round trip. An error of any command is ``Unavailable``: Redis then did none of a
         transaction, or something that is not a desk's Redis answers."""
+        return await self._heard(self._hear(await self._say(commands)))
+
+    async def _say(self, commands: list[Args], *, keep: bool = False) -> Said:
         async with reaching("commit"):
-            replies = await self._pipe.talk(commands, keep=keep)
+            return await self._pipe.say(commands, keep=keep)
+
+    def _heard(self, hearing: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(hearing, name="writer-reply")
+        self._hearing.add(task)
+        task.add_done_callback(self._is_heard)
+        return task
+
+    def _is_heard(self, task: asyncio.Task[Any]) -> None:
+        self._hearing.discard(task)
+        if not task.cancelled():
+            task.exception()  # those behind one that failed are not waited for
+
+    async def _hear(self, said: Said) -> list[Any]:
+        async with self._order, reaching("commit"):
+            replies = await self._pipe.hear(said)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise unavailable("commit", reply)

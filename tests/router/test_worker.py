@@ -353,3 +353,30 @@ async def test_a_redis_begun_anew_never_repeats_a_session_number(log: Log, tmp_p
         await until(lambda: worker.desk.sessions)
         assert list(worker.desk.sessions) == ["42"]
     await store.close()
+
+
+async def test_connections_that_break_under_load_lose_nothing_and_double_nothing(
+    log: Log, redis_url: str
+) -> None:
+    """Commits are on their way when their connection goes: those that were not carried out are made anew."""
+    await configure(log)
+    edge = Log(connect(redis_url), log.desk)
+    worker = Worker(log)
+
+    async def appended(number: int) -> None:
+        await until(lambda: _appends(edge, message(number)))
+
+    async with working(worker):
+        for start in range(0, 400, 20):
+            await asyncio.gather(*(appended(number) for number in range(start, start + 20)))
+            await edge.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+        await until(lambda: _count(log, 400))
+    assert sorted(await texts(log)) == sorted(f"text {n}" for n in range(400))
+    await edge.close()
+
+
+async def _count(log: Log, count: int) -> bool:
+    try:
+        return len(await texts(log)) >= count
+    except Unavailable:
+        return False

@@ -91,9 +91,18 @@ class SimulatedRedis:
             return self._ask_seen(list(keys), values)
         if b"'scard'" in script:
             return self._note_seen(keys, values)
+        if b"'px', 1000" in script:
+            return self._follows(keys, values)
         if b"'hexists'" in script:
             return self._put_aside(keys[0], values[0], values[2])
         return self._if_mine(script, keys[0], *values)
+
+    def _follows(self, keys: tuple[bytes, ...], values: tuple[bytes, ...]) -> int:
+        """Whether a commit is by the holder of the lease and follows the one that it should."""
+        if self.get(keys[0]) == values[0] and self.get(keys[1], b"") == values[1]:
+            return 1
+        self._set(keys[2], b"", b"PX", b"1000")
+        return 0
 
     def _put_aside(self, key: bytes, id: bytes, data: bytes) -> int:
         """Without the bounds that the real one has."""

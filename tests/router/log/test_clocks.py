@@ -3,6 +3,7 @@ machines, Redis'."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -241,18 +242,21 @@ async def test_what_waits_is_moved_once_whatever_becomes_of_the_commit(
         await log.append(message(1))
         await until(lambda: offered(log, lambda due: due > now_ms()))
         before = (await saved(log))["1"]
-        real, lost = Writer.commit, [1, 2] if when == "before" else [1]
+        real, lost = Writer.send, [1, 2] if when == "before" else [1]
 
-        async def losing(self: Writer, **fields: Any) -> None:
-            if when == "after":
-                await real(self, **fields)
-            if lost:
-                lost.pop()
-                raise Unavailable("lost")
-            if when == "before":
-                await real(self, **fields)
+        async def losing(self: Writer, **fields: Any) -> asyncio.Task[None]:
+            is_lost = bool(lost and lost.pop())
+            sent = None if is_lost and when == "before" else await real(self, **fields)
 
-        monkeypatch.setattr(Writer, "commit", losing)
+            async def reply() -> None:
+                if sent is not None:
+                    await sent
+                if is_lost:
+                    raise Unavailable("lost")
+
+            return asyncio.create_task(reply())
+
+        monkeypatch.setattr(Writer, "send", losing)
         hand.off = -HOUR
         await until(lambda: not lost)
         await log.append(message(2))

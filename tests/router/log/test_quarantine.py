@@ -337,16 +337,16 @@ async def test_redis_away_is_no_poison(log: Log, monkeypatch: pytest.MonkeyPatch
     """Trouble with Redis or the store is waited for, however often it comes."""
     from router.log.writer import Writer
 
-    real, fails = Writer.commit, 3
+    real, fails = Writer.send, 3
 
-    async def failing(self: Writer, **fields: Any) -> None:
+    async def failing(self: Writer, **fields: Any) -> asyncio.Task[None]:
         nonlocal fails
         fails -= 1
         if fails >= 0:
             raise Unavailable("away")
-        await real(self, **fields)
+        return await real(self, **fields)
 
-    monkeypatch.setattr(Writer, "commit", failing)
+    monkeypatch.setattr(Writer, "send", failing)
     await configure(log)
     await log.append(message(1))
     async with working(Worker(log)):
@@ -406,7 +406,7 @@ from router.log.home import connect
 from router.worker import Worker
 from router.log.writer import Writer
 
-real_wrote, real_commit = customers._wrote, Writer.commit
+real_wrote, real_send = customers._wrote, Writer.send
 
 def failing(floor, session, text, **fields):
     found = real_wrote(floor, session, text, **fields)
@@ -417,11 +417,13 @@ def failing(floor, session, text, **fields):
 async def dying(self, *, aside=(), **fields):
     if aside and sys.argv[3] == "before":
         os.kill(os.getpid(), signal.SIGKILL)
-    await real_commit(self, aside=aside, **fields)
+    sent = await real_send(self, aside=aside, **fields)
     if aside:
+        await sent
         os.kill(os.getpid(), signal.SIGKILL)
+    return sent
 
-customers._wrote, Writer.commit = failing, dying
+customers._wrote, Writer.send = failing, dying
 asyncio.run(Worker(Log(connect(sys.argv[1]), sys.argv[2]), lease_ttl=0.3).run())
 """
 

@@ -1,7 +1,8 @@
-"""How many round trips a batch costs, and that a commit which watches for the next one is as safe."""
+"""How many round trips a batch costs, and that commits which do not wait for each other are as safe."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from router.log.lease import Lease
 from router.log.log import Log, now_ms
 from router.log.pipe import Pipe
 from router.log.writer import Writer
+from tests.conftest import until
 
 
 async def led(log: Log, ttl: float = 30.0) -> Writer:
@@ -59,14 +61,11 @@ async def test_a_lease_that_was_lost_since_the_last_commit_is_no_right_to_the_ne
 
 
 async def test_a_renewal_after_the_last_commit_is_no_loss(log: Log) -> None:
-    """It comes when a third of the lease's time has passed, and changes what was watched."""
     mine = Lease(log, "router", "mine", 30.0)
-    steady = 0
     assert await mine.acquire()
-    writer = Writer(log, mine, lambda: steady)
+    writer = Writer(log, mine)
     await writer.guard([], now_ms())
     await writer.commit(at=now_ms(), cursor="1-0")
-    steady += 10_000
     assert await mine.renew()
     await writer.guard([], now_ms())
     await writer.commit(at=now_ms(), cursor="2-0")
@@ -91,3 +90,50 @@ async def test_what_is_held_is_what_redis_has(log: Log, monkeypatch: pytest.Monk
     again = await led(log)
     assert await again.guard([*sorted(noted), "new", "bot:4002"], now_ms()) == noted
     await again.close()
+
+
+async def test_what_is_sent_after_a_refused_commit_is_refused_too(log: Log) -> None:
+    """Also when the lease is ours again by then: it builds on what was never written."""
+    writer = await led(log)
+    await writer.guard([], now_ms())
+    await writer.commit(at=now_ms(), cursor="1-0")
+    lease = Lease(log, "router", "").key
+    await log.redis.set(lease, "theirs", px=30_000)
+    async with writer._order:  # nothing is known of the first when the second is sent
+        refused = await writer.send(at=now_ms(), cursor="2-0")
+        await until(lambda: _was_refused(log))
+        await log.redis.set(lease, "mine", px=30_000)
+        after = await writer.send(at=now_ms(), cursor="3-0")
+    with pytest.raises(LeaseLost):
+        await refused
+    with pytest.raises(LeaseLost):
+        await after
+    assert await log.redis.get(log.keys.cursor) == b"1-0"
+    await writer.close()
+
+
+async def test_several_on_their_way_are_carried_out_in_order(log: Log) -> None:
+    writer = await led(log)
+    await writer.guard([], now_ms())
+    sent = [await writer.send(at=now_ms(), cursor=f"{n}-0", event_ids=[f"bot:{n}"]) for n in range(1, 5)]
+    assert await writer.guard(["bot:4", "bot:5"], now_ms()) == {"bot:4"}
+    await asyncio.gather(*sent)
+    assert await log.redis.get(log.keys.cursor) == b"4-0"
+    await writer.close()
+
+
+async def test_a_commit_whose_reply_nobody_waited_for_does_not_come_late(log: Log) -> None:
+    """Its process gave it up, took up the desk anew and wrote on: what still stood in a buffer is refused."""
+    late, anew = await led(log), await led(log)
+    await late.guard([], now_ms())
+    await anew.guard([], now_ms())
+    await anew.commit(at=now_ms(), cursor="2-0")
+    with pytest.raises(LeaseLost):
+        await late.commit(at=now_ms(), cursor="1-0")
+    assert await log.redis.get(log.keys.cursor) == b"2-0"
+    await late.close()
+    await anew.close()
+
+
+async def _was_refused(log: Log) -> bool:
+    return bool(await log.redis.exists(log.keys.commits + ":refused"))
