@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import io
 import json
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import msgspec
 import pytest
 
 from navbat.cli.program import main
-from navbat.lab.rehearse import printing, reading
+from navbat.lab.rehearse import command, printing, reading
 from navbat.lab.rehearse.command import compare, moment
 from navbat.lab.rehearse.figures import Figures, measure, waits
 from navbat.lab.rehearse.recording import Recording
@@ -121,6 +123,27 @@ async def test_other_rules_have_other_figures(tmp_path: Path) -> None:
     assert both["new"].operators["bek"].taken > 0
     strict = compare(recording, "sales", told, lines(mode="strict", members=NAMES), people())["new"]
     assert strict.operators["anna"].given > strict.operators["vali"].given
+
+
+async def test_two_sets_of_rules_played_side_by_side_have_the_same_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, recording = await record(tmp_path, lines())
+    new = lines(members=NAMES, max_sessions=1)
+    one_by_one = compare(recording, "sales", lines(), new, people())
+    started: list[str] = []
+
+    class Counted(ProcessPoolExecutor):
+        def submit(self, *args: Any, **fields: Any) -> Any:
+            started.append("here")
+            return super().submit(*args, **fields)
+
+    monkeypatch.setattr(command, "MANY", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(command, "ProcessPoolExecutor", Counted)
+    assert compare(recording, "sales", lines(), new, people()) == one_by_one
+    assert started == ["here"]
+    assert gc.isenabled()
 
 
 async def test_an_earlier_close_makes_a_second_session(tmp_path: Path) -> None:
