@@ -162,6 +162,7 @@ class Gateway:
                     rows = await journal.read(self.picture.position, 64, FOLLOW_MS)
                     for id, entry in entries_of(rows, PROJECTOR):
                         await self._take_up(id, entry)
+                        await asyncio.sleep(0)  # its frames leave before the next entry is looked at
             except Unavailable as error:
                 self.status.lost(error)
                 logger.warning("gateway waits: %s", error)
