@@ -42,8 +42,8 @@ from console.settings import Shelf
 from console.shell import Shell, work
 from console.terminal.decoder import acting
 from console.terminal.driver import TerminalGone, ours
+from console.text.words import LANGUAGES, Words
 from console.themes import NAMES, THEMES
-from console.words import LANGUAGES, Words
 from crm.kernel.errors import NavbatError
 from crm.kernel.text import one_line
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from console.link import Credentials, normal_url
 from console.logins import DEFAULT_URL
 from console.terminal.steady import reads
-from console.words import Words
+from console.text.words import Words
 from crm.kernel.errors import NavbatError
 from router.wire.protocol import MAX_TEXT
 

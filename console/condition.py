@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from console.words import Words
+from console.text.words import Words
 from router.wire import protocol as wire
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from console.actions import ACTIONS, GROUPS, shown_key
-from console.words import Words
+from console.text.words import Words
 
 
 def keys_page() -> str:

@@ -13,7 +13,6 @@ from typing import TextIO, get_args
 
 from console.asking import Reader, ask_login
 from console.condition import Condition
-from console.decisions import decision_lines
 from console.link import (
     Arrived,
     Beat,
@@ -26,13 +25,14 @@ from console.link import (
     new_id,
 )
 from console.model import Mirror, Touched
-from console.paint import TICKS, author_name, media_label, system_text
 from console.settings import Shelf
 from console.shell import epoch_ms
 from console.standing import Standing, has_left, how_left, standing
 from console.terminal.steady import to_nowhere
-from console.times import moment
-from console.words import Words, hour
+from console.text.decisions import decision_lines
+from console.text.paint import TICKS, author_name, media_label, system_text
+from console.text.times import moment
+from console.text.words import Words, hour
 from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.records import Duty, Message
 from crm.kernel.text import clean, one_line

@@ -14,7 +14,7 @@ from console.condition import Condition
 from console.link import Link
 from console.model import Mirror
 from console.settings import Drafts, Preferences, Shelf
-from console.words import Words
+from console.text.words import Words
 
 
 def epoch_ms() -> int:

@@ -22,7 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from console.settings import Shelf
-from console.words import Words
+from console.text.words import Words
 
 PORT = 8701
 PAGE = Path(__file__).parent / "page"

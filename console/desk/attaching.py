@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from console.desk.part import Part
 from console.files import download, open_outside, upload
-from console.paint import media_label
 from console.screens.dialogs import Choice, FileScreen, PickScreen
 from console.shell import shell, work
+from console.text.paint import media_label
 from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.records import Media
 from crm.kernel.text import one_line

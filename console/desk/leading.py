@@ -10,7 +10,7 @@ from console.link import new_id
 from console.screens.board import Board
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.shell import shell, work
-from console.times import moment
+from console.text.times import moment
 from crm.kernel.records import MAX_TAG
 from crm.kernel.text import one_line
 from router.wire import protocol as wire

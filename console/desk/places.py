@@ -10,13 +10,13 @@ from textual.widgets import Static
 from console.actions import WRITING
 from console.desk.part import Part
 from console.model import HELD, OPEN
-from console.paint import media_label
 from console.shell import shell
 from console.standing import OVER
+from console.text.paint import media_label
+from console.text.words import hour
+from console.text.wrap import fit
 from console.widgets.chrome import Divider, PaneHead, Prompt, ReplyRule, Rule
 from console.widgets.composer import Composer
-from console.words import hour
-from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 

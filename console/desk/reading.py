@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.timer import Timer
 
-from console.decisions import decision_lines
 from console.desk.part import Part
 from console.link import new_id
 from console.model import Thread, Touched
@@ -16,7 +15,8 @@ from console.screens.dialogs import ShowScreen
 from console.screens.help import help_lines
 from console.screens.search import Found, SearchScreen
 from console.shell import shell, work
-from console.words import hour
+from console.text.decisions import decision_lines
+from console.text.words import hour
 from crm.kernel.records import Message
 from crm.kernel.text import clean
 from router.wire import protocol as wire

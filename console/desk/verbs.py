@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from console.actions import BY_ID, WRITING, Situation, applies
 from console.desk.part import Part
 from console.link import new_id
-from console.reasons import LEADS_TO_WRITING, why_not
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.shell import shell
+from console.text.reasons import LEADS_TO_WRITING, why_not
 from console.widgets.chrome import DUTY_MARKS
 from crm.kernel.records import Duty
 from crm.kernel.text import one_line

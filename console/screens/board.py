@@ -17,8 +17,8 @@ from console.screens.listing import Listing
 from console.screens.rules import LineForm
 from console.screens.staff import OperatorForm
 from console.shell import shell
+from console.text.wrap import fit
 from console.widgets.chrome import DUTY_MARKS
-from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import LineView, OperatorView

@@ -10,7 +10,7 @@ from textual.widgets import OptionList, Static
 from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.shell import shell
-from console.wrap import fit
+from console.text.wrap import fit
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import SessionView

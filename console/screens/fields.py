@@ -14,9 +14,9 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from console import values
 from console.screens.dialogs import Dialog
 from console.shell import shell
+from console.text import values
 from crm.kernel.text import one_line
 
 

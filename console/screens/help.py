@@ -8,9 +8,9 @@ from functools import lru_cache
 from rich.text import Text
 
 from console.actions import ACTIONS, GROUPS, Action, shown_key
-from console.signs import COLOURS, SIGNS
-from console.words import Words
-from console.wrap import wrap
+from console.text.signs import COLOURS, SIGNS
+from console.text.words import Words
+from console.text.wrap import wrap
 
 WIDTH = 54
 """Cells of the explanations at most."""

@@ -12,14 +12,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 
-from console import values
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.fields import Field, FieldsScreen, MembersScreen
 from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.screens.versions import VersionsScreen, stamp
 from console.shell import shell
-from console.wrap import fit
+from console.text import values
+from console.text.wrap import fit
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
 from router.wire.protocol import SettingView

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from console.screens.dialogs import Modal
 from console.shell import shell
-from console.words import local
+from console.text.words import local
 from crm.kernel.records import Message
 from crm.kernel.text import one_line
 from router.wire import protocol as wire

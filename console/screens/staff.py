@@ -16,7 +16,7 @@ from console.screens.fields import Field, FieldsScreen, MembersScreen
 from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.shell import shell
-from console.wrap import fit
+from console.text.wrap import fit
 from crm.kernel.records import Absence
 from crm.kernel.text import one_line
 from router.wire import protocol as wire

@@ -16,7 +16,7 @@ from console.screens.dialogs import AskScreen
 from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.shell import shell
-from console.words import local
+from console.text.words import local
 from crm.kernel.text import clean, one_line
 from router.wire import protocol as wire
 from router.wire.protocol import LineVersionView

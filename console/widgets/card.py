@@ -6,9 +6,9 @@ from rich.text import Text
 from textual.widgets import Static
 
 from console.shell import shell
+from console.text.words import local
 from console.widgets.pane import Pane
 from console.widgets.sessions import KINDS
-from console.words import local
 from crm.kernel.text import one_line
 from router.wire.protocol import Card
 

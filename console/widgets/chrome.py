@@ -16,8 +16,8 @@ from textual.widget import Widget
 
 from console.actions import Action, Situation, footer, shown_key
 from console.shell import shell
+from console.text.wrap import fit
 from console.widgets.sessions import SETTLED
-from console.wrap import fit
 from crm.kernel.text import one_line
 
 Span = tuple[str, str]

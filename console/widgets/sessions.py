@@ -15,10 +15,10 @@ from textual.geometry import Region
 from textual.message import Message as Posted
 from textual.strip import Strip
 
-from console.paint import TICKS
 from console.shell import shell
+from console.text.paint import TICKS
+from console.text.wrap import fit
 from console.widgets.pane import RowsPane
-from console.wrap import fit
 from crm.kernel.text import one_line
 from router.wire.protocol import SessionView
 

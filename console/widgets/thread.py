@@ -16,10 +16,10 @@ from textual.geometry import Region
 from textual.message import Message as Posted
 from textual.strip import Strip
 
-from console.blocks import Blocks
 from console.model import Thread
-from console.paint import BAD, Brush
 from console.shell import shell
+from console.text.blocks import Blocks
+from console.text.paint import BAD, Brush
 from console.widgets.pane import RowsPane
 from crm.kernel.records import Media, Message
 from crm.kernel.text import one_line

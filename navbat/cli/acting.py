@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from console.times import moment
+from console.text.times import moment
 from crm.kernel.errors import Refused, Unavailable, WrongUse
 from navbat.cli.arguments import unknown_word
 from navbat.cli.client import ASK_AGAIN, DeskClient, Unanswered, saved_login

@@ -192,7 +192,7 @@ def _complain(args: argparse.Namespace, error: NavbatError, status: int) -> int:
 
     text, outcome = str(error), _OUTCOMES[status]
     if isinstance(error, Refused):
-        from console.words import Words
+        from console.text.words import Words
 
         text, outcome = Words().coded("refused", error.code, error.params), "refused"
     for line in text.splitlines():

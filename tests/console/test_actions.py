@@ -10,7 +10,7 @@ import pytest
 from console.actions import ACTIONS
 from console.screens.dialogs import AskScreen, FileScreen, PickScreen, ShowScreen
 from console.screens.search import SearchScreen
-from console.words import LANGUAGES
+from console.text.words import LANGUAGES
 from crm.kernel.records import Media, MessageChange, Version, apply_change
 from router.wire import protocol as wire
 from tests.console import test_deskday, test_leading

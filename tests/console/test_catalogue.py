@@ -12,12 +12,12 @@ import pytest
 
 from console.actions import ACTIONS, GROUPS, Situation
 from console.desk.leading import SNOOZES
-from console.reasons import why_not
-from console.signs import COLOURS, SIGNS
+from console.text.reasons import why_not
+from console.text.signs import COLOURS, SIGNS
+from console.text.values import DAYS
+from console.text.words import LANGUAGES, Words, preferred, setting_texts, texts
 from console.themes import NAMES
-from console.values import DAYS
 from console.widgets.chrome import names_of
-from console.words import LANGUAGES, Words, preferred, setting_texts, texts
 from crm.kernel.records import Duty, MessageKind, Right
 from crm.lines.versions import VersionSource
 from navbat.config.rulebook import Rulebook
@@ -47,7 +47,7 @@ def literals(*folders: str) -> set[str]:
 
 
 def reasons() -> set[str]:
-    """What ``console.reasons`` can say, whichever action is asked for in whichever situation."""
+    """What ``console.text.reasons`` can say, whichever action is asked for in whichever situation."""
     chosen = [session("1", **fields) for fields in (
         {"status": "closed"}, {"status": "closing"}, {"status": "spam"}, {"status": ""}, {"status": "waiting"},
         {"status": "bot", "holder": ""}, {"status": "taken", "holder": "bek"}, {"can_write": False},

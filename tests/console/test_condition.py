@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.condition import Condition
-from console.words import Words
+from console.text.words import Words
 from router.wire import protocol as wire
 from tests.console.conftest import seated
 from tests.fakes.gateway import NOW, FakeGateway

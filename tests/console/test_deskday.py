@@ -8,8 +8,8 @@ from console.actions import BY_ID
 from console.condition import Condition
 from console.screens.dialogs import PickScreen, ShowScreen
 from console.screens.help import help_lines
-from console.signs import COLOURS, SIGNS
-from console.words import LANGUAGES, Words
+from console.text.signs import COLOURS, SIGNS
+from console.text.words import LANGUAGES, Words
 from navbat.lab.demo.screen import DemoConsole
 from router.wire import protocol as wire
 from tests.console.acts import acts

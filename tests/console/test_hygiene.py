@@ -15,7 +15,7 @@ from textual.widget import Widget
 from console.actions import ACTIONS, BY_ID, GROUPS, Situation, footer, shown_key
 from console.keys_page import keys_page
 from console.screens.help import help_lines
-from console.words import LANGUAGES, Words
+from console.text.words import LANGUAGES, Words
 from tests.console.conftest import seated
 from tests.fakes.gateway import FakeGateway, session
 

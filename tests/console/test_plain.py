@@ -12,7 +12,7 @@ import pytest
 from console.link import Credentials
 from console.plain import Plain, run_plain
 from console.settings import Shelf
-from console.words import Words
+from console.text.words import Words
 from router.wire import protocol as wire
 from tests.console.conftest import frames
 from tests.fakes.gateway import NOW, FakeGateway, message, session

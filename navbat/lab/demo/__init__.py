@@ -34,7 +34,7 @@ def main(*, headless: bool = False, seconds: int = 20) -> int:
         with _world("--seconds", str(seconds)) as (world, _):
             return world.wait()
     from console.app import unfit
-    from console.words import Words
+    from console.text.words import Words
 
     if trouble := unfit(Words()):
         raise NavbatError(trouble)

@@ -88,7 +88,7 @@ sys.modules[spec.name] = module
 exec(compile(Path(spec.origin).read_text(encoding="utf-8") + sys.argv[1], spec.origin, "exec"), module.__dict__)
 
 import msgspec
-from console.words import setting_texts
+from console.text.words import setting_texts
 from navbat.cli import reference
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config, load

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from console.model import Echo
-from console.paint import TICKS, Brush, echo_lines, message_lines, system_text
-from console.words import Words, size
-from console.wrap import fit, wrap
+from console.text.paint import TICKS, Brush, echo_lines, message_lines, system_text
+from console.text.words import Words, size
+from console.text.wrap import fit, wrap
 from crm.kernel.records import Button, Media, Message, Version
 from tests.fakes.gateway import NOW, message
 

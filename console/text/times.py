@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, tzinfo
 
-from console.words import local
+from console.text.words import local
 
 _SPAN = re.compile(r"(?:([0-9]{1,3})\s*d)?\s*(?:([0-9]{1,3})\s*h)?\s*(?:([0-9]{1,4})\s*m)?")
 _CLOCK = re.compile(r"(?:([0-9]{4}-[0-9]{2}-[0-9]{2})\s+)?([0-9]{1,2}):([0-9]{2})")

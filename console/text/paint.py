@@ -13,8 +13,8 @@ from datetime import tzinfo
 from rich.cells import cell_len
 
 from console.model import Echo
-from console.words import Words, hour, size
-from console.wrap import Span, fit, wrap
+from console.text.words import Words, hour, size
+from console.text.wrap import Span, fit, wrap
 from crm.kernel.records import Media, Message
 from crm.kernel.text import clean, one_line
 from router.wire.protocol import MAX_TEXT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.paint import TICKS
+from console.text.paint import TICKS
 
 SIGNS: dict[str, tuple[tuple[str, str], ...]] = {
     "list": (

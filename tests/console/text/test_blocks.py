@@ -7,10 +7,10 @@ from datetime import UTC
 
 import pytest
 
-from console.blocks import Blocks
 from console.model import Echo, Mirror, Thread
-from console.paint import Brush
-from console.words import Words
+from console.text.blocks import Blocks
+from console.text.paint import Brush
+from console.text.words import Words
 from crm.kernel.records import MessageChange
 from router.wire.protocol import Changes
 from tests.fakes.gateway import NOW, message, session

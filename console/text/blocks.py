@@ -14,8 +14,8 @@ from datetime import date
 from itertools import accumulate, groupby
 
 from console.model import Echo, Thread
-from console.paint import Brush, Line, echo_lines, is_missed, message_lines, separator
-from console.words import local
+from console.text.paint import Brush, Line, echo_lines, is_missed, message_lines, separator
+from console.text.words import local
 from crm.kernel.records import Message
 from crm.kernel.text import one_line
 

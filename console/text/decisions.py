@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
-from console.words import Words, hour
+from console.text.words import Words, hour
 from crm.kernel.text import one_line
 from router.wire.protocol import DecisionView
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from console import values
-from console.times import moment
+from console.text import values
+from console.text.times import moment
 from tests.fakes.gateway import NOW
 
 HOUR = 3_600_000

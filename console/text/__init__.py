@@ -1,0 +1,1 @@
+"""Words, lines and marks: what is written on the screen, without a screen."""
