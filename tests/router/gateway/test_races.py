@@ -190,7 +190,9 @@ async def test_when_part_of_the_journal_is_gone_everybody_logs_in_again(
     anna = await desk.login("anna")
     real = Ahead.read
 
-    async def lost(*given: Any, **more: Any) -> Any:
+    async def lost(ahead: Ahead, *given: Any, **more: Any) -> Any:
+        if ahead._key != desk.log.keys.journal:
+            return await real(ahead, *given, **more)
         monkeypatch.setattr(Ahead, "read", real)
         await desk.log.redis.delete(desk.log.keys.journal)
         raise Unavailable("gone")
