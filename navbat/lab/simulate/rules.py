@@ -112,6 +112,9 @@ def line_rules(random: Random, operators: list[str], others: list[str]) -> LineR
     """Any rules that the configuration would accept. ``others``: lines that it may overflow into."""
     rules = LineRules(**drawn(random, LineRules, LINES_OWN))
     chance = random.random
+    if not rules.check_duty:
+        # Nobody ever goes off duty: in weeks without anything else the same offer is renewed and renewed.
+        rules.answer_within = max(rules.answer_within, 5 * MINUTE)
     rules.members = random.sample(operators, random.randint(1, len(operators)))
     if chance() < 0.4:
         rules.hours = week(random)
