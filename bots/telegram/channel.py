@@ -29,7 +29,7 @@ from bots.base import (
 )
 from bots.hooks import keep, read_body, same_secret
 from bots.telegram.api import CONNECT_TIMEOUT, BotApi
-from bots.telegram.page import NoPage, Reading, UpdatesPage, pressed, read_page, update_id
+from bots.telegram.page import NoPage, PageReading, UpdatesPage, pressed, read_page, update_id
 from bots.telegram.parse import parse
 from bots.telegram.place import place_of
 from crm.kernel.errors import NavbatError, Unavailable
@@ -173,7 +173,7 @@ class Telegram(Channel):
         """How far we are lives in memory only: what was not confirmed comes again after a start, and
         its event id is known then."""
         backoff = Backoff(first=0.5)
-        reading = Reading()
+        reading = PageReading()
         await self._insist(self._bot_api().delete_webhook)
         while True:
             try:
@@ -191,7 +191,7 @@ class Telegram(Channel):
                 reading = after
                 self._settle(*bodies)
 
-    async def _updates(self, reading: Reading) -> tuple[list[bytes], Reading]:
+    async def _updates(self, reading: PageReading) -> tuple[list[bytes], PageReading]:
         """The raw updates that come next, and how far we are once they are kept. Raises ``TryLater``
         for whatever went wrong."""
         request: dict[str, Any] = {

@@ -44,7 +44,7 @@ _RESULT = re.compile(rb'"result"\s*:\s*\[')
 _ID = re.compile(rb'"update_id"\s*:\s*(\d{1,16})(?=\s*[,}])')
 
 
-class Reading:
+class PageReading:
     """How far a bot's updates have been read. ``offset`` is what Telegram is asked from; None at a start,
     when it gives everything that was not confirmed. ``limit`` is how many it is asked for: one, after a
     page that could not be taken apart."""
@@ -55,10 +55,10 @@ class Reading:
         self.offset: int | None = None
         self.limit = self.ALL
 
-    def take(self, page: UpdatesPage, body: bytes) -> tuple[list[bytes], Reading]:
+    def take(self, page: UpdatesPage, body: bytes) -> tuple[list[bytes], PageReading]:
         """The updates of a page, and the reading as it is when they are safe. Raises ``NoPage`` for
         one that can be neither taken apart nor passed over."""
-        after = Reading()
+        after = PageReading()
         updates = [bytes(update) for update in page.result]
         numbers = [number for update in updates if (number := update_id(update)) is not None]
         if numbers or not (updates or page.torn):

@@ -261,7 +261,7 @@ class DeskProcess:
             report.store = place.store_kind
             for child in self._children:
                 if child.restarts:
-                    again = parts.Part(trouble=child.trouble, restarts=child.restarts)
+                    again = parts.PartState(trouble=child.trouble, restarts=child.restarts)
                     report.parts = {**report.parts, f"{child.part} process": again}
             return report
 

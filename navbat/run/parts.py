@@ -32,7 +32,7 @@ STEADY = 60.0
 STOP_TIMEOUT = 3.0
 
 
-class Part(msgspec.Struct, omit_defaults=True):
+class PartState(msgspec.Struct, omit_defaults=True):
     """How one part does. ``trouble`` is empty while it runs."""
 
     trouble: str = ""
@@ -52,18 +52,18 @@ class ProcessReport(msgspec.Struct, omit_defaults=True, kw_only=True):
     redis: str = ""
     redis_restarts: int = 0
     store: str = ""
-    parts: dict[str, Part] = {}
+    parts: dict[str, PartState] = {}
 
 
 class Supervisor:
     """The parts of this process."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, PartState] = {}
 
     async def keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Runs a part until cancelled, again and again."""
-        part = self.parts[name] = Part()
+        part = self.parts[name] = PartState()
         backoff = Backoff(0.1, 15.0)
         loop = asyncio.get_running_loop()
         while True:
@@ -85,7 +85,7 @@ class Supervisor:
         return asyncio.create_task(self.keep(name, run), name=name)
 
 
-def _recovered(part: Part, backoff: Backoff) -> None:
+def _recovered(part: PartState, backoff: Backoff) -> None:
     part.trouble = ""
     backoff.reset()
 
@@ -131,7 +131,7 @@ async def report(log: Log, name: str, fill: Callable[[], ProcessReport]) -> None
         await asyncio.sleep(until_beat(REPORT_EVERY))
 
 
-def process_report(started_at: int, parts: dict[str, Part]) -> ProcessReport:
+def process_report(started_at: int, parts: dict[str, PartState]) -> ProcessReport:
     """What is known without asking anybody."""
     return ProcessReport(
         pid=os.getpid(),

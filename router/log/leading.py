@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from crm.kernel.errors import LeaseLost, Unavailable
 from router.backoff import Backoff
 from router.beat import until_beat
-from router.log.lease import Keeper, Lease
+from router.log.lease import Lease, LeaseHome
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Leader:
     ``standing_by`` is awaited before each wait for the lease."""
 
     def __init__(
-        self, keeper: Keeper, of: str, token: str = "", ttl: float = 3.0,
+        self, keeper: LeaseHome, of: str, token: str = "", ttl: float = 3.0,
         standing_by: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         self.lease = Lease(keeper, of, token or uuid.uuid4().hex, ttl)

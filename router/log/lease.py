@@ -22,7 +22,7 @@ LONGEST_MS = 60_000
 """No lease is given for longer."""
 
 
-class Keeper(Protocol):
+class LeaseHome(Protocol):
     """What leases are kept in: a desk's part of Redis."""
 
     redis: Redis
@@ -33,7 +33,7 @@ class Lease:
     """The right to be the only one who does something (``of``: ``router``, ``projector``,
     ``out:<channel>``). ``ttl`` in seconds."""
 
-    def __init__(self, keeper: Keeper, of: str, token: str, ttl: float = 3.0) -> None:
+    def __init__(self, keeper: LeaseHome, of: str, token: str, ttl: float = 3.0) -> None:
         self._redis = keeper.redis
         self.key = keeper.keys.lease(of)
         self.token = token

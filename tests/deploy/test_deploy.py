@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from navbat.run import alive
-from navbat.run.parts import Part, ProcessReport
+from navbat.run.parts import PartState, ProcessReport
 from tests.conftest import RedisServer
 from tests.deploy.confined import CANNOT
 from tests.navbat.process import CONFIG, ROOT, Desk, wait_for
@@ -138,7 +138,7 @@ def test_the_image_needs_no_compiler() -> None:
 
 
 def _report(host: str, trouble: str = "") -> bytes:
-    parts = {"router": Part(trouble=trouble)}
+    parts = {"router": PartState(trouble=trouble)}
     return msgspec.json.encode(ProcessReport(pid=7, host=host, version="1", started_at=1, parts=parts))
 
 

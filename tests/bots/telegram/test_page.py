@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bots.base import Secret
 from bots.telegram.channel import Telegram, TelegramSettings
-from bots.telegram.page import NoPage, Reading, pressed, read_page, update_id
+from bots.telegram.page import NoPage, PageReading, pressed, read_page, update_id
 from router.desk.events import MessageReceived
 from router.intake.receiver import Receiver
 from router.intake.understanding import understand
@@ -137,13 +137,13 @@ async def test_updates_without_a_number_do_not_spin(fake: FakeTelegram, log: Log
 # ------------------------------------------------------------------ how far it is
 
 
-def taken(reading: Reading, body: bytes) -> tuple[int, int | None, int]:
+def taken(reading: PageReading, body: bytes) -> tuple[int, int | None, int]:
     updates, after = reading.take(read_page(body), body)
     return len(updates), after.offset, after.limit
 
 
 def test_the_offset_follows_the_largest_number() -> None:
-    reading = Reading()
+    reading = PageReading()
     assert taken(reading, page()) == (0, None, 100)
     assert taken(reading, page(MESSAGE % (9, '""'), MESSAGE % (8, '""'))) == (2, 10, 100)
     reading.offset = 10
@@ -152,7 +152,7 @@ def test_the_offset_follows_the_largest_number() -> None:
 
 @pytest.mark.parametrize("number", ["-1", "1e30", str(2**53), "1" * 40, '"5"', "null", "true", "5.5"])
 def test_what_is_no_number_confirms_nothing(number: str) -> None:
-    reading = Reading()
+    reading = PageReading()
     reading.offset = 10
     body = page(f'{{"update_id":{number}}}', '{"update_id":12}')
     assert taken(reading, body) == (2, 13, 100)
@@ -176,7 +176,7 @@ def test_what_is_no_number_confirms_nothing(number: str) -> None:
     ],
 )
 def test_what_is_no_page(body: bytes) -> None:
-    reading = Reading()
+    reading = PageReading()
     reading.limit = 1
     with pytest.raises(NoPage):
         reading.take(read_page(body), body)
@@ -193,7 +193,7 @@ def test_a_hostile_page_takes_linear_time() -> None:
     started = time.process_time()
     for part in (b'\\"', b'"', b"[", b'{"', b"\\", b'"update_id":'):
         body = b'{"ok":true,"result":[' + part * (400_000 // len(part))
-        reading = Reading()
+        reading = PageReading()
         reading.limit = 1
         with pytest.raises(NoPage):
             reading.take(read_page(body), body)
