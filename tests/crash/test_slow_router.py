@@ -80,8 +80,13 @@ async def test_enter_is_pressed_again_while_the_router_stands_still(
         assert seat.desk.reply.text == ""
     await until(lambda: len(bot.sent) >= 3, 30)
     assert [m.text for m in bot.sent] == ["salom", "it costs 99", "and the blue one 89"]
+    await until(lambda: _three_stored(house), 30)  # it is written beside the way, after it was sent
     rows = await house.stored({"direction": "out"})
     assert [row["text"] for row in rows] == ["salom", "it costs 99", "and the blue one 89"]
+
+
+async def _three_stored(house: House) -> bool:
+    return len(await house.stored({"direction": "out"})) >= 3
 
 
 async def _asked(seat: Seat, times: int) -> None:
