@@ -159,10 +159,13 @@ def _among(floor: Floor, session: Session, queue: Queue, chosen: str) -> tuple[l
     if len(queue.members) > EXPLAIN:
         return candidates, dropped
     need = need_of(session, queue.rules)
+    left_out = {*session.round.had, *session.round.hidden_from}
     for name in queue.members:
-        reason = floor.dropped_by(floor.operators.get(name), queue)
+        reason = queue.dropped.get(name)
+        if reason is None:
+            reason = floor.dropped_by(floor.operators.get(name), queue)
         reason = reason or lacks(floor.operators[name], need)
-        if not reason and name != chosen and name in (*session.round.had, *session.round.hidden_from):
+        if not reason and name != chosen and name in left_out:
             reason = "had"
         if reason:
             dropped[name] = reason

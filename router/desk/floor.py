@@ -404,7 +404,8 @@ class Floor:
             return
         self.recheck_overdue = bool(self.overdue)
         for queue in self.lines_of.get(name, ()):
-            became = queue.set_ready(operator, not self.dropped_by(operator, queue))
+            reason = queue.dropped[name] = self.dropped_by(operator, queue)
+            became = queue.set_ready(operator, not reason)
             if became > 0 or (became and queue.rules.mode == "all"):
                 self.stirred.add(queue.name)
 

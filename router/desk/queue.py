@@ -93,6 +93,8 @@ class Queue:
         self.is_open = True
         self.off_shift: set[str] = set()
         self.absent: set[str] = set()
+        self.dropped: dict[str, str] = {}
+        """Member with an account -> why he may not be offered any session of this line now, empty when he may."""
         self._buckets: dict[Need, SortedList[Waiting]] = {}
         self._places: dict[str, tuple[Waiting, Need]] = {}
         self._ready: dict[str, tuple[Ready, OperatorState, list[list[Ready]]]] = {}
@@ -256,6 +258,7 @@ class Queue:
 
     def forget_ready(self) -> None:
         """Nobody is ready until told anew: skills or languages may have changed too."""
+        self.dropped.clear()
         self._ready.clear()
         self._pools.clear()
         self._fitting.clear()

@@ -163,6 +163,9 @@ def check_timers(desk: Desk, session: Session) -> None:
 def check_conserving(desk: Desk, queue: Any) -> None:
     ready = {n for n in queue.members if not desk.dropped_by(desk.operators.get(n), queue)}
     assert set(queue.ready()) == ready
+    assert queue.dropped == {
+        n: desk.dropped_by(desk.operators[n], queue) for n in queue.members if n in desk.operators
+    }
     if queue.rules.mode in ("even", "strict", "least_loaded") and queue.routes:
         for session in queue.waiting():
             need = need_of(session, queue.rules)
