@@ -190,7 +190,8 @@ class Worker:
         """Waits for events or the next timer, applies, commits. ``log``: to read it ahead."""
         now = self._clock.now()
         due = self.desk.timers.next_due()
-        longest = int(self._ttl * 500)
+        # What a desk that was taken up anew has to say (its clock was set) is not kept back for news.
+        longest = int(self._ttl * 500) if self.desk.outcome.is_empty else 0
         block = longest if due is None else max(0, min(due - now, longest))
         rows = await self._read(log, block)
         now = self._clock.now()

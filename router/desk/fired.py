@@ -87,6 +87,9 @@ def _return(floor: Floor, session: Session) -> None:
 
 
 def _auto_close(floor: Floor, session: Session) -> None:
+    if session.status == "offered":
+        # Who has not taken it does not get it when the customer comes back.
+        floor.hold(session, session.hand.transfer_from)
     floor.system(session, "auto_closed")
     closing.finish(floor, session, "", notice="auto_close")
 

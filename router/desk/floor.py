@@ -294,10 +294,11 @@ class Floor:
         return "pending" if session.waiting_since else "answered"
 
     def hold(self, session: Session, operator: str) -> None:
-        """Makes somebody the holder (of an offer or of the session)."""
+        """Makes somebody the holder (of an offer or of the session), or nobody."""
         self.unhold(session)
         session.holder = operator
-        self.held.setdefault(operator, {})[session.id] = None
+        if operator:
+            self.held.setdefault(operator, {})[session.id] = None
 
     def unhold(self, session: Session) -> None:
         """The floor's book only: ``session.holder`` stays as it is."""

@@ -49,6 +49,8 @@ def _come_in(floor: Floor, session: Session, operator: OperatorState) -> None:
         if operator.name not in (session.holder, *session.guests):
             raise Refused("held_by", holder=session.holder)
         closing.reopen(floor, session)
+        if not session.holder:  # it closed in the queue, where nobody had it
+            checks.take_first(floor, session, operator.name)
     elif session.status not in HELD:
         checks.may_take(floor, session, operator)
         checks.take_first(floor, session, operator.name)

@@ -189,6 +189,47 @@ def test_supervisors_score_open_and_closed_sessions() -> None:
     assert scores == [("anna", 4, "well done"), ("anna", 5, "")]
 
 
+# ------------------------------------------------------------------ closed by itself while nobody has it
+
+
+def closes_in_the_queue(**rules: Any) -> World:
+    """Anna answered and gave it back; nobody took it until the customer had been silent for long enough."""
+    world = held("bek", notices={"auto_close": {"": "still there?"}}, auto_close_after=60_000, **rules)
+    may(world, "bek", "join_open")
+    world.do("bek", "Join", session="1")
+    world.do("anna", "Return", session="1")
+    return world
+
+
+def test_a_guest_who_goes_on_with_what_closed_in_the_queue_has_it() -> None:
+    world = closes_in_the_queue(mode="manual")
+    world.at(70)
+    assert world.state("ali") == ("closing", "")
+    assert world.do("bek", "Say", session="1", text="one more thing") == ""
+    assert world.state("ali") == ("answered", "bek")
+    assert [s.id for s in world.desk.held_by("bek")] == ["1"]
+    assert world.session("ali").guests == []
+
+
+def test_whom_it_was_only_offered_to_does_not_have_what_closed_meanwhile() -> None:
+    world = closes_in_the_queue(mode="even", answer_within=120_000)
+    assert world.state("ali") == ("offered", "bek")
+    world.at(70)
+    assert world.state("ali") == ("closing", "")
+    world.writes("ali")
+    assert world.state("ali")[0] == "offered"
+
+
+def test_what_is_handed_on_is_still_the_senders_when_it_closes() -> None:
+    world = held("bek", notices={"auto_close": {"": "still there?"}}, auto_close_after=60_000)
+    world.do("anna", "Transfer", session="1", to="bek")
+    assert world.state("ali") == ("offered", "bek")
+    world.at(70)
+    assert world.state("ali") == ("closing", "anna")
+    world.writes("ali")
+    assert world.state("ali") == ("pending", "anna")
+
+
 # ------------------------------------------------------------------ joining, whispering, taking over
 
 

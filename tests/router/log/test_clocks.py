@@ -209,6 +209,24 @@ async def test_a_clock_that_is_set_back_freezes_no_timer(log: Log, steady: Any) 
         assert abs(worker.desk.sessions["1"].last_at - now_ms()) < 10_000
 
 
+async def test_what_a_set_clock_moved_along_is_written_without_waiting_for_news(log: Log) -> None:
+    hand = SettableClock()
+    await configure(log, answer_within=600_000)
+    await log.append(message(1))
+    worker = Worker(on(log, hand), lease_ttl=60.0)
+    assert await worker.lease.acquire()
+    writer = Writer(worker._log, worker.lease)
+    await worker.load()
+    while not await offered(log, lambda due: due > now_ms()):
+        await worker.step(writer)
+    hand.off = -HOUR
+    worker._clock.now()
+    await worker.load()
+    await asyncio.wait_for(worker.step(writer), 5)
+    assert await offered(log, lambda due: due < now_ms() - HOUR // 2)
+    await writer.close()
+
+
 async def test_a_clock_that_jumps_ahead_and_back_ends_no_offer(log: Log) -> None:
     hand = SettableClock()
     mine = on(log, hand)
