@@ -222,7 +222,8 @@ async def test_what_a_set_clock_moved_along_is_written_without_waiting_for_news(
     hand.off = -HOUR
     worker._clock.now()
     await worker.load()
-    await asyncio.wait_for(worker.step(writer), 5)
+    async with asyncio.timeout(5):
+        await worker.step(writer)
     assert await offered(log, lambda due: due < now_ms() - HOUR // 2)
     await writer.close()
 
