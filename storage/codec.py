@@ -29,6 +29,21 @@ _encode = json.JSONEncoder(
 ).encode
 
 
+_canonical = json.JSONEncoder(
+    ensure_ascii=True,
+    allow_nan=False,
+    check_circular=False,
+    separators=(",", ":"),
+    sort_keys=True,
+    default=_default,
+).encode
+
+
+def canonical(document: Document) -> bytes:
+    """One line, the same for documents that say the same, whichever store they are in."""
+    return _canonical(document).encode() + b"\n"
+
+
 def encode(document: Document, *, plain: bool = False) -> str:
     """Raises ``TypeError`` or ``ValueError`` for what JSON cannot say. ``plain``: see the port's ``Write``."""
     if plain:

@@ -32,7 +32,7 @@ from crm.kernel.errors import ConfigError, LeaseLost, NotStored, Unavailable, Un
 from crm.kernel.ports import Document, Filter, Sort, Update, Write
 from crm.kernel.spelling import folds_anew
 from storage.filters import compile_filter, split_path
-from storage.schema import INDEXES, SEARCHED, Index, check_collection
+from storage.schema import INDEXES, SEARCHED, Index, check_collection, is_collection
 from storage.updates import check_update, with_id
 from storage.words import SPELLING, query_words, words
 
@@ -79,7 +79,9 @@ class _PlainInt(TypeDecoder):
 
 RESPELL_PAGE = 2000
 """Messages that are read at once when the index of words is brought up to date."""
-_MARKS, _SPELLED = "cursors", "spelling"
+_MARKS, _SPELLED = "marks", "spelling"
+"""What this store notes for itself; no collection of the port's."""
+_MARKS_BEFORE = "cursors"
 
 _CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_PlainInt()]))
 
@@ -125,7 +127,9 @@ class MongoStore:
         """Brings the words of another time up to date, page by page: no call may take long. Broken off,
         it begins anew and does no harm."""
         async with self._reaching():
-            done = await self._of(_MARKS).find_one({"_id": _SPELLED})
+            done = await self._of(_MARKS).find_one({"_id": _SPELLED}) or await self._of(
+                _MARKS_BEFORE
+            ).find_one({"_id": _SPELLED})
         if done is not None and done["version"] >= SPELLING:
             return
         last = ""
@@ -151,6 +155,11 @@ class MongoStore:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    async def collections(self) -> list[str]:
+        async with self._reaching():
+            names = await self._database.list_collection_names()
+        return sorted(name for name in names if is_collection(name) and name != _MARKS)
 
     async def get(self, collection: str, id: str) -> Document | None:
         found = await self.find(collection, {"_id": id}, limit=1)

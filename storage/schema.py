@@ -61,9 +61,14 @@ SEARCHED = "messages"
 _NAME = re.compile(r"[a-z][a-z_]*")
 
 
+def is_collection(name: str) -> bool:
+    """Whether a collection may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 @functools.lru_cache(maxsize=64)
 def check_collection(name: str) -> str:
     """The name, which may be a part of SQL then. Raises ``UnsupportedQuery``."""
-    if not _NAME.fullmatch(name):
+    if not is_collection(name):
         raise UnsupportedQuery(f"{name!r} is no name of a collection")
     return name

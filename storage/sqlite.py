@@ -28,6 +28,9 @@ from storage.words import SPELLING, query_words
 
 TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
 
+_DOCUMENTS = "(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)"
+"""How a table of documents is made, by which it is told from those of indexes."""
+
 T = TypeVar("T")
 
 
@@ -49,6 +52,13 @@ class SqliteStore:
     async def close(self) -> None:
         await self._reads.close()
         await self._writes.close()
+
+    async def collections(self) -> list[str]:
+        def work(db: sqlite3.Connection) -> list[str]:
+            tables = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            return sorted(name for name, sql in tables if sql.endswith(_DOCUMENTS))
+
+        return await self._reads.run(work)
 
     async def get(self, collection: str, id: str) -> Document | None:
         table = _table(collection)
@@ -271,10 +281,7 @@ def create_all(db: sqlite3.Connection) -> None:
 
 
 def create_collection(db: sqlite3.Connection, collection: str) -> None:
-    db.execute(
-        f"CREATE TABLE IF NOT EXISTS {_table(collection)}"
-        "(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)"
-    )
+    db.execute(f"CREATE TABLE IF NOT EXISTS {_table(collection)}{_DOCUMENTS}")
 
 
 def _create_index(db: sqlite3.Connection, collection: str, index: Index) -> None:

@@ -83,6 +83,9 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
+    async def collections(self) -> list[str]:
+        """The names of all collections there are, in order; some may be empty."""
+
     async def get(self, collection: str, id: str) -> Document | None: ...
 
     async def find(

@@ -103,6 +103,29 @@ def _add_flow(commands: Any) -> None:
             made.add_argument("--off-hours", action="store_true", help="outside the working hours")
 
 
+def _add_keeping(commands: Any) -> None:
+    backup = _command(
+        commands,
+        "backup",
+        "navbat.keeping.backup:main",
+        "copy all of the desk into a folder, while it runs",
+        json=True,
+    )
+    backup.add_argument("folder", metavar="DIR", help="where to; must not exist yet")
+    restore = _command(
+        commands, "restore", "navbat.keeping.restore:main", "put a backup into an empty place", json=True
+    )
+    restore.add_argument("folder", metavar="DIR", help="a folder that `navbat backup` made")
+    move = _command(
+        commands,
+        "move-store",
+        "navbat.keeping.moving:main",
+        "copy the store of a stopped desk into another one, or go on with it",
+        json=True,
+    )
+    move.add_argument("--to", required=True, metavar="URL", help="mongodb://…, or sqlite")
+
+
 def _add_desk(commands: Any) -> None:
     run = _command(commands, "run", "navbat.cli.program:run_desk", "run the desk in the foreground")
     run.add_argument(
@@ -127,6 +150,7 @@ def _add_desk(commands: Any) -> None:
         metavar="PATH",
         help="take what cannot be read from this navbat.sqlite, or folder",
     )
+    _add_keeping(commands)
     console = _command(commands, "console", "navbat.cli.program:console", "open the operator's screen")
     console.add_argument("--url", help="the gateway (else NAVBAT_URL, else the saved one)")
     console.add_argument("--plain", action="store_true", help="linear text: for screen readers and scripts")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from crm.kernel.errors import NavbatError
 from navbat.config.types import Config
 
 if TYPE_CHECKING:
@@ -59,10 +60,19 @@ def make_log(place: DeskAddress) -> Log:
     return Log(connect(place.redis, place.desk), place.desk)
 
 
+MOVING = "moving"
+"""A collection with one document while the store is being made the copy of another one."""
+
+
 async def opened(store: Store) -> None:
-    """Opens a store; one that cannot be opened is closed, to be tried again. Raises ``Unavailable``."""
+    """Opens a store; one that cannot be opened is closed, to be tried again. Raises ``Unavailable``, and
+    ``NavbatError`` for one that has half of what another has."""
     try:
         await store.open()
+        if await store.find(MOVING, {}, limit=1):
+            raise NavbatError(
+                "the store is half of another one: `navbat move-store` was cut off", "run it again"
+            )
     except BaseException:
         await store.close()
         raise

@@ -82,7 +82,8 @@ class FolderLock:
 
 def belongs_to(folder: Path, desk: str, *, claim: bool = False) -> None:
     """A data folder is one desk's: two would share accounts and history. Raises ``NavbatError`` when it
-    is another's; with ``claim`` a folder that is nobody's yet becomes this desk's."""
+    is another's, or half restored; with ``claim`` a folder that is nobody's yet becomes this desk's."""
+    refuse_half_restored(folder)
     mark = folder / "desk"
     with contextlib.suppress(FileNotFoundError):
         owner = mark.read_text(encoding="utf-8", errors="replace").strip()
@@ -97,6 +98,19 @@ def belongs_to(folder: Path, desk: str, *, claim: bool = False) -> None:
         fresh = mark.with_suffix(".new")
         fresh.write_text(desk + "\n", encoding="utf-8")
         fresh.replace(mark)
+
+
+RESTORING = "restoring"
+"""A file in a data folder into which a backup is being put back: with half of it no desk may run."""
+
+
+def refuse_half_restored(folder: Path) -> None:
+    """Raises ``NavbatError`` where a restore was cut off."""
+    if (folder / RESTORING).exists():
+        raise NavbatError(
+            f"the data folder {folder} is half restored: `navbat restore` was cut off",
+            "run it again, with the same backup",
+        )
 
 
 def make_private(folder: Path) -> None:

@@ -119,7 +119,7 @@ async def test_words_of_another_spelling_are_brought_up_to_date(
     await mongo.write([Write.insert("messages", {"_id": str(n), "text": t}) for n, t in enumerate(texts)])
     messages = mongo._of("messages")
     await messages.update_many({}, {"$set": {"words": ["another", "spelling"]}})
-    await mongo._of("cursors").delete_one({"_id": "spelling"})
+    await mongo._of("marks").delete_one({"_id": "spelling"})
     await mongo.close()
     await mongo.open()
     assert [d["_id"] for d in await mongo.search("g'isht", filter={})] == ["2", "1"]
@@ -136,7 +136,7 @@ async def test_words_of_another_spelling_may_take_longer_than_one_call(
 ) -> None:
     texts = [Write.insert("messages", {"_id": str(n), "text": "oʽzbek"}) for n in range(50)]
     await mongo.write(texts)
-    await mongo._of("cursors").delete_one({"_id": "spelling"})
+    await mongo._of("marks").delete_one({"_id": "spelling"})
     at_once = AsyncIOMotorCollection.update_one
 
     async def slow(*args: Any, **kwargs: Any) -> Any:
@@ -146,4 +146,4 @@ async def test_words_of_another_spelling_may_take_longer_than_one_call(
     monkeypatch.setattr(AsyncIOMotorCollection, "update_one", slow)
     monkeypatch.setattr(mongo, "_timeout", 1.0)
     await mongo._respell()
-    assert await mongo.count("cursors", {"_id": "spelling"}) == 1
+    assert await mongo.count("marks", {"_id": "spelling"}) == 1

@@ -1,0 +1,1 @@
+"""What a desk has is kept elsewhere: backups, restoring one, moving to another store."""
