@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from textual.widget import Widget
 from textual.widgets import Static
 
 from console.actions import WRITING
@@ -90,10 +91,14 @@ class Places(Part):
         self.frame()
 
     def keep_focus_seen(self) -> None:
-        """A pane that is no longer there gives the focus to one that is, the conversation first."""
+        """A pane that is no longer there gives the focus to one that is, the card first where it has come
+        in front, else the conversation."""
         if self.desk.focused is None or all(node.display for node in self.desk.focused.ancestors_with_self):
             return
-        for pane in (self.desk.thread, self.desk.sessions, self.desk.card):
+        panes: list[Widget] = [self.desk.thread, self.desk.sessions, self.desk.card]
+        if self.pane == "card" and self.form != "wide":
+            panes.reverse()
+        for pane in panes:
             if all(node.display for node in pane.ancestors_with_self):
                 self.desk.set_focus(pane)
                 return

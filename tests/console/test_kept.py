@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual import events
 
+from console.actions import footer
 from console.screens.dialogs import FileScreen, PickScreen, StopScreen
 from router.wire import protocol as wire
 from tests.console.conftest import Clock, Seat, seated
@@ -343,6 +344,20 @@ async def test_the_pane_with_the_focus_is_marked_and_no_other(gateway: FakeGatew
         assert "▸Ali Karimov" in seat.text()
         await seat.press("v")
         assert seat.text().count("▸") == 1
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 34)])
+async def test_the_card_in_front_has_the_focus_and_its_keys_in_the_footer(
+    gateway: FakeGateway, size: tuple[int, int]
+) -> None:
+    async with seated(gateway, size=size) as seat:
+        await seat.open("10")
+        await seat.press("escape", "v")
+        assert seat.desk.area() == "card"
+        assert "▸CARD" in seat.text()
+        assert {"reply", "transfer", "close"} <= {action.id for action in footer(seat.desk.keys.situation)}
+        await seat.press("v")
+        assert seat.desk.area() == "thread"
 
 
 async def test_a_paste_into_the_list_is_no_verb(gateway: FakeGateway) -> None:
