@@ -137,6 +137,7 @@ class Worker:
         writer = Writer(self._log, lease, self._steady)
         log = self._log.log_ahead()
         try:
+            await writer.open()
             await self.load()
             while True:
                 await self.step(writer, log)
@@ -217,8 +218,8 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a rule raises: everything behind it goes on
             await self._settle()
-            await self._start_over(error, [id for id, _ in rows])
             await writer.begin_anew()
+            await self._start_over(error, [id for id, _ in rows])
             self._let_renew()
         steady = self._steady()
         if steady - self._reported > REPORT_EVERY_MS:

@@ -91,6 +91,8 @@ class Said(NamedTuple):
     """Commands on their way: whose replies are still to be heard."""
 
     connection: AbstractConnection
+    opened: int
+    """Which opening of the pipe it was: the client may give the same connection again, to another socket."""
     commands: int
     question: Args | None
 
@@ -104,6 +106,7 @@ class Pipe:
         self._home: Any = getattr(self._pool, "connection_kwargs", {}).get("home")
         self._connection: AbstractConnection | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._opened = 0
 
     async def talk(self, commands: Sequence[Args], *, keep: bool = False) -> list[Any]:
         """The replies in order; an error reply stands in its place as an exception. With ``keep`` what was
@@ -117,19 +120,21 @@ class Pipe:
         if self._connection is None:
             self._connection = await self._pool.get_connection()
             self._writer = getattr(self._connection, "_writer", None)
+            self._opened += 1
+        connection, opened = self._connection, self._opened
         question = self._home.question if keep and self._home is not None else None
         asked = commands if question is None else [*commands, question]
         try:
-            await self._connection.send_packed_command([b"".join([pack_command(args) for args in asked])])  # type: ignore[arg-type]
+            await connection.send_packed_command([b"".join([pack_command(args) for args in asked])])  # type: ignore[arg-type]
         except BaseException:
             await self.close()
             raise
-        return Said(self._connection, len(asked), question)
+        return Said(connection, opened, len(asked), question)
 
     async def hear(self, said: Said) -> list[Any]:
         """The second half: the replies to what was said, in the order in which it was."""
         connection, question = said.connection, said.question
-        if connection is not self._connection:
+        if self._connection is None or said.opened != self._opened:
             raise Disconnected("the connection was lost while others waited for their replies")
         replies: list[Any] = []
         try:

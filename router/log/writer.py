@@ -80,11 +80,12 @@ class Writer:
         await self.close()
         self._seen = Seen(self._keys.root)
         self._before = None
+        await self.open()
 
     async def guard(self, event_ids: Sequence[str], at: int) -> set[str]:
         """Begins a commit: which of the event ids have been applied before, those on their way included.
         Raises ``LeaseLost`` when the desk is known to be somebody else's, ``Unavailable``."""
-        await self._open()
+        await self.open()
         await self._open_seen(at)
         questions = self._seen.questions(event_ids, at)
         if self._server is None or self._steady() - self._server[1] > TOLD_MS:
@@ -94,7 +95,9 @@ class Writer:
             answers = await self._talk(questions) if questions else []
         return self._seen.known(answers)
 
-    async def _open(self) -> None:
+    async def open(self) -> None:
+        """Before the desk is taken up: what an earlier writer sent and was given up may still come until the
+        next commit, which is refused then. Raises as ``guard``."""
         if self._is_refused:
             raise LeaseLost("another process writes this desk now")
         if self._before is not None:
@@ -139,7 +142,7 @@ class Writer:
         when the commit is on its way. The task ends when it has been carried out; it raises ``LeaseLost``
         (nothing was written, nor will be what is sent after it) or ``Unavailable`` (nobody knows: load anew)."""
         keys = self._keys
-        await self._open()
+        await self.open()
         commands: list[Args] = []
         if sessions:
             commands.append(("HSET", keys.sessions, *_saved(sessions, "id")))

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
+from redis.exceptions import ConnectionError as Disconnected
 
 from crm.kernel.errors import LeaseLost
+from router.desk.events import LinesConfigured
+from router.desk.rules import LineRules
 from router.log.lease import Lease
 from router.log.log import Log, now_ms
 from router.log.pipe import Pipe
 from router.log.writer import Writer
+from router.worker import Worker
 from tests.conftest import until
+from tests.router.test_worker import message, working
 
 
 async def led(log: Log, ttl: float = 30.0) -> Writer:
@@ -133,6 +139,44 @@ async def test_a_commit_whose_reply_nobody_waited_for_does_not_come_late(log: Lo
     assert await log.redis.get(log.keys.cursor) == b"2-0"
     await late.close()
     await anew.close()
+
+
+async def test_a_commit_that_comes_late_is_not_lost_to_who_takes_the_desk_up_again(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when the desk has been read and before the next commit: its session's number is not given twice."""
+    await log.append(LinesConfigured(lines={"sales": LineRules()}, channels={"bot": "sales"}))
+    worker = Worker(log)
+    late, read = Writer(log, worker.lease), log.load
+    found: Any = None
+
+    async def load() -> Any:
+        nonlocal found
+        first, found = found is None, await read()
+        if first:
+            await late.guard([], now_ms())
+            await late.commit(at=now_ms(), fields={"next_session": msgspec.msgpack.encode(50)})
+        return found
+
+    monkeypatch.setattr(log, "load", load)
+    async with working(worker):
+        await log.append(message(1))
+        await until(lambda: bool(worker.desk.sessions) and worker.applied > 1)
+        assert list(worker.desk.sessions) == ["50"]
+    await late.close()
+
+
+async def test_replies_of_another_socket_are_not_taken_for_those_that_were_lost(log: Log) -> None:
+    """The client's pool gives the connection that was lost once more, with a socket of its own."""
+    pipe = Pipe(log.redis)
+    lost = await pipe.say([("ECHO", "lost")])
+    await pipe.close()
+    anew = await pipe.say([("ECHO", "anew")])
+    assert anew.connection is lost.connection
+    with pytest.raises(Disconnected):
+        await pipe.hear(lost)
+    assert await pipe.hear(anew) == [b"anew"]
+    await pipe.close()
 
 
 async def _was_refused(log: Log) -> bool:
