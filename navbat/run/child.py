@@ -151,6 +151,8 @@ async def _work_with(
     report = parts.report(log, part, lambda: parts.process_report(started_at, supervisor.parts))
     tasks.append(asyncio.create_task(report, name="report"))
     stack.push_async_callback(parts.cancel, *tasks)
+    # Whoever waited for the desk to be ready finds each of its processes in its status.
+    await parts.tell(log, part, parts.process_report(started_at, supervisor.parts))
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     await parts.until_one_ends(tasks)

@@ -126,9 +126,14 @@ async def run_projector(log: Log, store: Store) -> None:
 async def report(log: Log, name: str, fill: Callable[[], ProcessReport]) -> None:
     """Tells how a process does, until cancelled."""
     while True:
-        with contextlib.suppress(Unavailable):
-            await log.report(f"process:{name}", msgspec.json.encode(fill()), ttl=5 * REPORT_EVERY)
+        await tell(log, name, fill())
         await asyncio.sleep(until_beat(REPORT_EVERY))
+
+
+async def tell(log: Log, name: str, report: ProcessReport) -> None:
+    """Tells it once; a Redis that is away is told the next time."""
+    with contextlib.suppress(Unavailable):
+        await log.report(f"process:{name}", msgspec.json.encode(report), ttl=5 * REPORT_EVERY)
 
 
 def process_report(started_at: int, parts: dict[str, PartState]) -> ProcessReport:
