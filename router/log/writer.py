@@ -166,7 +166,7 @@ class Writer:
             commands.append(("SET", keys.cursor, cursor))
         lease, mine = self._lease, f"{self._lease.token}-{self._sent}"
         before, self._before, self._sent = self._before or "", mine, self._sent + 1
-        fence = keys.commits + ":refused"
+        fence = f"{keys.commits}:refused:{lease.token}"
         ahead: list[Args] = [
             ("WATCH", lease.key, fence),
             ("EVAL", _FOLLOWS, 3, lease.key, keys.commits, fence, lease.token, before),

@@ -14,7 +14,7 @@ from router.desk.events import LinesConfigured
 from router.desk.rules import LineRules
 from router.log.lease import Lease
 from router.log.log import Log, now_ms
-from router.log.pipe import Pipe
+from router.log.pipe import Args, Pipe, Said
 from router.log.writer import Writer
 from router.worker import Worker
 from tests.conftest import until
@@ -166,6 +166,30 @@ async def test_a_commit_that_comes_late_is_not_lost_to_who_takes_the_desk_up_aga
     await late.close()
 
 
+async def test_a_writer_that_is_refused_refuses_nobody_elses_commit(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large commit comes to Redis in pieces, and what others ask comes in between."""
+    theirs = Writer(log, Lease(log, "router", "theirs"))
+    theirs._before = ""
+    mine = await led(log)
+    await mine.guard([], now_ms())
+    say = mine._pipe.say
+
+    async def in_pieces(commands: list[Args], *, keep: bool = False) -> Said:
+        first = await say(commands[:3])
+        with pytest.raises(LeaseLost):
+            await theirs.commit(at=now_ms(), cursor="9-0")
+        rest = await say(commands[3:], keep=keep)
+        return rest._replace(commands=first.commands + rest.commands)
+
+    monkeypatch.setattr(mine._pipe, "say", in_pieces)
+    await mine.commit(at=now_ms(), cursor="1-0")
+    assert await log.redis.get(log.keys.cursor) == b"1-0"
+    await mine.close()
+    await theirs.close()
+
+
 async def test_replies_of_another_socket_are_not_taken_for_those_that_were_lost(log: Log) -> None:
     """The client's pool gives the connection that was lost once more, with a socket of its own."""
     pipe = Pipe(log.redis)
@@ -180,4 +204,4 @@ async def test_replies_of_another_socket_are_not_taken_for_those_that_were_lost(
 
 
 async def _was_refused(log: Log) -> bool:
-    return bool(await log.redis.exists(log.keys.commits + ":refused"))
+    return bool(await log.redis.exists(log.keys.commits + ":refused:mine"))
