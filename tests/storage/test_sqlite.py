@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from crm.kernel.errors import Unavailable, UnsupportedQuery
-from crm.kernel.ports import Write
+from crm.kernel.ports import Document, Write
 from crm.kernel.spelling import fold_before
 from storage import sqlite_thread
 from storage.filters import compile_filter
 from storage.narrow import narrow, order_by
-from storage.sqlite import SqliteStore
+from storage.sqlite import BULK, SqliteStore
 from storage.sqlite_thread import SqliteThread
 
 
@@ -250,3 +250,43 @@ async def test_words_of_another_spelling_are_brought_up_to_date(tmp_path: Path) 
     for gone in ("gisht", "isht", "choy", "ozbek", "zbek"):
         assert await store.search(gone, filter={}) == []
     await store.close()
+
+
+async def test_words_of_many_at_once_are_those_of_few_at_a_time(tmp_path: Path) -> None:
+    """New ones, changed ones, one that comes twice, one that a unique index refuses, and one without a text."""
+    new = [{"_id": str(n), "text": f"Gʻisht {n} ёлка", "source": f"c {n}"} for n in range(2 * BULK)]
+    again = [{**document, "text": f"salom {n % 7}"} for n, document in enumerate(new[BULK:])]
+    more: list[Document] = [{"_id": f"m{n}", "text": f"choy {n}"} for n in range(BULK)]
+    taken = [{"_id": f"t{n}", "text": "sut", "source": f"c {n + 2 * BULK - 1}"} for n in range(BULK)]
+    twice: list[Document] = [{"_id": f"w{n % (BULK - 1)}", "text": f"non {n}"} for n in range(BULK + 1)]
+    batches = [
+        [Write.insert("messages", document) for document in new],
+        [Write.replace("messages", document) for document in again + more],
+        [Write.insert("messages", document) for document in taken[: BULK // 2] + more + [{"_id": "none"}]],
+        [Write.replace("messages", document) for document in taken],
+        [Write.replace("messages", document) for document in twice],
+        [Write.delete("messages", {"_id": str(n)}) for n in range(9)],
+    ]
+    found = []
+    for step in (BULK // 2, 10 * BULK):
+        store = SqliteStore(tmp_path / f"{step}.sqlite")
+        await store.open()
+        counts = [
+            sum([await store.write(batch[at : at + step]) for at in range(0, len(batch), step)])
+            for batch in batches
+        ]
+        found.append((counts, await store._writes.run(_indexed)))
+        await store.close()
+    assert found[0] == found[1]
+    assert len(found[0][1][1]) > 4 * BULK
+
+
+def _indexed(db: sqlite3.Connection) -> tuple[list[str], set[tuple[str, str, int]]]:
+    """The schema, and each word of the index with the id of its message and where it stands in it."""
+    db.execute("CREATE VIRTUAL TABLE temp.told USING fts5vocab(main, messages_words, instance)")
+    schema = sorted(sql for (sql,) in db.execute("SELECT sql FROM main.sqlite_master WHERE sql IS NOT NULL"))
+    rows = db.execute(
+        "SELECT term, m.id, t.offset FROM temp.told t LEFT JOIN messages m ON m.n = t.doc"
+    ).fetchall()
+    assert len(rows) == len(set(rows))
+    return schema, set(rows)
