@@ -347,8 +347,9 @@ class Telegram(Channel):
             if self._client is None:
                 try:
                     module = await asyncio.to_thread(importlib.import_module, "bots.telegram.client")
-                except ImportError as error:
-                    # An upgrade under a running desk; nothing has left.
+                except Exception as error:  # noqa: BLE001
+                    # An upgrade under a running desk: files are gone, half written, or of two versions
+                    # (pydantic then raises SystemError). Nothing has left.
                     reason = f"aiogram cannot be loaded: {type(error).__name__}"
                     raise TryLater(10.0, reason, whole_channel=True) from None
                 self._client = module.TelegramClient(self._token, self._api)

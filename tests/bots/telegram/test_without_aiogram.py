@@ -70,11 +70,12 @@ def test_receiving_loads_nothing_of_aiogram_and_sending_does() -> None:
     assert sent == "1 ['aiogram', 'bots.telegram.client', 'pydantic']"
 
 
+@pytest.mark.parametrize("broken", [ImportError, AttributeError, SystemError, SyntaxError, OSError])
 async def test_what_cannot_be_sent_for_want_of_aiogram_is_sent_later(
-    fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch
+    fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch, broken: type[Exception]
 ) -> None:
     def gone(name: str) -> Any:
-        raise ImportError(name)
+        raise broken(name)
 
     settings = TelegramSettings(kind="telegram", line="sales", token=Secret(TOKEN), api_url=fake.url)
     channel = Telegram("shop", settings)
@@ -84,7 +85,7 @@ async def test_what_cannot_be_sent_for_want_of_aiogram_is_sent_later(
         with pytest.raises(TryLater) as caught:
             await channel.send(delivery("d1", "7"), ())
     assert caught.value.whole_channel
-    assert channel.trouble == "aiogram cannot be loaded: ImportError"
+    assert channel.trouble == f"aiogram cannot be loaded: {broken.__name__}"
     await channel.send(delivery("d1", "7"), ())
     assert not channel.trouble
     await channel.close()
