@@ -46,9 +46,14 @@ class Leader:
             except LeaseLost:
                 logger.warning("lost the lease of %s, standing by", self._of)
             finally:
-                with contextlib.suppress(Unavailable, TimeoutError):
-                    async with asyncio.timeout(1):
-                        await self.lease.release()
+                await self._release()
+
+    async def _release(self) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await self.lease.release()
+        except (Unavailable, TimeoutError):
+            self.lease.begin_term()  # it may still be carried out, when the lease is ours again
 
     async def run_for_ever(
         self,

@@ -13,6 +13,7 @@ _RENEW = (
     "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
 )
 _RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
+_RETAKE = "if redis.call('get',KEYS[1])==ARGV[1] then redis.call('set',KEYS[1],ARGV[2],'px',ARGV[3]) return 1 end return 0"
 _CUT = """
 local left = redis.call('pttl', KEYS[1])
 if left > tonumber(ARGV[2]) then redis.call('pexpire', KEYS[1], ARGV[1]) return tonumber(ARGV[1]) end
@@ -37,6 +38,8 @@ class Lease:
         self._redis = keeper.redis
         self.key = keeper.keys.lease(of)
         self.token = token
+        self._former = ""
+        self._terms = 1
         self.ttl_ms = int(ttl * 1000)
         self.free_in = 0
         """Ms after which the holder's lease ends unless he renews it, when ``acquire`` was last refused."""
@@ -46,7 +49,7 @@ class Lease:
         async with reaching("lease"):
             if await self._redis.set(self.key, self.token, nx=True, px=self.ttl_ms):
                 return True
-            if await self.renew():
+            if await self.renew() or await self._retake():
                 return True
             # Redis' clock was set back: a lease of nobody alive would last until it has come there again.
             longest = max(LONGEST_MS, self.ttl_ms)
@@ -58,6 +61,18 @@ class Lease:
         """Extends it if it is still ours; False when it is somebody else's or has run out."""
         async with reaching("lease"):
             return bool(await self._redis.eval(_RENEW, 1, self.key, self.token, str(self.ttl_ms)))
+
+    def begin_term(self) -> None:
+        """With another token: what was asked with the one before and comes late changes nothing. What that
+        one still holds is ours at the next ``acquire``."""
+        self._terms += 1
+        self._former, self.token = self.token, f"{self.token.partition('.')[0]}.{self._terms}"
+
+    async def _retake(self) -> bool:
+        if not self._former:
+            return False
+        tokens = self._former, self.token
+        return bool(await self._redis.eval(_RETAKE, 1, self.key, *tokens, str(self.ttl_ms)))
 
     async def release(self) -> None:
         async with reaching("lease"):

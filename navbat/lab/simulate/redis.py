@@ -111,7 +111,7 @@ class SimulatedRedis:
         return int(id not in found)
 
     def _if_mine(self, script: bytes, key: bytes, token: bytes, *rest: bytes) -> int:
-        """The lease's scripts: extend or delete it, if it is still the caller's."""
+        """The lease's scripts: extend, delete or rename it, if it is still the caller's."""
         if b"'pttl'" in script:
             left = self.expires.get(key, 0) - self.clock()
             return (
@@ -119,6 +119,9 @@ class SimulatedRedis:
             )
         if self.get(key) != token:
             return 0
+        if b"'set'" in script:
+            self._set(key, rest[0], b"PX", rest[1])
+            return 1
         return self.delete(key) if b"'del'" in script else self._pexpire(key, rest[0])
 
     def _ask_seen(self, keys: list[bytes], values: tuple[bytes, ...]) -> list[int]:

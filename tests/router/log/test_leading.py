@@ -174,3 +174,27 @@ async def test_what_failed_is_told_and_done_again(log: Log) -> None:
     await asyncio.wait([task])
     assert [type(error) for error in told[:4]] == [ValueError, Unavailable] * 2
     assert task.cancelled()
+
+
+async def test_a_release_that_comes_late_ends_no_later_term(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis did not answer in time, and carries it out when the lease is ours again."""
+    leader = Leader(log, "x", ttl=60.0)
+    late: list[Lease] = []
+
+    async def unanswered() -> None:
+        late.append(Lease(log, "x", leader.lease.token))
+        raise Unavailable("silent")
+
+    async def fails(lease: Lease) -> None:
+        raise Unavailable("silent")
+
+    monkeypatch.setattr(leader.lease, "release", unanswered)
+    with pytest.raises(Unavailable):
+        await leader.run(fails)
+    work = Work()
+    async with leading(leader, work):
+        await until(lambda: work.is_at_work)
+        await late[0].release()
+        assert await leader.lease.renew()
