@@ -34,6 +34,7 @@ from console.desk.saying import Saying
 from console.desk.undo import Undo
 from console.desk.verbs import Verbs
 from console.model import HELD, Touched
+from console.screens.swift import Swift
 from console.shell import shell
 from console.standing import OVER, STRANGE, Standing, standing
 from console.widgets.card import CardView
@@ -49,7 +50,7 @@ from router.wire.protocol import SessionView
 Level = Literal["information", "warning", "error"]
 
 
-class MainScreen(Screen[None]):
+class MainScreen(Swift, Screen[None]):
     """The screen an operator lives in."""
 
     DEFAULT_CSS = """

@@ -22,6 +22,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from console.files import is_file, meant
+from console.screens.swift import Swift
 from console.shell import shell
 from console.widgets.dimmed import Behind
 from console.widgets.lines import Lines
@@ -30,7 +31,7 @@ from crm.kernel.spelling import fold
 T = TypeVar("T")
 
 
-class Modal(ModalScreen[T | None], Generic[T]):
+class Modal(Swift, ModalScreen[T | None], Generic[T]):
     """Something in front of the desk. It gives its answer once; and what is typed right after the key that
     opened it is typed into it, however late it comes up."""
 

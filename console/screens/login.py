@@ -13,13 +13,14 @@ from textual.message import Message as Posted
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from console.screens.swift import Swift
 from console.shell import shell
 from console.terminal.decoder import Paste
 
 DEFAULT_SERVER = "127.0.0.1:8700"
 
 
-class LoginScreen(Screen[None]):
+class LoginScreen(Swift, Screen[None]):
     """Asks for server and login. What was typed stays when the desk refuses it."""
 
     DEFAULT_CSS = """

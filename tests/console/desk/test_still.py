@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from textual import events
 from textual._compositor import Compositor
 
+from console.screens import swift
 from console.screens.help import help_lines
 from console.text.words import Words
 from console.themes import THEMES
+from tests.conftest import until
 from tests.console.conftest import Seat, seated
 from tests.fakes.gateway import FakeGateway, message
 
@@ -101,3 +104,37 @@ def test_help_is_put_together_once() -> None:
     words, colours = Words("en"), THEMES[0].variables
     assert help_lines(words, colours) is help_lines(Words("en"), colours)
     assert help_lines(words, colours) is not help_lines(Words("ru"), colours)
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> list[Compositor]:
+    """Grows with every paint of a screen that has something to paint."""
+    done: list[Compositor] = []
+    update = Compositor.render_update
+
+    def counted(self: Compositor, *args: object, **kwargs: object) -> object:
+        done.append(self)
+        return update(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Compositor, "render_update", counted)
+    return done
+
+
+async def test_what_a_key_changes_is_painted_without_waiting_for_a_beat(
+    gateway: FakeGateway, painted: list[Compositor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with seated(gateway) as seat:
+        await seat.open("10")
+        beats: list[str] = []
+        seat.desk._update_timer.stop()  # there are no beats any more, but they can be asked for
+        monkeypatch.setattr(seat.desk._update_timer, "resume", lambda: beats.append("asked for"))
+        seat.desk._painted = 0.0  # the last paint is long ago
+        painted.clear()
+        seat.app.post_message(events.Key("escape", None))
+        await until(lambda: bool(painted), within=5)
+        monkeypatch.setattr(swift, "UPDATE_PERIOD", 3600.0)
+        painted.clear()
+        beats.clear()
+        seat.desk.refresh()
+        await until(lambda: bool(beats), within=5)
+        assert not painted  # what comes sooner than that waits for its beat
