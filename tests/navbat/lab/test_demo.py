@@ -52,8 +52,8 @@ def environment(tmp: Path) -> dict[str, str]:
 @pytest.fixture
 def headless_demo(tmp: Path) -> Iterator[Headless]:
     made: list[subprocess.Popen[str]] = []
-    # a suite that was started under nohup ignores it, and so would its children
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # a suite that was started under nohup, or in the background, ignores one, and so would its children
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGHUP, signal.SIGINT)}
 
     def make(seconds: int) -> subprocess.Popen[str]:
         made.append(
@@ -65,7 +65,8 @@ def headless_demo(tmp: Path) -> Iterator[Headless]:
         return made[-1]
 
     yield make
-    signal.signal(signal.SIGHUP, before)
+    for one, handler in before.items():
+        signal.signal(one, handler)
     for process in made:
         process.kill()
         process.communicate()
