@@ -75,7 +75,7 @@ class MediaStore:
         part.path.replace(target)
         # The rename itself lasts only when the folders are on disk too.
         for folder in (target.parent, self.folder):
-            _sync(folder)
+            sync_folder(folder)
         return key
 
     def _open(self, key: str) -> BinaryIO:
@@ -116,7 +116,8 @@ class _Part:
         self.path.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Puts on disk which names are in a folder. Raises ``OSError``."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

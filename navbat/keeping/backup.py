@@ -32,7 +32,7 @@ from navbat.run.embedded import EmbeddedRedis, FolderLock, belongs_to, make_priv
 from navbat.run.serving import attach
 from router.log.dump import Kept, dump
 from router.log.log import Log, now_ms
-from storage.media import CHUNK
+from storage.media import CHUNK, sync_folder
 from storage.sqlite import SqliteStore
 
 DONE = 0
@@ -248,11 +248,3 @@ def copy_file(source: Path, target: Path) -> int | None:
         target.unlink()
         return None
     return size
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -29,10 +29,10 @@ from navbat.keeping.backup import (
     read_keys,
     redis_of,
     sum_of_keys,
-    sync_folder,
 )
 from navbat.run.embedded import RESTORING, FolderLock, belongs_to, make_private
 from router.log.dump import is_empty, restore
+from storage.media import sync_folder
 from storage.schema import is_collection
 
 DONE = 0
