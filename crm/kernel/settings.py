@@ -10,6 +10,7 @@ import msgspec
 Written = Literal[
     "plain", "wait", "duration", "duration_or_off", "number_or_off", "name_or_off", "language", "country",
     "zone", "rights", "absences", "members", "sentences", "rings", "week", "dates", "shifts", "text", "texts",
+    "key", "stages", "currency", "region", "period_or_off",
 ]  # fmt: skip
 """How a setting is written, where its type does not say it all:
 
@@ -19,7 +20,8 @@ off is empty; ``zone``: a time zone; ``rights``: in all lines, or by line; ``abs
 ``members``: operators, each once; ``sentences``: texts, none empty;
 ``rings``: skills, or ``Ring``\\ s; ``week``, ``dates``, ``shifts``: intervals by weekday, by date, by member
 and weekday; ``text``: one, or one for each language; ``texts``: several of those, by the names of
-``parts``."""
+``parts``; ``key``: small letters, digits, ``_`` and ``-``; ``stages``: those of a funnel; ``currency``, ``region``:
+codes of ISO 4217 and 3166; ``period_or_off``: such as ``3y`` or ``90d``, here ms, off is 0."""
 
 
 @dataclass(frozen=True)

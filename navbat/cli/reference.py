@@ -18,8 +18,9 @@ import msgspec
 from bots import registry
 from bots.base import ChannelSettings
 from navbat.cli import grammar
+from navbat.config.crm import Crm, FunnelForm, LeadForm, RetentionForm, StageForm
 from navbat.config.declared import AbsenceDates
-from navbat.config.file import Duration, NumberOrOff, OffDuration
+from navbat.config.file import Duration, NumberOrOff, OffDuration, PeriodOrOff
 from navbat.config.lines import Line, Notices, Operator, Overflow, SkillRing, Sla
 from navbat.config.types import Config, GatewaySettings, Tls
 from navbat.run.web.metrics import FAMILIES
@@ -93,6 +94,11 @@ def configuration() -> str:
         ("`lines.<name>.sla`", Sla),
         ("`operators.<name>`", Operator),
         ("`operators.<name>.absences[]`", AbsenceDates),
+        ("`crm`", Crm),
+        ("`crm.leads`", LeadForm),
+        ("`crm.funnels.<name>`", FunnelForm),
+        ("`crm.leads.stages[]` and `crm.funnels.<name>.stages[]`", StageForm),
+        ("`crm.retention`", RetentionForm),
     ]
     text = _HEAD + _CONFIGURATION
     for title, kind in sections:
@@ -128,6 +134,7 @@ def _metas(hint: Any) -> Iterator[msgspec.Meta]:
 _PLAIN = {
     str: "text", bool: "on, off", int: "whole number", Duration: "duration", Any: "a channel",
     OffDuration: "duration or `off`", NumberOrOff: "whole number or `off`",
+    PeriodOrOff: "period or `off`",
 }  # fmt: skip
 
 
@@ -146,9 +153,14 @@ def _type_name(hint: Any) -> str:
     if hint in _PLAIN:
         return _PLAIN[hint]
     if issubclass(hint, msgspec.Struct):
-        return {Line: "a line", SkillRing: "ring", Overflow: "overflow", Operator: "an operator"}.get(
-            hint, "see below"
-        )
+        return {
+            Line: "a line",
+            SkillRing: "ring",
+            Overflow: "overflow",
+            Operator: "an operator",
+            FunnelForm: "a funnel",
+            StageForm: "stage",
+        }.get(hint, "see below")
     return "secret" if issubclass(hint, str) else hint.__name__
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import NavbatError
 from navbat.config.types import Config
 
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 
 class DeskAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """A desk's name and the addresses of its data. ``redis`` is a URL, ``lease_ttl`` in seconds."""
+    """A desk's name, the addresses of its data, and by which rules its CRM goes. ``redis`` is a URL,
+    ``lease_ttl`` in seconds."""
 
     desk: str
     data: str
     redis: str
     mongodb: str = ""
     lease_ttl: float = 3.0
+    crm: CrmSettings = CrmSettings()
 
     @property
     def store_kind(self) -> str:
@@ -38,6 +41,7 @@ def place_of(config: Config, redis: str) -> DeskAddress:
         redis=redis,
         mongodb=config.mongodb,
         lease_ttl=config.lease_ttl.seconds,
+        crm=config.crm.rules(),
     )
 
 

@@ -1,9 +1,10 @@
-"""What is written of a line or an operator, made from the one declaration in ``router.desk.rules`` or
-``crm.kernel.records``: a struct for the file
+"""What is written of a line, an operator or the CRM, made from the one declaration in ``router.desk.rules``,
+``crm.kernel.records`` or ``crm.kernel.crm_settings``: a struct for the file
 and the forms, what becomes of it at the desk, and what no type can say against it."""
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from crm.kernel.codes import COUNTRIES, MINOR_DIGITS
 from crm.kernel.records import Absence, Right
 from crm.kernel.settings import Setting, Written
 from navbat.cli.arguments import unknown_word
-from navbat.config.file import Duration, KeyPath, NumberOrOff, OffDuration
+from navbat.config.file import Duration, KeyPath, NumberOrOff, OffDuration, PeriodOrOff
 from router.desk import hours
 from router.desk.rules import Ring
 
@@ -27,6 +29,7 @@ Intervals = list[str] | str | bool
 Problem = tuple[KeyPath, str]
 
 S = TypeVar("S", bound=msgspec.Struct)
+_KEY = re.compile("[a-z][a-z0-9_-]{0,31}")
 
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -116,6 +119,7 @@ _WAYS: Mapping[Written, Way] = {
     "duration": Way(Duration, int, Duration),
     "duration_or_off": Way(OffDuration, int, OffDuration),
     "number_or_off": Way(NumberOrOff, int, NumberOrOff),
+    "period_or_off": Way(PeriodOrOff, int, PeriodOrOff),
     "name_or_off": _NAME,
     "language": _NAME,
     "country": _NAME,
@@ -142,6 +146,10 @@ def _way(field: Declared) -> Way:
         return _WAYS[setting.written]
     if setting.parts is not None:
         return _parts(setting.parts)
+    if setting.written == "stages" or (
+        typing.get_origin(kind) is dict and _is_struct(typing.get_args(kind)[-1])
+    ):
+        return _all_or_default(field)
     if _is_struct(kind):
         return Way(file_form(kind), lambda value: into_rules(value, kind), lambda _: file_form(kind)())
     if typing.get_origin(kind) is list and _is_struct(inner := typing.get_args(kind)[0]):
@@ -150,6 +158,22 @@ def _way(field: Declared) -> Way:
             return Way(list[str | form], _rings)
         return Way(list[form], lambda value: [into_rules(item, inner) for item in value])
     return Way(kind)
+
+
+def _all_or_default(field: Declared) -> Way:
+    """A list of structs, or structs by name, of which those that are written take the place of the default
+    ones; absent: these."""
+    origin, inner = typing.get_origin(field.type), typing.get_args(field.type)[-1]
+    form: Any = file_form(inner)
+
+    def rules(value: Any) -> Any:
+        if value is None:
+            return field.default
+        if origin is dict:
+            return {name: into_rules(item, inner) for name, item in value.items()}
+        return [into_rules(item, inner) for item in value]
+
+    return Way((dict[str, form] if origin is dict else list[form]) | None, rules, lambda _: None)
 
 
 def _parts(parts: type[msgspec.Struct]) -> Way:
@@ -292,6 +316,45 @@ def _no_sentence(texts: list[str]) -> Iterator[Problem]:
             yield (), "a result needs a text"
 
 
+def key_problems(key: str) -> Iterator[Problem]:
+    """What is wrong with a key that is stored and written at the command line."""
+    if not _KEY.fullmatch(key):
+        yield (), "a key is a small letter and up to 31 more, digits, underscores or hyphens"
+
+
+def _no_currency(code: str) -> Iterator[Problem]:
+    if code not in MINOR_DIGITS:
+        found = code.upper()
+        example = f"did you mean {found}?" if found in MINOR_DIGITS else "write one such as UZS"
+        yield (), f"{code!r} is no currency of ISO 4217; {example}"
+
+
+def _no_region(code: str) -> Iterator[Problem]:
+    if code not in COUNTRIES:
+        found = code.upper()
+        example = f"did you mean {found}?" if found in COUNTRIES else "write one such as UZ"
+        yield (), f"{code!r} is no country of ISO 3166; {example}"
+
+
+def _stage_problems(stages: Sequence[Any] | None) -> Iterator[Problem]:
+    if stages is None:
+        return
+    for number, stage in enumerate(stages):
+        for path, problem in key_problems(stage.key):
+            yield (number, "key", *path), problem
+    keys = [stage.key for stage in stages]
+    for number, key in enumerate(keys):
+        if key in keys[:number]:
+            yield (number, "key"), f"{key} is given twice"
+    ends = [stage.semantics for stage in stages]
+    if ends.count("won") != 1:
+        yield (), f"exactly one stage has semantics: won, here {ends.count('won') or 'none'}"
+    if "lost" not in ends:
+        yield (), "at least one stage has semantics: lost, here none"
+    if ends and ends[0] != "work":
+        yield (0, "semantics"), "the first stage is where everything begins: its semantics is work"
+
+
 _CHECKS: Sequence[tuple[Sequence[Written], Callable[[Any], Iterator[Problem]]]] = (
     (("members",), _twice),
     (("wait",), _no_time),
@@ -304,4 +367,8 @@ _CHECKS: Sequence[tuple[Sequence[Written], Callable[[Any], Iterator[Problem]]]] 
     (("rings",), _ring_problems),
     (("sentences",), _no_sentence),
     (("absences",), _absence_problems),
+    (("key",), key_problems),
+    (("stages",), _stage_problems),
+    (("currency",), _no_currency),
+    (("region",), _no_region),
 )

@@ -34,6 +34,8 @@ DURATION_TEXT = 100
 """Characters of one."""
 NUMBER_MAX = 2**53
 """Larger ones do not survive every reader of JSON."""
+YEAR = 365 * 86_400_000
+"""ms."""
 _OFF = ("off", "false")
 _ON = ("on", "true")
 _NO_TEXT = re.compile("[\\x00\\ud800-\\udfff]")
@@ -67,6 +69,16 @@ class OffDuration(Duration):
 
     def __str__(self) -> str:
         return super().__str__() if self else "off"
+
+
+class PeriodOrOff(OffDuration):
+    """A duration that may be counted in years of 365 days (``3y``), or ``off``: 0."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        years, rest = divmod(self, YEAR)
+        return f"{years}y" if years and not rest else super().__str__()
 
 
 class NumberOrOff(int):
@@ -322,6 +334,16 @@ def _off_duration(value: object) -> OffDuration:
     return OffDuration(0 if value is False or value == "off" else parse_duration(value))
 
 
+def _period_or_off(value: object) -> PeriodOrOff:
+    years = re.fullmatch(r"([0-9]{1,3})y", value) if isinstance(value, str) else None
+    if years and 0 < int(years[1]) * YEAR <= DURATION_MAX:
+        return PeriodOrOff(int(years[1]) * YEAR)
+    try:
+        return PeriodOrOff(_off_duration(value))
+    except ValueError:
+        raise ValueError("expected a period such as 3y, 90d or 12h, or off") from None
+
+
 def _number_or_off(value: object) -> NumberOrOff:
     if value is False or value == "off":
         return NumberOrOff(0)
@@ -334,6 +356,7 @@ _SPECIAL: dict[Any, Callable[[object], Any]] = {
     Duration: parse_duration,
     OffDuration: _off_duration,
     NumberOrOff: _number_or_off,
+    PeriodOrOff: _period_or_off,
 }
 
 
@@ -364,7 +387,7 @@ def _switched(kind: Any, value: object) -> object:
         if word in _OFF or (alone and word == "no"):
             return False
         return True if word in _ON or (alone and word == "yes") else value
-    if arms[0] in (OffDuration, NumberOrOff) or _says_off(arms[0]):
+    if arms[0] in (OffDuration, NumberOrOff, PeriodOrOff) or _says_off(arms[0]):
         return False if word in (*_OFF, "no") else value
     return value
 

@@ -17,6 +17,7 @@ import platformdirs
 from crm.kernel.errors import ConfigError
 from navbat.cli.arguments import language_problem, unknown_word
 from navbat.config import flows
+from navbat.config.crm import Crm, crm_problems
 from navbat.config.declared import Settings
 from navbat.config.file import Duration, KeyPath, YamlFile
 from navbat.config.lines import Line, Operator, joint_problems, operator_problems, problems, problems_now
@@ -138,6 +139,7 @@ class Config(Settings, frozen=True):
     operators: Annotated[
         dict[str, Operator], _about("what operators can and may, beside what their accounts say")
     ] = msgspec.field(default_factory=dict)
+    crm: Annotated[Crm, _about("leads, funnels of deals, and how long data is kept")] = Crm()
     flows: Annotated[
         dict[str, Any], _about("scripted bots by name, written as in a flow's file; beside `flows/NAME.yaml`")
     ] = msgspec.field(default_factory=dict)
@@ -245,6 +247,8 @@ def _check(file: YamlFile, config: Config, channels: dict[str, Any]) -> None:
         if not _NAME.match(str(name)):
             file.problem(path, "a name is 1 to 32 letters, digits, dots, underscores and hyphens")
     _check_lines(file, config)
+    for path, problem in crm_problems(config.crm):
+        file.problem(("crm", *path), problem)
     for name, channel in channels.items():
         if channel.line not in config.lines:
             file.problem(("channels", name, "line"), unknown_word("line", channel.line, config.lines))

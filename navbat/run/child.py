@@ -143,7 +143,7 @@ async def _work_with(
 
     runs = {
         "router": lambda: parts.run_router(log, store, place),
-        "projector": lambda: parts.run_projector(log, store),
+        "projector": lambda: parts.run_projector(log, store, place),
     }
     supervisor = parts.Supervisor()
     started_at = now_ms()

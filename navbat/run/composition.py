@@ -136,7 +136,7 @@ class DeskProcess:
                     self._own(asyncio.create_task(child.run(), name=f"{part} process"))
             else:
                 self._start_core(log, store, place)
-            url = await self._start_edges(log, store)
+            url = await self._start_edges(log, store, place)
             self._start_report(log, place)
             for child in self._children:
                 await child.until_ready()
@@ -183,9 +183,9 @@ class DeskProcess:
         if "router" in self._roles:
             self._own(self._supervisor.start("router", lambda: parts.run_router(log, store, place)))
         if "projector" in self._roles:
-            self._own(self._supervisor.start("projector", lambda: parts.run_projector(log, store)))
+            self._own(self._supervisor.start("projector", lambda: parts.run_projector(log, store, place)))
 
-    async def _start_edges(self, log: Log, store: Store) -> str:
+    async def _start_edges(self, log: Log, store: Store, place: DeskAddress) -> str:
         """Gateway, receiver and sender; returns the URL where they listen, or ""."""
         from navbat.run.health import HealthPages
         from navbat.run.web.server import make_door
@@ -219,7 +219,7 @@ class DeskProcess:
             server = f"{socket.gethostname()}:{os.getpid()}"
             gateway = Gateway(
                 log, store, server=server, can=abilities(self._config), book=self._book,
-                door=door, origins=self._config.gateway.origins, health=health,
+                door=door, origins=self._config.gateway.origins, health=health, crm=place.crm,
             )  # fmt: skip
             routes += [*gateway.routes(), *Files(gateway, media, door).routes()]
             routes += Metrics(log, store, gateway.picture, health, door).routes()

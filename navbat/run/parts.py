@@ -116,11 +116,11 @@ async def run_router(log: Log, store: Store, place: DeskAddress) -> None:
     await Worker(log, store, lease_ttl=place.lease_ttl).run()
 
 
-async def run_projector(log: Log, store: Store) -> None:
+async def run_projector(log: Log, store: Store, place: DeskAddress) -> None:
     """The journal into the store, until cancelled."""
     from router.history.projector import Projector
 
-    await Projector(log, store).run()
+    await Projector(log, store, crm=place.crm).run()
 
 
 async def report(log: Log, name: str, fill: Callable[[], ProcessReport]) -> None:

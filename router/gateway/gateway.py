@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Unavailable
 from crm.kernel.ports import Store
 from crm.kernel.records import Account, Message, MessageChange, Right, Role
@@ -85,12 +86,12 @@ class Doorkeeper(Protocol):
 class Gateway:
     """``routes`` go into an aiohttp application, ``run`` keeps the picture current. ``server`` names
     this process in presence and status; with ``book`` clients may change lines and operators.
-    ``origins`` are the pages whose scripts may connect."""
+    ``origins`` are the pages whose scripts may connect, ``crm`` the rules of leads and deals."""
 
     def __init__(
         self, log: Log, store: Store, *, server: str, can: dict[str, list[str]] | None = None,
         book: LineCompiler | None = None, door: Doorkeeper | None = None, origins: Sequence[str] = (),
-        health: Health | None = None,
+        health: Health | None = None, crm: CrmSettings | None = None,
     ) -> None:  # fmt: skip
         self._log = log
         self._store = store
@@ -103,7 +104,14 @@ class Gateway:
         self.status = DeskStatus(log, self.picture, health or Health(log, store))
         self._journal_tail = JournalTail()
         self._requests = Requests(
-            log, store, self.picture, self._journal_tail, self.broadcast, self.status, book
+            log,
+            store,
+            self.picture,
+            self._journal_tail,
+            self.broadcast,
+            self.status,
+            book,
+            crm or CrmSettings(),
         )
         self._logins = Logins(store)
         self._arrivals = Arrivals()

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import LeaseLost, Unavailable
 from crm.kernel.ports import Store, Write
 from crm.kernel.records import MessageChange
@@ -47,13 +48,15 @@ LONGEST_PAUSE = 5.0
 
 class Projector:
     """Reads one desk's journal. Any number may run, the lease lets one work. ``lease_ttl`` and
-    ``block`` (how long one read waits for news) in seconds."""
+    ``block`` (how long one read waits for news) in seconds; ``crm``: when a message makes a lead."""
 
     def __init__(
-        self, log: Log, store: Store, *, lease_ttl: float = 3.0, block: float = QUIET_MS / 1000
-    ) -> None:
+        self, log: Log, store: Store, *, lease_ttl: float = 3.0, block: float = QUIET_MS / 1000,
+        crm: CrmSettings | None = None,
+    ) -> None:  # fmt: skip
         self._log = log
         self._store = store
+        self._crm = crm or CrmSettings()
         self._token = uuid.uuid4().hex
         self._leader = Leader(log, NAME, self._token, lease_ttl)
         self._block_ms = max(1, int(block * 1000))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.ports import Store
 from crm.kernel.records import MAX_TAGS, Media
@@ -40,9 +41,10 @@ class Requests:
 
     def __init__(
         self, log: Log, store: Store, picture: Picture, tail: JournalTail, broadcast: Broadcast, status: DeskStatus,
-        book: LineCompiler | None = None,
+        book: LineCompiler | None = None, crm: CrmSettings | None = None,
     ) -> None:  # fmt: skip
         self._store = store
+        self._crm = crm or CrmSettings()
         self._picture = picture
         self.commands = Answers(log)
         self._current = Current(log, store, picture, tail)
