@@ -17,6 +17,7 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import (
@@ -25,15 +26,33 @@ from motor.motor_asyncio import (
     AsyncIOMotorCollection,
     AsyncIOMotorDatabase,
 )
-from pymongo import WriteConcern
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+from pymongo import ReturnDocument, WriteConcern
+from pymongo.errors import (
+    ConfigurationError,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
 
-from crm.kernel.errors import ConfigError, LeaseLost, NotStored, Unavailable, UnsupportedQuery
-from crm.kernel.ports import Document, Filter, Sort, Update, Write
+from crm.kernel.errors import (
+    ConfigError,
+    Duplicate,
+    LeaseLost,
+    NotStored,
+    TimedOut,
+    Unavailable,
+    UnsupportedQuery,
+)
+from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
 from crm.kernel.spelling import folds_anew
 from storage.filters import compile_filter, split_path
-from storage.schema import INDEXES, SEARCHED, Index, check_collection, is_collection
-from storage.updates import check_update, with_id
+from storage.paging import both, page_of, stretches, whole_sort
+from storage.schema import INDEXES, SEARCHED, Index, check_collection, expired, is_collection
+from storage.updates import check_update, inserted, updated, with_id
+from storage.values import check_document, check_operands, value_at
 from storage.words import SPELLING, query_words, words
 
 logger = logging.getLogger(__name__)
@@ -183,6 +202,87 @@ class MongoStore:
         async with self._reaching():
             return await self._of(collection).count_documents(filter)
 
+    async def page(
+        self, collection: str, filter: Filter, *, sort: Sort, limit: int, after: str = ""
+    ) -> Portion:
+        compile_filter(filter)
+        sort, limit = whole_sort(sort), max(1, limit)
+        found: dict[str, Document] = {}
+        for stretch in stretches(collection, sort, after):
+            part = both(filter, stretch)
+            compile_filter(part)
+            async with self._reaching():
+                rows = self._of(collection).find(part, _hidden(collection), limit=limit + 1 - len(found))
+                # One that has moved on between two stretches is there once.
+                found |= {d["_id"]: d for d in await rows.sort(sort).to_list(None) if d["_id"] not in found}
+            if len(found) > limit:
+                break
+        return page_of(collection, sort, list(found.values()), limit)
+
+    async def insert(self, collection: str, document: Document) -> None:
+        check_collection(collection)
+        check_document(collection, document)
+        statement = _statement(Write.insert(collection, document))
+        async with self._reaching():
+            try:
+                await self._synced(collection).insert_one(statement)
+            except DuplicateKeyError as error:
+                raise await self._duplicate(error, collection, document) from error
+
+    async def change(
+        self, collection: str, filter: Filter, update: Update, *, upsert: bool = False, sort: Sort = ()
+    ) -> Document | None:
+        write = (Write.upsert if upsert else Write.update)(collection, filter, update)
+        _check(write)
+        check_operands(collection, update)
+        order = whole_sort(sort) if sort else None
+        statement = _statement(write)
+        async with self._reaching():
+            for again in (upsert, False):
+                try:
+                    found = await self._synced(collection).find_one_and_update(
+                        filter, statement["u"], upsert=upsert, sort=order,
+                        return_document=ReturnDocument.AFTER,
+                    )  # fmt: skip
+                except OperationFailure as error:
+                    if not _is_taken(error):
+                        raise
+                    # Of two that insert the same at once, one comes too late; it is there to be updated then.
+                    if not again:
+                        raise await self._duplicate_of_change(error, write, order) from error
+                else:
+                    break
+        return _shown(collection, found)
+
+    async def _duplicate_of_change(
+        self, error: OperationFailure, write: Write, order: list[tuple[str, int]] | None
+    ) -> Duplicate:
+        assert write.change is not None
+        there = await self._of(write.collection).find_one(write.filter, sort=order)
+        if there is None:
+            meant = inserted(write.filter, with_id(write.filter, write.change))
+        else:
+            meant = updated(there, write.change)
+        return await self._duplicate(error, write.collection, meant, own=there is not None)
+
+    async def _duplicate(
+        self, error: OperationFailure, collection: str, meant: Document, *, own: bool = False
+    ) -> Duplicate:
+        """Which unique index refused a document. MongoDB tells, others do not. ``own``: the document that
+        has its id is the one that was to be changed."""
+        if (pattern := (error.details or {}).get("keyPattern")) is not None:
+            return Duplicate("_".join(pattern).replace(".", "_"))
+        if own or await self._of(collection).find_one({"_id": meant["_id"]}) is None:
+            for index in INDEXES.get(collection, ()):
+                same = {field: value_at(meant, field) for field in index.fields}
+                others = {**same, "_id": {"$ne": meant["_id"]}}
+                if index.unique and await self._of(collection).find_one(others) is not None:
+                    return Duplicate(index.name)
+        return Duplicate("_id")
+
+    async def expire(self, now: int) -> int:
+        return sum([await self.write([write]) for write in expired(now)])
+
     async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
         for write in writes:
             _check(write)
@@ -272,7 +372,9 @@ class MongoStore:
     async def _create(self, collection: str, index: Index) -> None:
         keys = [(field, 1) for field in index.fields]
         # Sparse, as a document without the field takes nobody's place.
-        options: dict[str, Any] = {"unique": True, "sparse": True} if index.unique else {}
+        options: dict[str, Any] = {"unique": True} if index.unique else {}
+        if index.unique or index.sparse:
+            options["sparse"] = True
         async with self._reaching():
             await self._of(collection).create_index(keys, name=index.name, **options)
 
@@ -289,13 +391,22 @@ class MongoStore:
     def _of(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._database[check_collection(collection)]
 
+    def _synced(self, collection: str) -> AsyncIOMotorCollection[Document]:
+        return self._of(collection).with_options(write_concern=WriteConcern(w="majority", j=True))
+
     @asynccontextmanager
     async def _reaching(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError as error:
-            raise Unavailable("the store does not answer in time", code="store_away") from error
+            raise TimedOut("the store does not answer in time", code="store_away") from error
+        except (NetworkTimeout, ExecutionTimeout, WTimeoutError) as error:
+            raise TimedOut(
+                f"the store does not answer in time: {type(error).__name__}", code="store_away"
+            ) from error
+        except (BSONError, OverflowError) as error:
+            raise NotStored(f"the store refuses a document: {type(error).__name__}") from error
         except OperationFailure as error:
             if error.code in UNFIT:
                 raise UnsupportedQuery("the update does not fit what is there") from error
@@ -311,6 +422,17 @@ class MongoStore:
 
 class _Taken(Exception):
     """A unique index refused a write in a transaction, which is over with that."""
+
+
+def _is_taken(error: OperationFailure) -> bool:
+    """Whether a unique index refused; FerretDB on SQLite says so in SQLite's words here."""
+    return error.code == DUPLICATE or "UNIQUE constraint failed" in str(error)
+
+
+def _shown(collection: str, found: Document | None) -> Document | None:
+    if found is not None and collection == SEARCHED:
+        found.pop("words", None)
+    return found
 
 
 def _hidden(collection: str) -> dict[str, int] | None:

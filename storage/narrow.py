@@ -85,6 +85,8 @@ def _condition(collection: str, field: str, operator: str, operand: Any) -> Narr
     many = [index.many for index in INDEXES.get(collection, ()) if field in index.fields]
     if field == "_id":
         many = [False]
+    if operand is None and operator == "$eq" and many and not many[0]:
+        return Narrowed(f"{column(field)} IS NULL", (), exact=False)
     operands = list(operand) if operator == "$in" else [operand]
     if not many or len(operands) > _MAX_PARAMETERS or not all(map(_is_plain, operands)):
         return _ALL

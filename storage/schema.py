@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from crm.kernel.errors import UnsupportedQuery
+from crm.kernel.ports import Write
 
 
 class Index(NamedTuple):
-    """``many``: the one field is an array, and each of its elements is found."""
+    """``unique``: no two documents have the same there; those without the field (all of the fields, where
+    there are several) are in nobody's way. ``many``: the one field is an array, and each of its elements is
+    found. ``sparse``: only documents that have the field are looked for by it. ``expires``: seconds after
+    the time in the one field (ms) from which on the store's ``expire`` deletes a document."""
 
     fields: tuple[str, ...]
     unique: bool = False
     many: bool = False
+    sparse: bool = False
+    expires: int | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +61,16 @@ INDEXES: dict[str, tuple[Index, ...]] = {
     "early": (Index(("key",)), Index(("at",))),
     "cursors": (),
 }
+
+
+def expired(now: int) -> Iterator[Write]:
+    """The writes that delete what is past its time. ``now`` in ms."""
+    for collection, indexes in INDEXES.items():
+        for index in indexes:
+            if index.expires is not None:
+                (field,) = index.fields
+                yield Write.delete(collection, {field: {"$lte": now - index.expires * 1000}})
+
 
 SEARCHED = "messages"
 """The collection whose field ``text`` is searched by words."""

@@ -9,21 +9,25 @@ returned for survives a power cut.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from crm.kernel.errors import LeaseLost
-from crm.kernel.ports import Document, Filter, Sort, Write
+from crm.kernel.errors import Duplicate, LeaseLost
+from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
 from storage.codec import decode, encode
 from storage.filters import Matcher, compile_filter, split_path
 from storage.narrow import column, elements, narrow, order_by
-from storage.schema import INDEXES, SEARCHED, Index, check_collection
+from storage.paging import both, page_of, stretches, whole_sort
+from storage.schema import INDEXES, SEARCHED, Index, check_collection, expired
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
+from storage.values import check_document, check_operands
 from storage.words import SPELLING, query_words
 
 TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
@@ -98,6 +102,54 @@ class SqliteStore:
             return sum(1 for _ in _scan(db, collection, filter, matches, ()))
 
         return await self._read(collection, work, 0)
+
+    async def page(
+        self, collection: str, filter: Filter, *, sort: Sort, limit: int, after: str = ""
+    ) -> Portion:
+        compile_filter(filter)
+        sort, limit = whole_sort(sort), max(1, limit)
+        parts = [both(filter, stretch) for stretch in stretches(collection, sort, after)]
+        checked = [(part, compile_filter(part)) for part in parts]
+
+        def work(db: sqlite3.Connection) -> list[Document]:
+            found = (row[1] for part in checked for row in _scan(db, collection, *part, sort))
+            return list(itertools.islice(found, limit + 1))
+
+        return page_of(collection, sort, await self._read(collection, work, []), limit)
+
+    async def insert(self, collection: str, document: Document) -> None:
+        check_collection(collection)
+        check_document(collection, document)
+        row = (document["_id"], encode(document))
+
+        def work(db: sqlite3.Connection) -> None:
+            create_collection(db, collection)
+            with _told_apart(collection):
+                db.execute(f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)", row)
+
+        await self._writes.run(lambda db: _in_transaction(db, work))
+
+    async def change(
+        self, collection: str, filter: Filter, update: Update, *, upsert: bool = False, sort: Sort = ()
+    ) -> Document | None:
+        change = with_id(filter, update) if upsert else update
+        matches = _check(Write.update(collection, filter, change))
+        check_operands(collection, update)
+        for field, _ in sort:
+            split_path(field)
+
+        def work(db: sqlite3.Connection) -> Document | None:
+            create_collection(db, collection)
+            with _told_apart(collection):
+                found = next(_scan(db, collection, filter, matches, sort), None)
+                if found is not None:
+                    return _changed(db, collection, *found, change)[0]
+                return _inserted(db, collection, filter, change) if upsert else None
+
+        return await self._writes.run(lambda db: _in_transaction(db, work))
+
+    async def expire(self, now: int) -> int:
+        return sum([await self.write([write]) for write in expired(now)])
 
     async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
         checked = [(write, _check(write)) for write in writes]
@@ -259,16 +311,38 @@ def _execute(db: sqlite3.Connection, sql: str, row: tuple[str, str]) -> int:
 
 def _update(db: sqlite3.Connection, collection: str, write: Write, matches: Matcher) -> int:
     assert write.change is not None
-    rows = _scan(db, collection, write.filter, matches, ())
-    for n, document in itertools.islice(rows, 1):
-        changed = updated(document, write.change)
-        if changed == document:
-            return 0
-        return db.execute(
-            f"UPDATE {_table(collection)} SET doc = ? WHERE n = ?",
-            (encode(changed), n),
-        ).rowcount
-    return -1
+    found = next(_scan(db, collection, write.filter, matches, ()), None)
+    return -1 if found is None else _changed(db, collection, *found, write.change)[1]
+
+
+def _changed(
+    db: sqlite3.Connection, collection: str, n: int, document: Document, change: Update
+) -> tuple[Document, int]:
+    """A document as it is after a change, and how many were written for that: one, or none."""
+    changed = updated(document, change)
+    if changed == document:
+        return document, 0
+    sql = f"UPDATE {_table(collection)} SET doc = ? WHERE n = ?"
+    return changed, db.execute(sql, (encode(changed), n)).rowcount
+
+
+def _inserted(db: sqlite3.Connection, collection: str, filter: Filter, change: Update) -> Document:
+    document = inserted(filter, change)
+    db.execute(f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)", (document["_id"], encode(document)))
+    return document
+
+
+@contextlib.contextmanager
+def _told_apart(collection: str) -> Iterator[None]:
+    """Raises ``Duplicate`` for what a unique index refuses."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname not in TAKEN:
+            raise
+        # "UNIQUE constraint failed: index 'messages_source'"; that of the id is the column of a table.
+        index = re.search(rf"index '{collection}_(\w+)'", str(error))
+        raise Duplicate(index[1] if index else "_id") from error
 
 
 def _upsert(db: sqlite3.Connection, collection: str, write: Write, matches: Matcher) -> int:
@@ -276,9 +350,8 @@ def _upsert(db: sqlite3.Connection, collection: str, write: Write, matches: Matc
     count = _update(db, collection, write, matches)
     if count >= 0:
         return count
-    document = inserted(write.filter, with_id(write.filter, write.change))
-    sql = f"INSERT INTO {_table(collection)}(id, doc) VALUES(?, ?)"
-    return db.execute(sql, (document["_id"], encode(document))).rowcount
+    _inserted(db, collection, write.filter, with_id(write.filter, write.change))
+    return 1
 
 
 def _delete(db: sqlite3.Connection, collection: str, write: Write, matches: Matcher) -> int:
@@ -311,8 +384,9 @@ def create_collection(db: sqlite3.Connection, collection: str) -> None:
 def _create_index(db: sqlite3.Connection, collection: str, index: Index) -> None:
     columns = ", ".join([*map(column, index.fields), *([] if index.unique else ["id"])])
     unique = "UNIQUE " if index.unique else ""
+    some = f" WHERE {column(index.fields[0])} IS NOT NULL" if index.sparse and not index.unique else ""
     db.execute(
-        f'CREATE {unique}INDEX IF NOT EXISTS "{collection}_{index.name}" ON {_table(collection)}({columns})'
+        f'CREATE {unique}INDEX IF NOT EXISTS "{collection}_{index.name}" ON {_table(collection)}({columns}){some}'
     )
 
 
@@ -322,7 +396,14 @@ def _create_many(db: sqlite3.Connection, collection: str, index: Index) -> None:
     path = "$." + field
     insert = f"INSERT INTO {table}(value, n) SELECT value, new.n FROM json_each(new.doc, '{path}')"
     delete = f"DELETE FROM {table} WHERE n = old.n"
+    there = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"{collection}.{field}",)).fetchone()
     db.execute(f"CREATE TABLE IF NOT EXISTS {table}(value, n INTEGER NOT NULL)")
+    if not there:
+        # The index is younger than the documents.
+        db.execute(
+            f"INSERT INTO {table}(value, n) SELECT e.value, d.n"
+            f" FROM {_table(collection)} d, json_each(d.doc, '{path}') e"
+        )
     for fields in ("value", "n"):
         db.execute(f'CREATE INDEX IF NOT EXISTS "{collection}.{field}_{fields}" ON {table}({fields})')
     changed = f"old.doc ->> '{path}' IS NOT new.doc ->> '{path}'"

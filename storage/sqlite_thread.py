@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from crm.kernel import spelling
-from crm.kernel.errors import NotStored, Unavailable
+from crm.kernel.errors import NotStored, TimedOut, Unavailable
 
 MAX_WAITING = 1000
 """Calls that may wait for the thread; more are refused instead of piling up."""
@@ -90,7 +90,7 @@ class SqliteThread:
             raise
         except TimeoutError as error:
             call.give_up()
-            raise Unavailable("the store does not answer in time", code="store_away") from error
+            raise TimedOut("the store does not answer in time", code="store_away") from error
         except REFUSALS as error:
             raise NotStored(f"the store refuses this: {type(error).__name__}") from error
         except (sqlite3.Error, OSError) as error:

@@ -82,7 +82,7 @@ def _check_operand(operator: str, value: Any) -> None:
     if (
         operator in ("$push", "$addToSet")
         and isinstance(value, Mapping)
-        and any(k.startswith("$") for k in value)
+        and any(str(k).startswith("$") for k in value)
     ):
         raise UnsupportedQuery(f"{operator} takes one value")
     if operator == "$pull":

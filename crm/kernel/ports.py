@@ -15,7 +15,7 @@ nothing, ranges with text and numbers only. ``$pull`` takes a value or a filter 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
@@ -74,9 +74,17 @@ class Write:
         return cls("delete", collection, filter)
 
 
+class Portion(NamedTuple):
+    """A part of a list. ``next`` is where the following part begins; empty at the end."""
+
+    items: list[Document]
+    next: str
+
+
 class Store(Protocol):
-    """Documents in named collections, each with a string ``_id``. Every method raises
-    ``Unavailable`` when the store does not answer in time."""
+    """Documents in named collections, each with a string ``_id``. Every method raises ``Unavailable`` when
+    the store does not answer, and ``TimedOut``, which is one, when it does not answer in time. A write that
+    raised either may have been carried out."""
 
     async def open(self) -> None:
         """Connects, and creates what is missing (collections, indexes)."""
@@ -94,6 +102,29 @@ class Store(Protocol):
         """All matches, or the first ``limit`` of them."""
 
     async def count(self, collection: str, filter: Filter) -> int: ...
+
+    async def page(
+        self, collection: str, filter: Filter, *, sort: Sort, limit: int, after: str = ""
+    ) -> Portion:
+        """The first ``limit`` matches, or those that follow where an earlier page ended (its ``next``). The
+        place is that of the last document, whatever has been added or deleted since. Sort fields hold
+        numbers, texts or nothing, in that order: nothing comes first. Raises ``WrongUse`` for an ``after``
+        that is not of this list."""
+
+    async def insert(self, collection: str, document: Document) -> None:
+        """Raises ``Duplicate``, and ``NotStored`` for what no store keeps: fields named with ``$``, a dot or
+        nothing, numbers of more than 64 bits, NUL in a text, more than 8 MiB."""
+
+    async def change(
+        self, collection: str, filter: Filter, update: Update, *, upsert: bool = False, sort: Sort = ()
+    ) -> Document | None:
+        """Updates the first match in one step and returns it as it is then; None where nothing matches. An
+        ``upsert`` inserts a document then, made of the filter's equalities and the update. Raises what
+        ``insert`` raises, and nothing has changed."""
+
+    async def expire(self, now: int) -> int:
+        """Deletes what is past the time that its index says (``Index.expires``), and returns how many
+        documents that were. ``now`` in ms."""
 
     async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
         """Applies the writes in order, all or nothing where the store can (SQLite always, MongoDB
