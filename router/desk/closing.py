@@ -87,6 +87,7 @@ def reopen(floor: Floor, session: Session) -> None:
     resolution = floor.queue(session).rules.sla.resolution
     clocks.start_sla(floor, session, "resolution", resolution, session.opened_at)
     floor.set_status(session, floor.truth(session))
+    floor.stand(session)
 
 
 def come_back(floor: Floor, session: Session) -> None:

@@ -48,6 +48,7 @@ def _missed_by_all(floor: Floor, session: Session) -> None:
     floor.end_offer(session)
     floor.missed_now.add(session.id)
     floor.set_status(session, "waiting")
+    floor.stand(session, missed=saw)
     for name in saw:
         duty.missed(floor, floor.operators.get(name), queue)
     if queue.pool(queue.need(session.id)):

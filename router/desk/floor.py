@@ -6,6 +6,7 @@ and what is told always agree with the sessions. Pure: no I/O and no clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -34,8 +35,10 @@ from router.desk.state import (
     MessageAdded,
     MessageChanged,
     OperatorState,
+    Phase,
     Session,
     Status,
+    Stood,
     acquaintance,
     may,
 )
@@ -44,6 +47,12 @@ from router.desk.values import NO_BOT, NO_OFFER, Offer, OfferKind
 
 PREVIEW = 80
 """Characters of the last message that lists show."""
+
+
+PHASES: Mapping[Status, Phase] = {
+    "bot": "bot", "waiting": "queue", "offered": "queue", "taken": "hand", "answered": "hand",
+    "pending": "hand", "closing": "closing", "closed": "closed", "spam": "spam",
+}  # fmt: skip
 
 
 class Outcome:
@@ -269,7 +278,10 @@ class Floor:
         if session.hand.snoozed:
             session.hand = replace(session.hand, snoozed=0)
         session.bot_turn = NO_BOT
+        was_closing = session.status == "closing" and status == "closed"
         self.set_status(session, status)
+        if not was_closing:
+            self.stand(session)
 
     def close(self, session: Session, by: str, result: str = "") -> None:
         """Ends the session for good."""
@@ -286,6 +298,19 @@ class Floor:
         session.status = status
         self.touch(session)
         self.recharge(session)
+
+    def stand(self, session: Session, *, offered_at: int = 0, missed: Sequence[str] = ()) -> None:
+        """Tells where the session stands from now on. What is offered by transfer is the sender's."""
+        phase: Phase = PHASES[session.status]
+        holder = session.holder if phase == "hand" else session.bot_turn.name
+        if session.hand.transfer_from and session.status == "offered":
+            phase, holder = "hand", session.hand.transfer_from
+        self.tell(
+            Stood(
+                at=self.now, session=session.id, line=session.line, phase=phase, holder=holder,
+                offered_at=offered_at, missed=list(missed),
+            )
+        )  # fmt: skip
 
     def truth(self, session: Session) -> Status:
         """Which of the three held states is true: has any operator answered, who spoke last."""

@@ -23,6 +23,7 @@ def enqueue(floor: Floor, session: Session) -> None:
     floor.set_status(session, "waiting")
     if not session.wait.entered_at:
         clocks.enter(floor, session)
+        floor.stand(session)
     elif floor.queue(session).rules.overflow:
         clocks.arm_overflow(floor, session)
     floor.queue(session).put(session)
@@ -34,6 +35,8 @@ def take(floor: Floor, session: Session, operator: str) -> None:
     """The operator accepted: the session is his."""
     if session.wait.entered_at:
         notices.note_pace(floor, session)
+    asked = operator == session.holder or operator in session.offer.seen_by
+    offered_at = session.offer.began if asked else 0
     floor.leave_queue(session)
     floor.disarm(session, "bot", *clocks.IN_QUEUE)
     session.wait = NO_WAIT
@@ -45,6 +48,7 @@ def take(floor: Floor, session: Session, operator: str) -> None:
     session.guests = [name for name in session.guests if name != operator]
     floor.hold(session, operator)
     floor.set_status(session, floor.truth(session))
+    floor.stand(session, offered_at=offered_at)
     clocks.changed_hands(floor, session)
     state = floor.operators.get(operator)
     if state is not None and state.missed:

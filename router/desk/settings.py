@@ -77,6 +77,7 @@ def _move_out(floor: Floor, gone: str, into: str) -> None:
             session.line = into
             floor.recharge(session)
             floor.touch(session)
+            floor.stand(session)
     del floor.queues[gone]
 
 

@@ -43,6 +43,8 @@ Status = Literal["bot", "waiting", "offered", "taken", "answered", "pending", "c
 HELD: frozenset[Status] = frozenset({"taken", "answered", "pending"})
 """In the hands of an operator."""
 
+Phase = Literal["bot", "queue", "hand", "closing", "closed", "spam"]
+
 
 class Saved(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Base of what is kept in Redis and told in the journal."""
@@ -285,6 +287,21 @@ class Decided(Told, kw_only=True):
     """The session's running timers, kind -> due."""
 
 
+class Stood(Told, kw_only=True):
+    """Where a session stands from now on: with a ``bot`` or an operator (``hand``), whose name ``holder`` is,
+    in the ``queue`` of its line, or at its end (``closing``, ``closed``, ``spam``). An offer changes nothing
+    of that, until it is taken: ``offered_at`` is then since when it was offered to him. ``missed``: who let
+    pass what was offered to all."""
+
+    at: int
+    session: str
+    line: str
+    phase: Phase
+    holder: str = ""
+    offered_at: int = 0
+    missed: list[str] = []
+
+
 class FieldsFilled(Told, kw_only=True):
     """A bot learnt something of a customer: field of the card -> value."""
 
@@ -334,8 +351,8 @@ class Stray(Told, kw_only=True):
 
 
 AnyTold = Union[
-    MessageAdded, MessageChanged, CustomerSeen, CommandDone, Alert, Audit, Decided, FieldsFilled, Rated,
-    LoginsRevoked, Stray,
+    MessageAdded, MessageChanged, CustomerSeen, CommandDone, Alert, Audit, Decided, Stood, FieldsFilled,
+    Rated, LoginsRevoked, Stray,
 ]  # fmt: skip
 
 

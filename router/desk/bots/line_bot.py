@@ -41,6 +41,7 @@ def begin(floor: Floor, session: Session) -> None:
     session.bot_turn = BotTurn(name=rules.bot)
     floor.arm(session, "bot", floor.now + rules.bot_time)
     floor.set_status(session, "bot")
+    floor.stand(session)
     floor.system(session, "bot", name=session.bot_turn.name)
     script = floor.flows.get(session.bot_turn.name)
     if script is not None:
