@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from crm.kernel.fields import CustomFields
 from crm.kernel.settings import Setting
 
 Names = dict[str, str]
@@ -104,4 +105,7 @@ class CrmSettings(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True)
         dict[str, Funnel],
         Setting("the funnels of deals by name; the first is that of a deal that names none"),
     ] = msgspec.field(default_factory=lambda: {"sales": _SALES})
+    fields: Annotated[
+        CustomFields, Setting("fields of your own: type of object -> name -> what it holds")
+    ] = msgspec.field(default_factory=dict)
     retention: Annotated[Retention, Setting("how long data is kept, by kind")] = Retention()

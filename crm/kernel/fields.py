@@ -3,7 +3,7 @@ the console, the columns of an import and the reference."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -57,14 +57,19 @@ class ObjectField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return f"custom.{self.name}" if self.custom else self.at or self.name
 
 
+def _about(description: str) -> Any:
+    return msgspec.Meta(description=description)
+
+
 class CustomField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A field that the configuration adds to a type: ``color: {kind: choice, choices: [red, blue]}``."""
 
-    kind: CustomKind = "text"
-    choices: Annotated[tuple[str, ...], msgspec.Meta(max_length=500)] = ()
-    label: str | dict[str, str] = ""
-    """One text for every language, or language -> text."""
-    required: bool = False
+    kind: Annotated[CustomKind, _about("what it holds")] = "text"
+    choices: Annotated[
+        tuple[str, ...], msgspec.Meta(max_length=500), _about("the values of `kind: choice`")
+    ] = ()
+    label: Annotated[str | dict[str, str], _about("what people read, one for all or by language")] = ""
+    required: Annotated[bool, _about("an object cannot be without it")] = False
 
     def declared(self, name: str) -> ObjectField:
         labels = self.label if isinstance(self.label, dict) else {"": self.label} if self.label else {}

@@ -17,6 +17,7 @@ import msgspec
 
 from bots import registry
 from bots.base import ChannelSettings
+from crm.kernel.fields import CustomField
 from navbat.cli import grammar
 from navbat.config.crm import Crm, FunnelForm, LeadForm, RetentionForm, StageForm
 from navbat.config.declared import AbsenceDates
@@ -98,6 +99,7 @@ def configuration() -> str:
         ("`crm.leads`", LeadForm),
         ("`crm.funnels.<name>`", FunnelForm),
         ("`crm.leads.stages[]` and `crm.funnels.<name>.stages[]`", StageForm),
+        ("`crm.fields.<type>.<name>`", CustomField),
         ("`crm.retention`", RetentionForm),
     ]
     text = _HEAD + _CONFIGURATION
@@ -146,7 +148,7 @@ def _type_name(hint: Any) -> str:
         return ", ".join(f"`{word}`" for word in arguments)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_type_name(arm) for arm in arguments if arm is not type(None))
-    if origin is list:
+    if origin in (list, tuple):
         return f"list of {_type_name(arguments[0])}s"
     if origin is dict:
         return f"map of names to {_type_name(arguments[1])}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from crm.kernel import crm_settings
 from crm.kernel.crm_settings import CrmSettings
+from crm.objects.types import check_custom
 from navbat.config import declared
 from navbat.config.declared import Problem, file_form
 
@@ -32,6 +33,8 @@ def crm_problems(crm: Crm) -> Iterator[Problem]:
     yield from declared.problems(crm, CrmSettings)
     for path, problem in declared.problems(crm.leads, crm_settings.LeadRules):
         yield ("leads", *path), problem
+    for path, problem in check_custom(crm.fields):
+        yield ("fields", *path), problem
     if crm.funnels is None:
         return
     if not 0 < len(crm.funnels) <= FUNNELS_MAX:

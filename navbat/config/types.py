@@ -269,6 +269,9 @@ def _check_lines(file: YamlFile, config: Config) -> None:
     for name, line in config.lines.items():
         now = problems_now(msgspec.structs.asdict(line))
         found += [(("lines", name, *key), problem) for key, problem in now]
+        if line.crm_funnel and line.crm_funnel not in config.crm.rules().funnels:
+            wrong = unknown_word("funnel", line.crm_funnel, config.crm.rules().funnels)
+            found.append((("lines", name, "crm_funnel"), wrong))
     for name, operator in config.operators.items():
         for number, code in enumerate(operator.languages):
             if wrong := language_problem(code):

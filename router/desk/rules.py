@@ -165,6 +165,16 @@ class LineRules(msgspec.Struct, omit_defaults=True, kw_only=True):
     sla: Annotated[Sla, Setting("service levels")] = Sla()
     rating: Annotated[bool, Setting("asks the customer for a rating when it is closed")] = False
     results: Annotated[list[str], Setting("closing asks for one of these", "sentences")] = []
+    crm_leads: Annotated[
+        bool, Setting("the first message of a new customer makes a lead, of a known one as `crm.leads` says")
+    ] = True
+    crm_follow_transfer: Annotated[
+        bool,
+        Setting("whoever takes a transferred session becomes responsible for its lead and its customer"),
+    ] = True
+    crm_funnel: Annotated[
+        str, Setting("into which funnel of `crm.funnels` its leads become deals; absent: the first")
+    ] = ""
     bot: Annotated[
         str,
         Setting("who gets new sessions first: a flow, or an account of role `bot`; or `off`", "name_or_off"),

@@ -105,6 +105,9 @@ lines:
     responsible_first: off
     responsible_wait: 1m
     last_operator_first: on
+    crm_leads: off
+    crm_follow_transfer: off
+    crm_funnel: sales
     no_answer_after: off
     return_unanswered_after: 10m
     overflow: [{after: 5m, line: night, when: nobody_on_duty}, {after: 1h, line: night}]
@@ -152,6 +155,7 @@ def test_every_rule_of_the_queue_reaches_the_desk(tmp_path: Path) -> None:
             Ring(need=["iron", "uz"]), Ring(need=["iron"], after=60_000), Ring(need=[], after=180_000)
         ],
         language="customer", responsible_first=False, responsible_wait=60_000, last_operator_first=True,
+        crm_leads=False, crm_follow_transfer=False, crm_funnel="sales",
         no_answer_after=0, return_unanswered_after=600_000,
         overflow=[
             Overflow(after=300_000, line="night", when="nobody_on_duty"),

@@ -9,6 +9,7 @@ import pytest
 
 from crm.kernel.codes import COUNTRIES, MINOR_DIGITS
 from crm.kernel.crm_settings import CrmSettings, Funnel, FunnelStage, LeadRules, Retention
+from crm.kernel.fields import CustomField
 from navbat.config.backends import DeskAddress, place_of
 from navbat.config.check import check
 from navbat.config.types import load
@@ -119,12 +120,37 @@ crm:
             "1: crm.funnels.f: stages is missing: a funnel has at least a first, a won and a lost one",
         ),
         ("funnels: {}", "1: crm.funnels: 1 to 50 funnels, or leave the key out"),
+        (
+            "fields: {lead: {colour: {kind: choice}}, thing: {}}",
+            ("1: crm.fields.lead.colour: needs choices\n"
+            "1: crm.fields.thing: is no type of objects; there are lead, contact, company, deal, activity"),
+        ),
+        (
+            "fields: {deal: {'a.b': {kind: money}}}",
+            "1: crm.fields.deal.a.b: must be called with small letters, digits and _, a letter first, 40 at most",
+        ),
         ("retention: {messages: 3}", "1: crm.retention.messages: expected a period such as 3y, 90d or 12h, or off"),
         ("retention: {messages: 200y}", "1: crm.retention.messages: expected a period such as 3y, 90d or 12h, or off"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_by_its_key(text: str, wanted: str, tmp_path: Path) -> None:
-    assert problems(tmp_path, f"crm: {{{text}}}\n") == [f":{wanted}"]
+    assert problems(tmp_path, f"crm: {{{text}}}\n") == [f":{line}" for line in wanted.split("\n")]
+
+
+def test_a_line_names_a_funnel_that_is_there(tmp_path: Path) -> None:
+    text = "lines:\n  a: {crm_funnel: sales}\n  b: {crm_funnel: sails}\n"
+    assert problems(tmp_path, text) == [
+        ":3: lines.b.crm_funnel: unknown funnel sails; did you mean sales? Allowed: sales"
+    ]
+
+
+def test_fields_of_ones_own(tmp_path: Path) -> None:
+    text = "crm: {fields: {lead: {colour: {kind: choice, choices: [red, blue], label: {uz: Rang}}}}}\n"
+    rules = load(write(tmp_path, text)).crm.rules()
+    colour = CustomField(kind="choice", choices=("red", "blue"), label={"uz": "Rang"})
+    assert rules.fields == {"lead": {"colour": colour}}
+    there = msgspec.json.decode(msgspec.json.encode(DeskAddress(desk="d", data="", redis="", crm=rules)))
+    assert msgspec.convert(there, DeskAddress).crm == rules
 
 
 async def test_check_names_file_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
