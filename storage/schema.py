@@ -31,6 +31,19 @@ class Index(NamedTuple):
         return "_".join(self.fields).replace(".", "_")
 
 
+_OBJECT = (
+    # `keys`: by what the like of it is found, such as `phone:+998901234567`.
+    Index(("keys",), many=True),
+    # `owes`: something of it is still to be copied into the audit.
+    Index(("owes",), sparse=True),
+    Index(("created_at",)),
+    Index(("changed_at",)),
+    Index(("responsible", "created_at")),
+    Index(("line", "created_at")),
+    Index(("customer",), sparse=True),
+)
+"""What every collection of objects is looked through by."""
+
 INDEXES: dict[str, tuple[Index, ...]] = {
     "messages": (
         Index(("session", "seq")),
@@ -50,10 +63,37 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("chat", "opened_at")),
     ),
     # `chats`: the keys of all chats in which this customer writes.
-    "customers": (Index(("chats",), many=True), Index(("phone",)), Index(("seen_at",))),
+    "customers": (
+        Index(("chats",), many=True),
+        Index(("phone",)),
+        Index(("seen_at",)),
+        Index(("keys",), many=True),
+        Index(("owes",), sparse=True),
+    ),
+    "leads": (*_OBJECT, Index(("stage", "created_at"))),
+    "contacts": (*_OBJECT, Index(("company",), sparse=True)),
+    "companies": _OBJECT,
+    "deals": (
+        *_OBJECT,
+        Index(("funnel", "stage", "stage_since")),
+        Index(("contact",), sparse=True),
+        Index(("company",), sparse=True),
+    ),
+    "activities": (
+        *_OBJECT,
+        Index(("responsible", "due_at")),
+        *(Index((owner,), sparse=True) for owner in ("lead", "contact", "company", "deal", "session")),
+    ),
     "accounts": (),
     "line_versions": (Index(("line", "version"), unique=True), Index(("source", "line", "version"))),
-    "audit": (Index(("at",)), Index(("session", "at")), Index(("operator", "at")), Index(("action", "at"))),
+    "audit": (
+        Index(("at",)),
+        Index(("session", "at")),
+        Index(("operator", "at")),
+        Index(("action", "at")),
+        Index(("verb", "at"), sparse=True),
+        Index(("object", "at"), sparse=True),
+    ),
     "decisions": (Index(("session", "at")),),
     "alerts": (Index(("at",)), Index(("session", "at"))),
     "ratings": (Index(("at",)), Index(("session", "at")), Index(("operator", "at"))),
