@@ -21,7 +21,7 @@ WHEN_MADE = frozenset({"funnel", "stage"})
 """Given when an object is made; afterwards it is moved."""
 
 
-class Known(Protocol):
+class Surroundings(Protocol):
     """What else there is at the desk."""
 
     async def operator(self, name: str) -> bool:
@@ -35,7 +35,7 @@ class Checks:
     """The values of one desk's objects."""
 
     def __init__(
-        self, store: Store, types: Types, habits: Habits, settings: CrmSettings, known: Known
+        self, store: Store, types: Types, habits: Habits, settings: CrmSettings, known: Surroundings
     ) -> None:
         self._store = store
         self._known = known
