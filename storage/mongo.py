@@ -116,6 +116,9 @@ class MongoStore:
         self._client: AsyncIOMotorClient[Document] | None = None
         self._transactions = False
 
+    # A transaction that repeats something is written one by one: even there it may break off.
+    all_or_nothing = False
+
     async def open(self) -> None:
         """Raises ``ConfigError`` for a URL that is none, ``Unavailable``."""
         ms = int(self._timeout * 1000)

@@ -100,6 +100,11 @@ INDEXES: dict[str, tuple[Index, ...]] = {
     "strays": (Index(("at",)),),
     "early": (Index(("key",)), Index(("at",))),
     "cursors": (),
+    # Of each session what it counts for; `days`: in which.
+    "facts": (Index(("days",), many=True),),
+    "rollups": (Index(("span", "at")),),
+    "visitors": (),
+    "redo": (),
 }
 
 

@@ -52,6 +52,8 @@ class SqliteStore:
         self._reads = SqliteThread(self.path, timeout, read_only=True)
         self._writes = SqliteThread(self.path, timeout, read_only=False)
 
+    all_or_nothing = True
+
     async def open(self) -> None:
         await self._writes.open()
         await self._writes.run(lambda db: _in_transaction(db, create_all))

@@ -86,6 +86,10 @@ class Store(Protocol):
     the store does not answer, and ``TimedOut``, which is one, when it does not answer in time. A write that
     raised either may have been carried out."""
 
+    @property
+    def all_or_nothing(self) -> bool:
+        """Whether ``write`` never leaves a part of its batch behind, whatever happens in between."""
+
     async def open(self) -> None:
         """Connects, and creates what is missing (collections, indexes)."""
 

@@ -7,7 +7,7 @@ a median or a percentile read from them is within ``ERROR`` of the exact one. Co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -147,7 +147,7 @@ class Tally:
 
 # ------------------------------------------------------------------ as documents
 
-HOUR, DAY, MONTH, DAYS_APART = "h", "d", "m", "u"
+HOUR, DAY, MONTH, CLIENTS = "h", "d", "m", "c"
 """Spans of a rollup; the last one counts the clients of a day by how long ago they came before."""
 
 _LABEL = {HOUR: 13, DAY: 10, MONTH: 7}
@@ -167,6 +167,10 @@ class RollupKey(NamedTuple):
     def id(self) -> str:
         return msgspec.json.encode(self).decode()
 
+    @property
+    def keeps_minutes(self) -> bool:
+        return self.span == HOUR
+
 
 def rollups_of(key: Spot) -> Iterator[RollupKey]:
     """The rollups into which a cell goes."""
@@ -182,13 +186,16 @@ def cell_of(document: Mapping[str, Any]) -> Cell:
     return msgspec.convert(document, Cell)
 
 
-def pack(tally: Tally) -> list[Any]:
-    """As the facts of a session keep it: names of operators and lines are no field names."""
-    return [[*key, msgspec.to_builtins(cell)] for key, cell in tally.cells.items()]
+Packed = list[tuple[str, str, str, str, Cell]]
+"""The parts of the spot, and the cell."""
 
 
-def unpack(packed: Iterable[Any]) -> Tally:
+def pack(tally: Tally) -> Packed:
+    return [(*spot, cell) for spot, cell in tally.cells.items()]
+
+
+def unpack(packed: Packed) -> Tally:
     tally = Tally()
-    for hour, line, channel, operator, cell in packed:
-        tally.cells[Spot(hour, line, channel, operator)] = msgspec.convert(cell, Cell)
+    for *spot, cell in packed:
+        tally.cells[Spot(*spot)] = cell
     return tally

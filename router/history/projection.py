@@ -169,6 +169,8 @@ class Batch:
         """Sessions that were rated after the desk had forgotten them."""
         self._records: list[Write] = []
         self._writes: list[Write] = []
+        self._unbelieved: set[str] = set()
+        """Ratings that somebody gave of another's session."""
         self._after: list[Write] = []
         """What goes onto sessions when they have been written."""
 
@@ -263,6 +265,12 @@ class Batch:
             *(_handled_write(s) for s in sessions if s.status == "closed" and s.holder),
         ]
 
+    def counted(self) -> tuple[list[tuple[str, AnyTold]], dict[str, Session]]:
+        """What figures are made of, once ``writes`` has been asked for: all that is told and can be believed,
+        and the sessions."""
+        told = [(at, one) for at, one in self._told if at not in self._unbelieved]
+        return told, {id: s for id, s in self._sessions.items() if self._only is None or id in self._only}
+
     def _added(self, at: str, message: Message) -> None:
         row = self._rows.get(message.id)
         if row is not None:
@@ -327,6 +335,7 @@ class Batch:
         session = self._rated.get(rated.session, {})
         if session and not rated.by and session["chat"] != rated.chat:
             logger.warning("a rating of session %s came from another chat", rated.session)
+            self._unbelieved.add(at)
             return
         record = _record("ratings", at, rated)
         if record.document is not None and session:

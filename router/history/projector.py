@@ -21,6 +21,9 @@ from crm.kernel.ports import Store, Write
 from crm.kernel.records import MessageChange
 from router.backoff import Backoff
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
+from router.history import redo
+from router.history.counting import Counting
+from router.history.line_time import LineTimes
 from router.history.projection import Batch, Early, Memory
 from router.log.leading import Leader
 from router.log.lease import Lease
@@ -62,6 +65,8 @@ class Projector:
         self._block_ms = max(1, int(block * 1000))
         self._position = "0"
         self._memory = Memory()
+        self._times = LineTimes()
+        self._counting = Counting(store, self._times)
         self._is_sure = True
         """The memory is what the store has: no write has failed since it was read."""
         self._ahead: asyncio.Task[list[tuple[str, Entry]]] | None = None
@@ -105,7 +110,7 @@ class Projector:
         )
         cursor = await self._store.get("cursors", CURSOR)
         self._position = cursor["position"] if cursor else "0"
-        self._memory, self._is_sure = await self._remember(), True
+        await self._take_up()
         await self._log.set_reader(NAME, self._position)
 
     async def step(self, block_ms: int = 0) -> int:
@@ -156,20 +161,34 @@ class Projector:
     ) -> None:
         """Into the store, and our place in the journal with it unless it is a part of an entry ``only``."""
         if not self._is_sure:
-            self._memory, self._is_sure = await self._remember(), True
+            await self._take_up()
         try:
+            if any(entry.lines_changed for _, entry in entries):
+                self._times.configure(await self._log.load_fields())
             batch = Batch(self._store, self._memory, entries, only)
             await batch.load()
-            await self._commit(batch.writes(), entries[-1][0] if only is None else self._position)
+            writes = batch.writes()
+            counted = await self._counting.writes(*batch.counted())
+            await self._commit(writes, entries[-1][0] if only is None else self._position, counted)
         except BaseException:
             self._is_sure = False
             raise
 
-    async def _commit(self, writes: Sequence[Write], position: str) -> None:
+    async def _commit(self, writes: Sequence[Write], position: str, counted: Sequence[Write] = ()) -> None:
         moved = Write.update("cursors", {"_id": CURSOR}, {"$set": {"position": position}})
         expect: dict[str, Any] = {"_id": CURSOR, "writer": self._token, "position": self._position}
-        await self._store.write([*writes, moved], expect=("cursors", expect))
+        writes = [*writes, *counted, moved]
+        if counted and not self._store.all_or_nothing:
+            writes = redo.guarded(writes, counted)
+        await self._store.write(writes, expect=("cursors", expect))
         self._position = position
+
+    async def _take_up(self) -> None:
+        """What the store has is what is gone on from."""
+        self._counting.forget()
+        await redo.carry_out(self._store)
+        self._times.configure(await self._log.load_fields())
+        self._memory, self._is_sure = await self._remember(), True
 
     # ---------------------------------------------------------------- what cannot be written
 

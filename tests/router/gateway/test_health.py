@@ -30,6 +30,8 @@ from tests.conftest import until
 class Refusing:
     """A store that answers reads and takes no writes, or nothing at all."""
 
+    all_or_nothing = True
+
     def __init__(self, store: Store, *, reads: bool) -> None:
         self._store = store
         self._reads = reads
