@@ -68,6 +68,8 @@ def rebuild(sources: list[Path], target: Path) -> list[Salvaged]:
                 for collection in _collections(old):
                     _copy(db, collection, _documents(old, collection, saved))
         db.execute("DELETE FROM cursors")
+        # The documents may be of different times: each step looks anew for what waits for it.
+        db.execute("DELETE FROM migrations")
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return found

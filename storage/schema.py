@@ -105,6 +105,7 @@ INDEXES: dict[str, tuple[Index, ...]] = {
     "rollups": (Index(("span", "at")),),
     "visitors": (),
     "redo": (),
+    "migrations": (),
 }
 
 

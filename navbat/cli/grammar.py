@@ -116,6 +116,13 @@ def _add_keeping(commands: Any) -> None:
         commands, "restore", "navbat.keeping.restore:main", "put a backup into an empty place", json=True
     )
     restore.add_argument("folder", metavar="DIR", help="a folder that `navbat backup` made")
+    _command(
+        commands,
+        "migrate",
+        "navbat.keeping.migrating:main",
+        "bring the store up to this version, as `navbat run` does",
+        json=True,
+    )
     move = _command(
         commands,
         "move-store",

@@ -15,6 +15,7 @@ from navbat.config.backends import make_log, make_store, place_of
 from navbat.config.types import Config
 from navbat.run.embedded import belongs_to, make_private
 from navbat.run.serving import attach
+from storage.migrations.migrating import refuse_newer
 
 if TYPE_CHECKING:
     from router.log.log import Log
@@ -44,8 +45,9 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
         make_private(config.folder)
         belongs_to(config.folder, config.desk)
     store = make_store(place_of(config, ""))
-    await store.open()
     try:
+        await store.open()
+        await refuse_newer(store)
         yield store
     except Refused as refused:
         text = _REFUSALS.get(refused.code)

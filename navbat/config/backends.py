@@ -70,13 +70,16 @@ MOVING = "moving"
 
 async def opened(store: Store) -> None:
     """Opens a store; one that cannot be opened is closed, to be tried again. Raises ``Unavailable``, and
-    ``NavbatError`` for one that has half of what another has."""
+    ``NavbatError`` for one that has half of what another has, or is of a newer version."""
     try:
         await store.open()
         if await store.find(MOVING, {}, limit=1):
             raise NavbatError(
                 "the store is half of another one: `navbat move-store` was cut off", "run it again"
             )
+        from storage.migrations.migrating import refuse_newer
+
+        await refuse_newer(store)
     except BaseException:
         await store.close()
         raise

@@ -22,7 +22,7 @@ from bots import registry
 from bots.base import Secret
 from crm.kernel.errors import ConfigError, NavbatError
 from crm.operators import accounts
-from navbat.config.backends import make_log, make_store, place_of
+from navbat.config.backends import make_log, make_store, opened, place_of
 from navbat.config.file import BadConfig, YamlFile
 from navbat.config.lines import member_problem
 from navbat.config.types import Config, read
@@ -239,7 +239,7 @@ async def _store(config: Config, found: Findings) -> None:
     if file.exists():
         store = make_store(place)
         try:
-            await store.open()
+            await opened(store)
             known = {account.name: account for account in await accounts.list_accounts(store)}
         except NavbatError as error:
             found.problems.append(f"data: {error}" + (f"; {error.hint}" if error.hint else ""))

@@ -15,6 +15,7 @@ from navbat.config.backends import MOVING, DeskAddress, make_store, place_of
 from navbat.config.types import Config, load, locate
 from navbat.keeping import copying
 from navbat.run.embedded import FolderLock, belongs_to
+from storage.migrations.migrating import refuse_newer
 
 DONE = 0
 
@@ -49,6 +50,7 @@ async def _move(source: DeskAddress, target: DeskAddress, *, as_json: bool) -> i
         for store in (old, new):
             stack.push_async_callback(store.close)
             await store.open()
+            await refuse_newer(store)
         await _claim(new, source.store_kind)
         names = await copying.names(old)
         names += [name for name in await new.collections() if name not in (*names, MOVING)]

@@ -18,6 +18,7 @@ from navbat.cli.reach import admit
 from navbat.config.backends import DeskAddress, make_log, make_store, opened, place_of
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
+from navbat.keeping.migrating import migrated
 from navbat.run import logs, parts
 from navbat.run.announce import announce
 from navbat.run.child import Child, collect_rarely
@@ -148,6 +149,7 @@ class DeskProcess:
         if self._config.redis:
             await waiting.until("redis", lambda: admit(log, accept=self._config.accept_volatile_redis))
         await waiting.until("store", lambda: opened(store))
+        await waiting.until("store", lambda: migrated(store))
         if self._roles & {"router", "receiver"}:
             await waiting.until("redis", lambda: announce(self._config, self._book, log, store))
 

@@ -1,0 +1,31 @@
+"""The steps, in order. A step that has been released is never changed, and never taken out: its number is its
+place here, and a store says up to which number it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from crm.kernel.ports import Document, Filter, Update
+
+
+class Migration(NamedTuple):
+    """What becomes of each document of a collection. ``pending`` matches those that wait for it and none that it
+    has changed, so that it may be repeated; ``change`` is pure. Where it is None, nothing is to be changed."""
+
+    name: str
+    collection: str
+    pending: Filter
+    change: Callable[[Document], Update | None]
+
+
+def _person(document: Document) -> Update:
+    phone = document.get("phone")
+    return {"$set": {"version": 1, "phones": [phone] if isinstance(phone, str) and phone else []}}
+
+
+STEPS: tuple[Migration, ...] = (
+    Migration(
+        "customers have versions and a list of phones", "customers", {"version": {"$exists": False}}, _person
+    ),
+)
