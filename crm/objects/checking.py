@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from crm.kernel.access import Actor, ObjectType
-from crm.kernel.crm_settings import CrmSettings, Funnel, FunnelStage
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Refused
 from crm.kernel.fields import ObjectField
 from crm.kernel.ports import Document, Store
@@ -100,30 +100,6 @@ class Checks:
         if document is None or not there or not actor.reaches(type, "read", document):
             raise Refused("no_such_object", type=type, id=id[:60])
         return document
-
-    # ---------------------------------------------------------------- stages
-
-    def funnel(self, type: ObjectType, name: str) -> tuple[str, list[FunnelStage]]:
-        """The funnel of a new object and its stages. A lead has but one, without a name. Raises
-        ``Refused``."""
-        if type == "lead":
-            return "", self.settings.leads.stages
-        funnels: Mapping[str, Funnel] = self.settings.funnels
-        name = name or next(iter(funnels))
-        if name not in funnels:
-            raise Refused("no_such_funnel", funnel=name[:60], allowed=", ".join(funnels))
-        return name, funnels[name].stages
-
-    def first_stage(self, type: ObjectType, values: Mapping[str, Any]) -> tuple[str, FunnelStage]:
-        """Where a new object stands: in the stage that is named, else in the first one. Nothing begins at
-        its end. Raises ``Refused``."""
-        funnel, stages = self.funnel(type, values.get("funnel") or "")
-        key = values.get("stage") or stages[0].key
-        found = next((stage for stage in stages if stage.key == key), None)
-        if found is None or found.semantics != "work":
-            open_ones = [stage.key for stage in stages if stage.semantics == "work"]
-            raise Refused("no_such_stage", stage=key[:60], allowed=", ".join(open_ones))
-        return funnel, found
 
 
 def _flat(given: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from crm.kernel import stages
 from crm.kernel.access import Actor, ObjectType, Verb, within
 from crm.kernel.errors import Conflict, Duplicate, Refused
 from crm.kernel.ports import Document, Portion, Store
@@ -22,7 +23,6 @@ PAGE_MAX = 200
 WHERE_MAX = 20
 """Conditions of one list."""
 SORTS = ("created_at", "changed_at", "due_at", "close_date", "stage_since", "title", "name")
-STAGED: frozenset[ObjectType] = frozenset({"lead", "deal"})
 _OWNERS: tuple[ObjectType, ...] = ("deal", "lead", "contact", "company", "customer")
 """Of what an activity is: the first that is named gives it its line."""
 
@@ -91,8 +91,9 @@ class Objects:
             raise Refused("no_right", right="add")
         values = await self.checks.values(actor, type, given, making=True)
         document = await self._with_owner(actor, type, _nested(values))
-        if type in STAGED:
-            document |= self._staged(type, values, by=actor.name, at=at)
+        if type in ("lead", "deal"):
+            begins = {"funnel": values.get("funnel") or "", "key": values.get("stage") or ""}
+            document |= stages.begun(self.checks.settings, type, at=at, by=actor.name, **begins)
         if type == "lead":
             document.setdefault("source", {"kind": "manual"})
         if not actor.reaches(type, "add", document):
@@ -135,14 +136,6 @@ class Objects:
         document.setdefault("line", "")
         return document
 
-    def _staged(self, type: ObjectType, values: Mapping[str, Any], *, by: str, at: int) -> Document:
-        funnel, stage = self.checks.first_stage(type, values)
-        staged = {
-            "stage": stage.key, "semantics": stage.semantics, "stage_since": at,
-            "stages": [{"stage": stage.key, "at": at, "by": by, "kind": stage.semantics}],
-        }  # fmt: skip
-        return staged | ({"funnel": funnel} if funnel else {})
-
     # ---------------------------------------------------------------- changing
 
     async def set(
@@ -168,7 +161,7 @@ class Objects:
         if not actor.reaches(type, "edit", document):
             raise Refused("no_right", right="edit")
         if type == "lead" and document.get("converted"):
-            raise Refused("is_converted", id=id)
+            raise Refused("lead_converted", id=id)
         return document
 
     async def write(

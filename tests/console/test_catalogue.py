@@ -18,6 +18,7 @@ from console.text.values import DAYS
 from console.text.words import LANGUAGES, Words, preferred, setting_texts, texts
 from console.themes import NAMES
 from console.widgets.chrome import names_of
+from crm.kernel.access import VERBS
 from crm.kernel.records import Duty, MessageKind, Right
 from crm.lines.versions import VersionSource
 from navbat.config.rulebook import Rulebook
@@ -82,7 +83,9 @@ def wanted() -> set[str]:
     keys |= {f"week.{day}" for day in DAYS} | {f"source.{source}" for source in get_args(VersionSource)}
     keys |= {f"board.{name}" for name in ("waiting", "oldest", "offered", "taken")}
     keys |= {f"staff.{name}" for name in ("lines", "max_sessions", "skills", "languages")}
-    keys |= {f"right.{right}" for right in {*get_args(Right), *RIGHTS["admin"], "write"} - {"read_only"}}
+    keys |= {
+        f"right.{right}" for right in {*get_args(Right), *RIGHTS["admin"], *VERBS, "write"} - {"read_only"}
+    }
     keys |= {f"sign.{means}" for signs in SIGNS.values() for _, means in signs}
     keys |= {f"signs.{place}" for place in SIGNS} | {f"colour.{means}" for means in COLOURS.values()}
     keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
@@ -103,8 +106,10 @@ def test_nothing_is_missing_and_nothing_left_over() -> None:
 def refusals() -> set[str]:
     """The codes with which the desk refuses: ``Refused("…"`` and ``code="…"`` in its source."""
     found: set[str] = set()
-    for path in (ROOT / "router").rglob("*.py"):
-        found |= set(re.findall(r'Refused\(\s*"([a-z_]+)"', path.read_text()))
+    # Accounts are made at the command line, which has its own words for what is wrong with one.
+    rooms = [room for room in (ROOT / "crm").iterdir() if room.is_dir() and room.name != "operators"]
+    for path in [path for room in (ROOT / "router", *rooms) for path in room.rglob("*.py")]:
+        found |= set(re.findall(r'(?:Refused|\bbad)\(\s*"([a-z_]+)"', path.read_text()))
     return found
 
 

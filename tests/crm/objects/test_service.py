@@ -40,7 +40,7 @@ async def test_what_is_added_is_there_with_all_it_needs(desk: Objects, store: St
     assert there == {
         "id": made["_id"], "title": "Chairs", "amount": {"minor": 12_000_000, "currency": "UZS"},
         "custom": {"color": "red"}, "responsible": "anna", "line": "sales", "funnel": "sales", "stage": "new",
-        "semantics": "work", "stage_since": AT, "stages": [{"stage": "new", "at": AT, "by": "anna", "kind": "work"}],
+        "semantics": "work", "stage_since": AT, "closed_at": 0, "lost_reason": "", "stages": [{"stage": "new", "at": AT, "by": "anna", "kind": 1, "funnel": "sales", "semantics": "work"}],
         "version": 1, "created_at": AT, "changed_at": AT, "created_by": "anna",
     }  # fmt: skip
 
@@ -304,7 +304,7 @@ async def test_files_come_and_go_and_stay_few(desk: Objects) -> None:
         ("deal", {"title": "x", "line": "nowhere"}, "no_such_line"),
         ("deal", {"title": "x", "contact": "k1"}, "no_such_object"),
         ("deal", {"title": "x", "funnel": "none"}, "no_such_funnel"),
-        ("deal", {"title": "x", "stage": "none"}, "no_such_stage"), ("deal", {"title": "x", "stage": "won"}, "no_such_stage"),
+        ("deal", {"title": "x", "stage": "none"}, "no_such_stage"), ("deal", {"title": "x", "stage": "lost"}, "reason_needed"),
         ("activity", {"kind": "dance", "title": "x"}, "bad_choice"),
         ("customer", {"name": "x"}, "no_right"),
     ],
@@ -358,4 +358,4 @@ async def test_a_converted_lead_stays_as_it_is(sqlite: Store) -> None:
     await sqlite.write(
         [Write.update("leads", {"_id": lead["_id"]}, {"$set": {"converted": {"at": AT, "deal": "d1"}}})]
     )
-    assert (await refusal(desk.set(ANNA, "lead", lead["_id"], {"title": "y"}, at=AT)))[0] == "is_converted"
+    assert (await refusal(desk.set(ANNA, "lead", lead["_id"], {"title": "y"}, at=AT)))[0] == "lead_converted"
