@@ -64,11 +64,24 @@ async def test_what_change_must_not_repeat(store: Store) -> None:
     assert await store.find("messages", {}, sort=[("_id", 1)]) == [{"_id": n, "source": n} for n in "12"]
 
 
-async def test_a_counter_loses_nothing(sqlite: Store) -> None:
+async def test_a_counter_loses_nothing(store: Store) -> None:
     found = await asyncio.gather(
-        *(sqlite.change("counters", {"_id": "n"}, {"$inc": {"n": 1}}, upsert=True) for _ in range(20))
+        *(store.change("counters", {"_id": "n"}, {"$inc": {"n": 1}}, upsert=True) for _ in range(20))
     )
     assert sorted(d["n"] for d in found if d) == list(range(1, 21))
+
+
+async def test_of_many_that_change_the_same_version_one_wins(store: Store) -> None:
+    await store.insert("things", {"_id": "1", "version": 1})
+    found = await asyncio.gather(
+        *(
+            store.change("things", {"_id": "1", "version": 1}, {"$set": {"by": n}, "$inc": {"version": 1}})
+            for n in range(10)
+        )
+    )
+    (won,) = [d for d in found if d]
+    assert await store.get("things", "1") == won
+    assert won["version"] == 2
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import asyncio
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm.kernel.errors import UnsupportedQuery
+from crm.kernel.errors import Duplicate, NotStored, UnsupportedQuery
 from crm.kernel.ports import Store, Write
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
@@ -65,6 +65,51 @@ WRITES = st.one_of(
 )
 
 
+class Insert(NamedTuple):
+    document: dict[str, Any]
+
+
+class Change(NamedTuple):
+    """``filter`` names one document or none: which is the first of several, stores see differently."""
+
+    filter: dict[str, Any]
+    update: dict[str, Any]
+    upsert: bool
+
+
+class Walk(NamedTuple):
+    """A whole list, page by page."""
+
+    filter: dict[str, Any]
+    sort: list[tuple[str, int]]
+    limit: int
+
+
+CHANGED = st.tuples(IDS, SIMPLE).map(lambda t: {**t[1], "_id": t[0]})
+ODD = st.sampled_from(
+    [1 << 63, float("inf"), "a\0", "\ud800", {"a.b": 1}, {"$x": 1}, {"": 1}, b"\0", {"ok": [1, {}]}]
+)
+PORT = st.one_of(
+    (DOCUMENTS | st.tuples(DOCUMENTS, ODD).map(lambda t: {**t[0], "odd": t[1]})).map(Insert),
+    st.builds(Change, CHANGED, CHANGES | ODD.map(lambda v: {"$set": {"odd": v}}), st.booleans()),
+    st.builds(
+        Walk,
+        SIMPLE,
+        st.lists(st.tuples(st.sampled_from(["place", "deep.place", "_id"]), st.sampled_from([1, -1])), max_size=2,
+                 unique_by=lambda one: one[0]),
+        st.integers(1, 3),
+    ),
+)  # fmt: skip
+
+PLACES = NUMBERS | st.sampled_from(["", "a", "b", "ё"]) | st.none()
+PLACED = st.tuples(
+    DOCUMENTS,
+    st.fixed_dictionaries(
+        {}, optional={"place": PLACES, "deep": st.fixed_dictionaries({}, optional={"place": PLACES})}
+    ),
+).map(lambda t: Write.replace("things", {**t[0], **t[1]}))
+
+
 class Pair:
     """A store of each kind, open for all examples; each example has a collection of its own."""
 
@@ -94,7 +139,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(WRITES | FILTERS, min_size=1, max_size=12))
+@given(st.lists(WRITES | FILTERS | PORT | PLACED, min_size=1, max_size=12))
 def test_the_same_operations_have_the_same_answers(pair: Pair, steps: list[Any]) -> None:
     collection = "things_" + "".join(chr(ord("a") + int(digit, 16)) for digit in uuid.uuid4().hex)
 
@@ -113,7 +158,26 @@ async def _answer(store: Store, collection: str, step: Any) -> Any:
             count = await store.write([step])
             # Whether the same fields in another order are a change, servers see differently.
             return None if step.kind == "replace" else count
+        if isinstance(step, Insert):
+            return await store.insert(collection, dict(step.document))
+        if isinstance(step, Change):
+            return await store.change(collection, step.filter, step.update, upsert=step.upsert)
+        if isinstance(step, Walk):
+            return await _walked(store, collection, step)
         found = await store.find(collection, step, sort=[("_id", 1)])
         return found, await store.count(collection, step)
-    except UnsupportedQuery:
+    except (UnsupportedQuery, NotStored):
         return "refused"
+    except Duplicate as error:
+        return f"there is {error.index}"
+
+
+async def _walked(store: Store, collection: str, walk: Walk) -> list[dict[str, Any]]:
+    found, after = [], ""
+    while True:
+        page = await store.page(collection, walk.filter, sort=walk.sort, limit=walk.limit, after=after)
+        found += page.items
+        after = page.next
+        if not after:
+            assert found == await store.find(collection, walk.filter, sort=walk.sort or [("_id", 1)])
+            return found
