@@ -7,7 +7,7 @@ a median or a percentile read from them is within ``ERROR`` of the exact one. Co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,6 +47,11 @@ class Durations(msgspec.Struct, rename={"count": "c", "total": "s", "buckets": "
             _step(self.buckets, name, times * sign)
 
     @property
+    def is_nothing(self) -> bool:
+        """A difference may be of no durations more and yet say that one is another."""
+        return not (self.count or self.total or self.buckets)
+
+    @property
     def mean(self) -> float | None:
         return self.total / self.count if self.count else None
 
@@ -83,8 +88,8 @@ def _step(counts: dict[str, int], name: str, by: int) -> None:
 
 
 class Cell(msgspec.Struct, omit_defaults=True):
-    """``counts``: by name. ``durations``: by name. ``minutes``: minute of the hour -> by how many more (or
-    fewer) sessions are open at its end than at its beginning."""
+    """``counts``: by name. ``durations``: by name. ``minutes``: minute of the hour (in the
+    rollup of a day's load: of the day) -> by how many more sessions are open at its end than at its beginning."""
 
     counts: dict[str, int] = {}
     durations: dict[str, Durations] = {}
@@ -98,13 +103,13 @@ class Cell(msgspec.Struct, omit_defaults=True):
         if found is None:
             found = self.durations[name] = Durations()
         found.add(ms, times)
-        if not found.count:
+        if found.is_nothing:
             del self.durations[name]
 
     def step(self, minute: int, by: int) -> None:
         _step(self.minutes, str(minute), by)
 
-    def merge(self, other: Cell, sign: int = 1, *, minutes: bool = True) -> None:
+    def merge(self, other: Cell, sign: int = 1) -> None:
         for name, by in other.counts.items():
             _step(self.counts, name, by * sign)
         for name, durations in other.durations.items():
@@ -112,11 +117,10 @@ class Cell(msgspec.Struct, omit_defaults=True):
             if found is None:
                 found = self.durations[name] = Durations()
             found.merge(durations, sign)
-            if not found.count:
+            if found.is_nothing:
                 del self.durations[name]
-        if minutes:
-            for name, by in other.minutes.items():
-                _step(self.minutes, name, by * sign)
+        for name, by in other.minutes.items():
+            _step(self.minutes, name, by * sign)
 
     @property
     def is_empty(self) -> bool:
@@ -147,11 +151,16 @@ class Tally:
 
 # ------------------------------------------------------------------ as documents
 
-HOUR, DAY, MONTH, CLIENTS = "h", "d", "m", "c"
-"""Spans of a rollup; the last one counts the clients of a day by how long ago they came before."""
+HOUR, DAY, MONTH = "h", "d", "m"
+LOAD, CLIENTS = "l", "c"
+"""Spans of a rollup. Of a day ``LOAD`` has what is open from hour to hour and how many come, by line alone;
+``CLIENTS`` how many different people come, see ``crm.statistics.clients``."""
 
 _LABEL = {HOUR: 13, DAY: 10, MONTH: 7}
 """Characters of an hour's name that name the span around it."""
+ARRIVED, OPEN_MS, OPEN_AT_START = "new", "open_ms", "open_at_start"
+"""ms that sessions were open, added up; how many were open when an hour began."""
+_OF_LOAD = (OPEN_MS, OPEN_AT_START)
 
 
 class RollupKey(NamedTuple):
@@ -167,15 +176,28 @@ class RollupKey(NamedTuple):
     def id(self) -> str:
         return msgspec.json.encode(self).decode()
 
-    @property
-    def keeps_minutes(self) -> bool:
-        return self.span == HOUR
+
+def add_to_rollups(changes: dict[RollupKey, Cell], spot: Spot, cell: Cell) -> None:
+    """Adds what has changed at a spot to the rollups that it belongs to."""
+    counts = {name: by for name, by in cell.counts.items() if name not in _OF_LOAD}
+    if counts or cell.durations:
+        lasting = Cell(counts, cell.durations)
+        for span, length in _LABEL.items():
+            key = RollupKey(span, spot.hour[:length], spot.line, spot.channel, spot.operator)
+            changes.setdefault(key, Cell()).merge(lasting)
+    _add_to_load(changes, spot, cell)
 
 
-def rollups_of(key: Spot) -> Iterator[RollupKey]:
-    """The rollups into which a cell goes."""
-    for span, length in _LABEL.items():
-        yield RollupKey(span, key.hour[:length], key.line, key.channel, key.operator)
+def _add_to_load(changes: dict[RollupKey, Cell], spot: Spot, cell: Cell) -> None:
+    day, hour = spot.hour[:10], spot.hour[11:]
+    told = [(name, cell.counts[name]) for name in (ARRIVED, *_OF_LOAD) if name in cell.counts]
+    if not told and not cell.minutes:
+        return
+    load = changes.setdefault(RollupKey(LOAD, day, spot.line, "", ""), Cell())
+    for name, by in told:
+        load.count(f"{name}_{hour}", by)
+    for minute, by in cell.minutes.items():
+        load.step(int(hour) * 60 + int(minute), by)
 
 
 def document_of(of: RollupKey, cell: Cell) -> dict[str, Any]:

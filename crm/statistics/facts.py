@@ -75,6 +75,7 @@ class Facts(msgspec.Struct, omit_defaults=True, kw_only=True):
     held_working: int = 0
     reached_people: bool = False
     no_answer_at: int = 0
+    no_answer_line: str = ""
     asked: bool = False
     rating: int = 0
     score: int = 0
@@ -193,8 +194,9 @@ class Case:
 
     def no_answer(self, at: int) -> None:
         """The line's time for a first answer is over."""
-        if not self.facts.answered_at:
-            self.facts.no_answer_at = self.facts.no_answer_at or at
+        facts = self.facts
+        if not facts.answered_at and not facts.no_answer_at:
+            facts.no_answer_at, facts.no_answer_line = at, facts.line
 
     def breached(self, at: int, clock: str, operator: str, times: Times) -> None:
         """A service level."""
@@ -232,7 +234,7 @@ class Case:
         if not facts.answered_at and facts.reached_people:
             missed_at = missed_at or facts.ended_at
         if missed_at and not facts.outgoing:
-            self._cell(tally, missed_at, times).count("missed")
+            self._cell(tally, missed_at, times, line=facts.no_answer_line).count("missed")
         return tally
 
     def _end(self, tally: Tally, times: Times) -> None:

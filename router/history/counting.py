@@ -22,9 +22,9 @@ from crm.statistics.cells import (
     Cell,
     RollupKey,
     Tally,
+    add_to_rollups,
     cell_of,
     document_of,
-    rollups_of,
 )
 from crm.statistics.clients import Visits, cells_of
 from crm.statistics.facts import Case, Facts, Times
@@ -115,15 +115,13 @@ class Counting:
         return writes
 
     async def _roll_up(self, work: _Work) -> list[Write]:
-        changes: dict[str, tuple[RollupKey, Cell]] = {}
+        changes: dict[RollupKey, Cell] = {}
         for spot, cell in work.difference.cells.items():
-            for key in rollups_of(spot):
-                _, change = changes.setdefault(key.id, (key, Cell()))
-                change.merge(cell, minutes=key.keeps_minutes)
+            add_to_rollups(changes, spot, cell)
         writes = await self._visitors(work.visits, changes)
-        changes = {id: change for id, change in changes.items() if not change[1].is_empty}
-        await self._rollups.load(changes)
-        for id, (key, change) in changes.items():
+        changed = {key.id: (key, change) for key, change in changes.items() if not change.is_empty}
+        await self._rollups.load(changed)
+        for id, (key, change) in changed.items():
             cell = self._rollups.get(id) or self._rollups.put(id, Cell())
             cell.merge(change)
             writes.append(Write.replace("rollups", document_of(key, cell), plain=True))
@@ -131,7 +129,7 @@ class Counting:
         return writes
 
     async def _visitors(
-        self, came: Mapping[tuple[str, str, str], int], changes: dict[str, tuple[RollupKey, Cell]]
+        self, came: Mapping[tuple[str, str, str], int], changes: dict[RollupKey, Cell]
     ) -> list[Write]:
         by_customer: dict[str, Visits] = {}
         for (customer, line, day), by in came.items():
@@ -150,7 +148,7 @@ class Counting:
             for sign, cells in ((-1, before), (1, cells_of(visits))):
                 for (line, day), cell in cells.items():
                     key = RollupKey(CLIENTS, day, line, "", "")
-                    changes.setdefault(key.id, (key, Cell()))[1].merge(cell, sign)
+                    changes.setdefault(key, Cell()).merge(cell, sign)
             packed = [{"line": line, "day": day, "times": times} for (line, day), times in visits.items()]
             writes.append(Write.replace("visitors", {"_id": customer, "days": packed}, plain=True))
         self._visits.trim()
