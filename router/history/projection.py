@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from crm.conversations import history
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.ports import Document, Store, Write
 from crm.kernel.records import Message, MessageChange, apply_change, customer_of, person_chat, to_document
 from router.desk.state import (
@@ -34,6 +34,8 @@ from router.desk.state import (
     document_of,
     encode,
 )
+from router.history.cards import card_writes, customer_writes, handled_write
+from router.history.leads import LeadBatch, LeadMemory, SessionLead
 from router.log.log import id_key
 
 logger = logging.getLogger(__name__)
@@ -44,12 +46,9 @@ LOOKUP = 400
 UNREAD = ("sent", "delivered")
 """Outgoing messages in these states become ``read`` with a later one."""
 
-CARD = ("name", "phone", "email")
-"""What a bot learns that has a place of its own on the customer's card; the rest is in ``fields``."""
 SCORE = ("score", "score_by", "score_comment")
 """What a supervisor's judgement leaves on a session."""
 
-_KEY = re.compile(r"[A-Za-z_][\w-]*")
 _COLLECTIONS: dict[type, str] = {Alert: "alerts", Audit: "audit", Decided: "decisions", Stray: "strays"}
 
 
@@ -75,8 +74,9 @@ class Memory:
     MAX_SESSIONS = 50_000
     MAX_EARLY = 10_000
 
-    def __init__(self) -> None:
+    def __init__(self, crm: CrmSettings | None = None) -> None:
         self.early: dict[str, list[Early]] = {}
+        self.leads = LeadMemory(crm)
         self.places: dict[str, SessionContext] = {}
         self.revs: dict[str, int] = {}
         self.scores: dict[str, Document] = {}
@@ -98,6 +98,11 @@ class Memory:
         self._waiting -= len(found)
         return found
 
+    def beside(self, session: str) -> Document:
+        """What the store has of a session beside what the desk says of it."""
+        lead = self.leads.sessions.get(session)
+        return self.scores.get(session, {}) | (lead.document() if lead else {})
+
     def marked(self) -> set[str]:
         """The chats for which a read mark waits."""
         return {e.change.chat for waiting in self.early.values() for e in waiting if e.change.up_to}
@@ -110,6 +115,7 @@ class Memory:
             oldest = next(iter(self.places))
             del self.places[oldest], self.revs[oldest]
             self.scores.pop(oldest, None)
+            self.leads.sessions.pop(oldest, None)
 
 
 class _Row:
@@ -164,7 +170,10 @@ class Batch:
         self._rows: dict[str, _Row] = {}
         self._by_source: dict[str, str] = {}
         self._unread: dict[str, set[str]] = defaultdict(set)
-        self._moved: list[str] = []
+        self._moved: dict[str, SessionContext] = {}
+        """Sessions that are somewhere else now, or somebody else's, and where they were."""
+        self._leads = LeadBatch(store, memory.leads)
+        self._lines_changed = any(entry.lines_changed for _, entry in entries)
         self._rated: dict[str, Document] = {}
         """Sessions that were rated after the desk had forgotten them."""
         self._records: list[Write] = []
@@ -182,6 +191,7 @@ class Batch:
         added = [t.message for _, t in self._told if isinstance(t, MessageAdded)]
         changes = [t.change for _, t in self._told if isinstance(t, MessageChanged)]
         await self._load_places({m.session for m in added} | self._sessions.keys())
+        await self._leads.load(self._sessions.values(), lines_changed=self._lines_changed)
         await self._load_rows("_id", {m.id for m in added} | {c.id for c in changes if c.id})
         incoming = {history.source(m.chat, m.external_id) for m in added if _is_incoming(m)}
         named = {history.source(c.chat, c.external_id) for c in changes if not c.id and c.external_id}
@@ -199,11 +209,14 @@ class Batch:
                 self._rated[document["_id"]] = document
 
     async def _load_places(self, sessions: set[str]) -> None:
-        unknown = sessions - self._memory.places.keys()
+        unknown = (sessions - self._memory.places.keys()) | (
+            self._sessions.keys() - self._memory.leads.sessions.keys()
+        )
         for keys in _pieces(unknown):
             for document in await self._store.find("sessions", {"_id": {"$in": keys}}):
                 place = SessionContext(document["customer"], document["line"], document["channel"])
                 self._memory.remember(document["_id"], place, document["rev"])
+                self._memory.leads.sessions[document["_id"]] = SessionLead.of(document)
                 if document.get("score"):
                     self._memory.scores[document["_id"]] = {name: document.get(name, "") for name in SCORE}
         for session in list(self._sessions.values()):
@@ -211,8 +224,8 @@ class Batch:
                 del self._sessions[session.id]
                 continue
             place = SessionContext(session.customer, session.line, session.channel)
-            if self._memory.places.get(session.id, place) != place:
-                self._moved.append(session.id)
+            if (before := self._memory.places.get(session.id, place)) != place:
+                self._moved[session.id] = before
             self._memory.remember(session.id, place, session.rev)
 
     async def _load_rows(self, field: str, keys: set[str]) -> None:
@@ -244,32 +257,45 @@ class Batch:
             elif isinstance(told, MessageChanged):
                 self._changed(at, told.change)
             elif isinstance(told, CustomerSeen):
-                self._writes += _customer_writes(told)
+                self._writes += customer_writes(told)
             elif isinstance(told, FieldsFilled):
-                self._writes += _card_writes(told)
+                self._writes += card_writes(told)
             elif isinstance(told, Rated):
                 self._rate(at, told)
             elif type(told) in _COLLECTIONS:
                 self._records.append(_record(_COLLECTIONS[type(told)], at, told))
         for session in self._moved:
             self._move(session)
+        sessions = self._written
+        self._writes += self._lead_writes(sessions)
         rows = [row for row in self._rows.values() if row.changed]
-        sessions = [s for s in self._sessions.values() if self._only is None or s.id in self._only]
         return [
             *self._records,
             *(_message_write(row) for row in rows if row.document is None),
             *(_message_write(row) for row in rows if row.document is not None),
             *self._writes,
-            *(_session_write(s, self._memory.scores.get(s.id, {})) for s in sessions),
+            *(_session_write(s, self._memory.beside(s.id)) for s in sessions),
             *self._after,
-            *(_handled_write(s) for s in sessions if s.status == "closed" and s.holder),
+            *(handled_write(s) for s in sessions if s.status == "closed" and s.holder),
         ]
 
     def counted(self) -> tuple[list[tuple[str, AnyTold]], dict[str, Session]]:
         """What figures are made of, once ``writes`` has been asked for: all that is told and can be believed,
         and the sessions."""
         told = [(at, one) for at, one in self._told if at not in self._unbelieved]
-        return told, {id: s for id, s in self._sessions.items() if self._only is None or id in self._only}
+        return told, {session.id: session for session in self._written}
+
+    @property
+    def _written(self) -> list[Session]:
+        return [s for s in self._sessions.values() if self._only is None or s.id in self._only]
+
+    def _lead_writes(self, sessions: Sequence[Session]) -> list[Write]:
+        """A session's lead is there before the session is: what is broken off is made again."""
+        self._leads.project(sessions, self._told)
+        for session in sessions:
+            if before := self._moved.get(session.id):
+                self._leads.moved(session, before.customer)
+        return self._leads.writes
 
     def _added(self, at: str, message: Message) -> None:
         row = self._rows.get(message.id)
@@ -406,61 +432,10 @@ def _message_write(row: _Row) -> Write:
     return make("messages", row.to_document(), plain=not row.message.raw)
 
 
-def _session_write(session: Session, score: Document) -> Write:
+def _session_write(session: Session, beside: Document) -> Write:
     document = document_of(session)
     document["_id"] = session.id
-    return Write.replace("sessions", document | score, plain=True)
-
-
-def _handled_write(session: Session) -> Write:
-    """Who handled the customer last, for ``last_operator_first``."""
-    at = session.closed_at
-    newer = {"_id": session.customer, "$or": [{"handled_at": {"$lte": at}}, {"handled_at": None}]}
-    return Write.update("customers", newer, {"$set": {"last_operator": session.holder, "handled_at": at}})
-
-
-def _card_writes(filled: FieldsFilled) -> Iterator[Write]:
-    """What the customer told a bot of himself. ``told``: field -> when; such a name or phone is not
-    replaced by what the channel says."""
-    yield Write.upsert("customers", {"_id": filled.customer}, {"$setOnInsert": {"id": filled.customer}})
-    for field, value in filled.fields.items():
-        # A name may hold what a key of a store may not.
-        safe = field if _KEY.fullmatch(field) else "_" + re.sub(r"[^\w-]", "_", field)
-        key = field if field in CARD else f"fields.{safe}"
-        told = f"told.{safe}"
-        newer = {"_id": filled.customer, "$or": [{told: {"$lte": filled.at}}, {told: None}]}
-        yield Write.update("customers", newer, {"$set": {key: value, told: filled.at}})
-
-
-def _customer_writes(seen: CustomerSeen) -> Iterator[Write]:
-    customer = seen.customer
-    if seen.moved_from:
-        # Whoever wrote there before we knew of the move was taken for somebody else.
-        taken = {"chats": seen.chat, "_id": {"$ne": customer.id}}
-        gone = {"$pull": {"chats": seen.chat}, "$set": {"merged_into": customer.id}}
-        yield Write.update("customers", taken, gone)
-    facts = to_document(customer)
-    identities = facts.pop("identities", [])
-    created_at = facts.pop("created_at", seen.at)
-    facts.update(can_write=customer.can_write, seen_at=seen.at)
-    yield Write.upsert(
-        "customers",
-        {"_id": customer.id},
-        {
-            "$min": {"created_at": created_at},
-            "$setOnInsert": {"id": customer.id},
-            "$addToSet": {"chats": seen.chat},
-        },
-    )
-    for identity in identities:
-        yield Write.update("customers", {"_id": customer.id}, {"$addToSet": {"identities": identity}})
-    # What is not known now (an empty name) does not erase what was.
-    newer = {"_id": customer.id, "$or": [{"seen_at": {"$lte": seen.at}}, {"seen_at": None}]}
-    for field in ("name", "phone"):
-        if field in facts:
-            theirs = {"$and": [newer, {f"told.{field}": None}]}
-            yield Write.update("customers", theirs, {"$set": {field: facts.pop(field)}})
-    yield Write.update("customers", newer, {"$set": facts})
+    return Write.replace("sessions", document | beside, plain=True)
 
 
 def _pieces(keys: Iterable[str]) -> Iterator[list[str]]:

@@ -64,7 +64,7 @@ class Projector:
         self._leader = Leader(log, NAME, self._token, lease_ttl)
         self._block_ms = max(1, int(block * 1000))
         self._position = "0"
-        self._memory = Memory()
+        self._memory = Memory(self._crm)
         self._times = LineTimes()
         self._counting = Counting(store, self._times)
         self._is_sure = True
@@ -249,7 +249,7 @@ class Projector:
         await set_aside(self._log, item, quietly=quietly)
 
     async def _remember(self) -> Memory:
-        memory = Memory()
+        memory = Memory(self._crm)
         oldest = now_ms() - EARLY_DAYS * 24 * 3600 * 1000
         await self._store.write([Write.delete("early", {"at": {"$lt": oldest}})])
         found = await self._store.find("early", {}, sort=[("_id", -1)], limit=Memory.MAX_EARLY)
