@@ -20,6 +20,7 @@ from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.ports import Document, Store, Write
 from crm.kernel.text import one_line
 from crm.lines import versions
+from crm.objects.twins import keys_of
 from router.desk.state import AnyTold, Audit, MessageAdded, Session, Stood
 
 TOGETHER = 10_000
@@ -255,6 +256,8 @@ class LeadBatch:
             "changed_at": at,
             "created_by": "",
         }
+        if keys := keys_of("lead", document):
+            document["keys"] = keys
         record = _record(document, 1, at, "added", id=f"{document['_id']}-1")
         record["after"] = {"title": document["title"], "stage": document["stage"], "customer": card["_id"]}
         self.writes += [
