@@ -30,7 +30,7 @@ TEXTS: dict[str, str] = {
     "refused.not_comparable": "{field} has no order: ask for it with = or !=.",
     "refused.bad_sort": "A list cannot be in the order of {sort}. There are: {allowed}; backwards with a minus.",
     "refused.bad_cursor": "This is no place in this list: begin with the first page.",
-    "refused.object_changed": "{by} has changed it meanwhile: it is version {version} now.",
+    "refused.object_changed": "{id} has been changed meanwhile: it is version {version} now. Look at it and try again.",
     "refused.not_stored": "This cannot be kept: {why}.",
     "refused.no_such_funnel": "There is no funnel {funnel}. There are: {funnels}.",
     "refused.no_such_stage": "There is no stage {stage} here. There are: {stages}.",

@@ -30,7 +30,7 @@ TEXTS: dict[str, str] = {
     "refused.not_comparable": "У поля {field} нет порядка: спрашивайте через = или !=.",
     "refused.bad_sort": "Список нельзя упорядочить по {sort}. Можно: {allowed}; с минусом — обратно.",
     "refused.bad_cursor": "Это не место в этом списке: начните с первой страницы.",
-    "refused.object_changed": "{by} тем временем изменил это: теперь версия {version}.",
+    "refused.object_changed": "{id} тем временем изменили: теперь версия {version}. Посмотрите и повторите.",
     "refused.not_stored": "Это нельзя сохранить: {why}.",
     "refused.no_such_funnel": "Нет воронки {funnel}. Есть: {funnels}.",
     "refused.no_such_stage": "Здесь нет стадии {stage}. Есть: {stages}.",

@@ -30,7 +30,7 @@ TEXTS: dict[str, str] = {
     "refused.not_comparable": "{field} maydonida tartib yo‘q: = yoki != bilan so‘rang.",
     "refused.bad_sort": "Ro‘yxatni {sort} bo‘yicha tartiblab bo‘lmaydi. Mumkin: {allowed}; minus bilan — teskari.",
     "refused.bad_cursor": "Bu ushbu ro‘yxatdagi joy emas: birinchi sahifadan boshlang.",
-    "refused.object_changed": "{by} shu orada o‘zgartirdi: endi {version}-versiya.",
+    "refused.object_changed": "{id} shu orada o‘zgartirildi: endi {version}-versiya. Ko‘rib, qayta urinib ko‘ring.",
     "refused.not_stored": "Buni saqlab bo‘lmaydi: {why}.",
     "refused.no_such_funnel": "{funnel} voronkasi yo‘q. Borlari: {funnels}.",
     "refused.no_such_stage": "Bu yerda {stage} bosqichi yo‘q. Borlari: {stages}.",

@@ -61,8 +61,11 @@ class Objects:
             COLLECTION[type], wanted, sort=order, limit=max(1, min(limit, PAGE_MAX)), after=after
         )
 
-    async def count(self, actor: Actor, type: ObjectType, where: Sequence[str] = ()) -> int:
-        return await self._store.count(COLLECTION[type], self.filter(actor, type, where))
+    async def count(
+        self, actor: Actor, type: ObjectType, where: Sequence[str] = (), *, deleted: bool = False
+    ) -> int:
+        """How many all pages of the list have."""
+        return await self._store.count(COLLECTION[type], self.filter(actor, type, where, deleted=deleted))
 
     def filter(
         self, actor: Actor, type: ObjectType, where: Sequence[str], *, deleted: bool = False,

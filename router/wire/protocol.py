@@ -39,6 +39,25 @@ from router.wire.admin_frames import (
 )
 from router.wire.commands import *  # noqa: F403 - every command, as it is declared there
 from router.wire.commands import declared
+from router.wire.crm_frames import (
+    AddObject,
+    AttachFile,
+    AuditPage,
+    CrmDeclared,
+    DeleteObject,
+    DetachFile,
+    FindTwins,
+    GetAudit,
+    GetCrm,
+    GetObject,
+    GetObjects,
+    ObjectList,
+    ObjectShown,
+    RestoreObject,
+    SetObject,
+    Twins,
+    TwinView,
+)
 from router.wire.frame import CommandFrame, Frame, Number, Request, SessionCommandFrame
 from router.wire.quarantine_frames import (
     DropSetAside,
@@ -170,6 +189,8 @@ ClientFrame = Union[
     Hello, Ping, CommandFrame, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
     GetStatus, Follow, Typing, GetLine, GetLineVersions, SetLine, RollbackLine, GetOperator, SetOperator,
     GetQuarantine, GetSetAside, RetrySetAside, DropSetAside,
+    GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
+    DetachFile, GetAudit,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
 """All that a client may send."""
@@ -336,6 +357,7 @@ class Bye(Frame, kw_only=True):
 ServerFrame = Union[
     Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, DeskEvent, Hint, Pong, Bye,
     LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried,
+    CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

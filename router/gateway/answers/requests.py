@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from crm.kernel.crm_settings import CrmSettings
-from crm.kernel.errors import Refused, Unavailable
+from crm.kernel.errors import Conflict, NotStored, Refused, Unavailable, WrongUse
 from crm.kernel.ports import Store
 from crm.kernel.records import MAX_TAGS, Media
 from crm.kernel.text import file_name
@@ -17,6 +17,7 @@ from router.desk import events
 from router.desk.state import Known, Session
 from router.gateway.answers.admin_requests import Administration
 from router.gateway.answers.commands import Answers
+from router.gateway.answers.crm_requests import CrmRequests
 from router.gateway.answers.current import Current
 from router.gateway.answers.hints import Hints
 from router.gateway.answers.line_changes import LineCompiler
@@ -52,6 +53,7 @@ class Requests:
         self.typing = self._hints.typing
         reads = Reads(log, store, picture, broadcast, status, self._current, self._hints)
         self._answers = reads.answers() | QuarantineRequests(log, store).answers()
+        self._answers |= CrmRequests(store, picture, self._crm).answers()
         if book:
             self._answers |= Administration(log, store, book).answers()
 
@@ -71,6 +73,8 @@ class Requests:
             connection.send(Done(rid=rid, code=refused.code, params=refused.params))
         except (Unavailable, TimeoutError):
             connection.send(Done(rid=rid, code="unavailable"))
+        except (Conflict, NotStored, WrongUse) as error:
+            connection.send(refusal_of(rid, error))
         except Exception:  # one request that cannot be answered costs nobody his connection
             logger.exception("a %s cannot be answered", type(frame).__name__)
             connection.send(Done(rid=rid, code="failed"))
@@ -219,3 +223,13 @@ def _check_lengths(frame: protocol.CommandFrame) -> None:
             > protocol.MAX_LINE
         ):
             raise Refused("too_long", limit=str(protocol.MAX_LINE))
+
+
+def refusal_of(rid: int, error: Conflict | NotStored | WrongUse) -> Done:
+    """What a client is told of an error that trying again does not end."""
+    if isinstance(error, Conflict):
+        params = {"version": str(error.current.get("version", 0)), "id": str(error.current.get("_id", ""))}
+        return Done(rid=rid, code="object_changed", params=params)
+    if isinstance(error, NotStored):
+        return Done(rid=rid, code="not_stored", params={"why": str(error)})
+    return Done(rid=rid, code="bad_cursor")
