@@ -40,6 +40,7 @@ from router.gateway.listening import listen
 from router.gateway.logins import Arrival, Arrivals, Logins, Throttled, ends
 from router.gateway.picture import Picture
 from router.gateway.status import DeskStatus
+from router.gateway.sweeping import keep_swept
 from router.gateway.tail import JournalTail
 from router.log.ahead import Ahead
 from router.log.clock import steady_ms
@@ -142,6 +143,7 @@ class Gateway:
                 tasks.create_task(self._follow_hints(), name="gateway-hints")
                 tasks.create_task(self._flush(), name="gateway-lists")
                 tasks.create_task(self._beat(), name="gateway-presence")
+                tasks.create_task(keep_swept(self._store), name="gateway-audit")
         finally:
             await self._say_goodbye()
 

@@ -123,9 +123,7 @@ async def test_who_comes_second_sees_both_values_and_overwrites_nothing(desk: Ob
     assert len(await audit(store, deal["_id"])) == 2
 
 
-async def test_of_two_at_the_same_moment_one_is_told(sqlite: Store) -> None:
-    # Not on FerretDB, which looks and changes in two steps.
-    desk, store = objects(sqlite), sqlite
+async def test_of_two_at_the_same_moment_one_is_told(desk: Objects, store: Store) -> None:
     deal = (await desk.add(ANNA, "deal", {"title": "Chairs"}, at=AT)).document
     ends = await asyncio.gather(
         *(desk.set(ANNA, "deal", deal["_id"], {"title": f"T{n}"}, at=AT, version=1) for n in range(8)),
@@ -135,8 +133,7 @@ async def test_of_two_at_the_same_moment_one_is_told(sqlite: Store) -> None:
     assert [r["version"] for r in await audit(store, deal["_id"])] == [1, 2]
 
 
-async def test_changes_without_a_version_all_arrive(sqlite: Store) -> None:
-    desk, store = objects(sqlite), sqlite
+async def test_changes_without_a_version_all_arrive(desk: Objects, store: Store) -> None:
     deal = (await desk.add(ANNA, "deal", {"title": "Chairs"}, at=AT)).document
     names = ("title", "about", "amount", "close_date", "tags", "area")
     texts = ("T", "A", "7", "2026-03-05", "vip", "12.5")

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from crm.kernel.records import Media
+from crm.objects.writing import born
 from router.log.log import Log
 from router.wire import protocol
 from router.wire.protocol import AuditPage, CrmDeclared, Done, ObjectList, ObjectShown, Twins
+from storage.sqlite import SqliteStore
+from tests.conftest import until
 from tests.router.desk_in_process import Client, DeskInProcess, running_desk
 
 
@@ -203,3 +206,18 @@ async def test_live_duplicates_leave_out_the_object_itself(desk: DeskInProcess) 
     assert (
         await anna.ask(protocol.FindTwins, type="contact", fields={"emails": "a@b.uz"}, id=id)
     ).twins == []
+
+
+async def test_what_a_crash_left_uncopied_is_in_the_audit_when_a_gateway_has_started(
+    log: Log, tmp_path: Path
+) -> None:
+    store = SqliteStore(tmp_path / "desk.sqlite")
+    await store.open()
+    await store.insert(
+        "deals", born("deal", {"_id": "d1", "title": "Chairs"}, by="anna", at=1_772_000_000_000)
+    )
+    await store.close()
+    async with running_desk(log, tmp_path) as desk:
+        await until(lambda: desk.store.get("audit", "d1-1"))
+        deal = await desk.store.get("deals", "d1")
+        assert deal is not None
