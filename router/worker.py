@@ -262,6 +262,7 @@ class Worker:
         batch, outcome = sent.batch, sent.outcome
         self._leader.renewed()
         self._recent.note(outcome.acquainted, sent.at)
+        self._recent.forget(outcome.erased)
         self.figures.committed(time.perf_counter() - sent.since)
         self.figures.told(outcome.told)
         for item in outcome.aside:
@@ -351,7 +352,10 @@ class Worker:
         uncommitted = ChainMap(
             self.desk.outcome.acquainted, *(s.outcome.acquainted for s in reversed(self._sent))
         )
-        return self._recent.known(person_chat(chat), found.get(chat), uncommitted, now)
+        known = self._recent.known(person_chat(chat), found.get(chat), uncommitted, now)
+        outcomes = (self.desk.outcome, *(sent.outcome for sent in self._sent))
+        erased = known is not None and any(known.customer in outcome.erased for outcome in outcomes)
+        return None if erased else known
 
     async def _who(self, events: Sequence[Event | None]) -> dict[str, Known]:
         """What the store knows of those who write in chats without an open session."""

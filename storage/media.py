@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +63,18 @@ class MediaStore:
         finally:
             file.close()
 
+    async def remove(self, key: str) -> int:
+        """Deletes a file that nobody needs any more. Returns its bytes; 0 where it is not there. Raises
+        ``OSError``."""
+        return await asyncio.to_thread(self._remove, key)
+
+    def age(self, key: str) -> float:
+        """Seconds since somebody put it here last, also who found it here; infinite where it is not."""
+        try:
+            return max(0.0, time.time() - self.path(key).stat().st_mtime)
+        except (FileNotFoundError, NoSuchFile):
+            return float("inf")
+
     def path(self, key: str) -> Path:
         """Where a file is. Raises ``NoSuchFile`` for what is no key."""
         if not _KEY.fullmatch(key):
@@ -77,6 +90,16 @@ class MediaStore:
         for folder in (target.parent, self.folder):
             sync_folder(folder)
         return key
+
+    def _remove(self, key: str) -> int:
+        try:
+            path = self.path(key)
+            size = path.stat().st_size
+            path.unlink()
+        except (FileNotFoundError, NoSuchFile):
+            return 0
+        sync_folder(path.parent)
+        return size
 
     def _open(self, key: str) -> BinaryIO:
         try:

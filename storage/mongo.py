@@ -283,6 +283,9 @@ class MongoStore:
                     return Duplicate(index.name)
         return Duplicate("_id")
 
+    async def scrub(self) -> bool:
+        return False
+
     async def expire(self, now: int) -> int:
         return sum([await self.write([write]) for write in expired(now)])
 

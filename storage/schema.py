@@ -17,7 +17,7 @@ from crm.kernel.ports import Write
 class Index(NamedTuple):
     """``unique``: no two documents have the same there; those without the field (all of the fields, where
     there are several) are in nobody's way. ``many``: the one field is an array, and each of its elements is
-    found. ``sparse``: only documents that have the field are looked for by it. ``expires``: seconds after
+    found (of ``media.key``: each ``key`` in the array ``media``). ``sparse``: only documents that have the field are looked for by it. ``expires``: seconds after
     the time in the one field (ms) from which on the store's ``expire`` deletes a document."""
 
     fields: tuple[str, ...]
@@ -41,6 +41,7 @@ _OBJECT = (
     Index(("responsible", "created_at")),
     Index(("line", "created_at")),
     Index(("customer",), sparse=True),
+    Index(("files.key",), many=True),
 )
 """What every collection of objects is looked through by."""
 
@@ -53,6 +54,8 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("source",), unique=True),
         # `sent_as`: the same for each part of an outgoing one.
         Index(("sent_as",), many=True),
+        # By which messages have a file it is known whether anybody still needs it.
+        Index(("media.key",), many=True),
     ),
     "sessions": (
         Index(("opened_at",)),
@@ -67,6 +70,7 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("chats",), many=True),
         Index(("phone",)),
         Index(("seen_at",)),
+        Index(("merged_into",), sparse=True),
         Index(("keys",), many=True),
         Index(("owes",), sparse=True),
     ),
@@ -93,12 +97,15 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("action", "at")),
         Index(("verb", "at"), sparse=True),
         Index(("object", "at"), sparse=True),
+        Index(("customer", "at"), sparse=True),
     ),
     "decisions": (Index(("session", "at")),),
     "alerts": (Index(("at",)), Index(("session", "at"))),
     "ratings": (Index(("at",)), Index(("session", "at")), Index(("operator", "at"))),
     "strays": (Index(("at",)),),
     "early": (Index(("key",)), Index(("at",))),
+    # `customers`: the cards that an erasure was about.
+    "receipts": (Index(("done_at",)), Index(("customers",), many=True)),
     "cursors": (),
     # Of each session what it counts for; `days`: in which.
     "facts": (Index(("days",), many=True),),

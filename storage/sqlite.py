@@ -9,6 +9,7 @@ returned for survives a power cut.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import itertools
@@ -25,6 +26,7 @@ from storage.filters import Matcher, compile_filter, split_path
 from storage.narrow import column, elements, narrow, order_by
 from storage.paging import both, page_of, stretches, whole_sort
 from storage.schema import INDEXES, SEARCHED, Index, check_collection, expired
+from storage.scrubbing import scrub
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.values import check_document, check_operands
@@ -149,6 +151,9 @@ class SqliteStore:
                 return _inserted(db, collection, filter, change) if upsert else None
 
         return await self._writes.run(lambda db: _in_transaction(db, work))
+
+    async def scrub(self) -> bool:
+        return await asyncio.to_thread(scrub, self.path)
 
     async def expire(self, now: int) -> int:
         return sum([await self.write([write]) for write in expired(now)])
@@ -395,15 +400,17 @@ def _create_index(db: sqlite3.Connection, collection: str, index: Index) -> None
 def _create_many(db: sqlite3.Connection, collection: str, index: Index) -> None:
     (field,) = index.fields
     table = elements(collection, field)
-    path = "$." + field
-    insert = f"INSERT INTO {table}(value, n) SELECT value, new.n FROM json_each(new.doc, '{path}')"
+    # `media.key`: of each object in the array `media` the `key`.
+    array, _, inner = field.partition(".")
+    path, value = "$." + array, f"value ->> '$.{inner}'" if inner else "value"
+    insert = f"INSERT INTO {table}(value, n) SELECT {value}, new.n FROM json_each(new.doc, '{path}')"
     delete = f"DELETE FROM {table} WHERE n = old.n"
     there = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"{collection}.{field}",)).fetchone()
     db.execute(f"CREATE TABLE IF NOT EXISTS {table}(value, n INTEGER NOT NULL)")
     if not there:
         # The index is younger than the documents.
         db.execute(
-            f"INSERT INTO {table}(value, n) SELECT e.value, d.n"
+            f"INSERT INTO {table}(value, n) SELECT {value.replace('value', 'e.value')}, d.n"
             f" FROM {_table(collection)} d, json_each(d.doc, '{path}') e"
         )
     for fields in ("value", "n"):

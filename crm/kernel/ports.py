@@ -126,6 +126,11 @@ class Store(Protocol):
         ``upsert`` inserts a document then, made of the filter's equalities and the update. Raises what
         ``insert`` raises, and nothing has changed."""
 
+    async def scrub(self) -> bool:
+        """Makes unreadable, in the files that are the store's own, what has been deleted: it may take as long as
+        all of the store takes to be copied, and writes wait meanwhile. False where that is not for us to do:
+        the server's administrator has to, or the store is too large to hold everybody up for it."""
+
     async def expire(self, now: int) -> int:
         """Deletes what is past the time that its index says (``Index.expires``), and returns how many
         documents that were. ``now`` in ms."""

@@ -11,7 +11,7 @@ import msgspec
 from crm.kernel.errors import Refused
 from crm.kernel.records import MessageChange
 from crm.kernel.text import one_line
-from router.desk import again, customers, duty, events, settings
+from router.desk import again, customers, duty, erasing, events, settings
 from router.desk.commands import writing
 from router.desk.commands.conversations import COMMANDS
 from router.desk.dispatch import settle
@@ -338,6 +338,7 @@ HANDLERS: dict[type[events.Event], Callable[[Desk, Any], None]] = {
     events.MessageRead: customers.read,
     events.MediaStored: customers.media_stored,
     events.CustomerChanged: customers.changed,
+    events.CustomerErased: erasing.erased,
     events.Delivered: Desk._delivered,
     events.Present: Desk._present,
     events.LinesConfigured: settings.lines_configured,

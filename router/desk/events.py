@@ -317,10 +317,19 @@ class CustomerChanged(Event, kw_only=True):
     language: str | None = None
 
 
+class CustomerErased(Event, kw_only=True):
+    """A person is being erased: the cards ``customers``, and of each chat the card that it would have. ``sessions``
+    are those that the history knows. Neither a name nor a chat is said here."""
+
+    erasure: str
+    customers: list[str]
+    sessions: list[str] = []
+
+
 AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Ordered, Declined, Present, Writing, LinesConfigured, OperatorChanged,
-    CustomerChanged, PutAside, TimerAgain, SessionRestored,
+    CustomerChanged, CustomerErased, PutAside, TimerAgain, SessionRestored,
 ]  # fmt: skip
 
 # ------------------------------------------------------------------ the bytes

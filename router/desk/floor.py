@@ -70,6 +70,8 @@ class Outcome:
         self.acquainted: dict[str, Known] = {}
         """Chat -> who writes there, which the store does not know yet: his session was closed, or the chat
         has moved."""
+        self.erased: set[str] = set()
+        """Cards of people that nobody knows any more."""
         self.aside: list[Aside] = []
         """What could not be worked on."""
         self.unreadable: list[tuple[str, str]] = []

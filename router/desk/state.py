@@ -350,9 +350,22 @@ class Stray(Told, kw_only=True):
     reason: str
 
 
+class Erased(Told, kw_only=True):
+    """A person is nobody any more: the cards ``customers``, and of ``sessions`` all that was said. What is told
+    of these from now on is dropped; whoever writes from the same chat is somebody new. An empty one stands
+    where something of an erased person was told."""
+
+    at: int = 0
+    erasure: str = ""
+    customers: list[str] = []
+    sessions: list[str] = []
+    below: int = 0
+    """The first number of a session that is not his."""
+
+
 AnyTold = Union[
     MessageAdded, MessageChanged, CustomerSeen, CommandDone, Alert, Audit, Decided, Stood, FieldsFilled,
-    Rated, LoginsRevoked, Stray,
+    Rated, LoginsRevoked, Stray, Erased,
 ]  # fmt: skip
 
 

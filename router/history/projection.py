@@ -25,6 +25,7 @@ from router.desk.state import (
     CustomerSeen,
     Decided,
     Entry,
+    Erased,
     FieldsFilled,
     MessageAdded,
     MessageChanged,
@@ -35,6 +36,7 @@ from router.desk.state import (
     encode,
 )
 from router.history.cards import card_writes, customer_writes, handled_write
+from router.history.erased import ErasedPeople, erasure_writes
 from router.history.leads import LeadBatch, LeadMemory, SessionLead
 from router.log.log import id_key
 
@@ -79,6 +81,7 @@ class Memory:
         self.leads = LeadMemory(crm)
         self.places: dict[str, SessionContext] = {}
         self.revs: dict[str, int] = {}
+        self.erased = ErasedPeople()
         self.scores: dict[str, Document] = {}
         """Session -> what a supervisor's judgement left on it: the desk does not remember that."""
         self._waiting = 0
@@ -164,9 +167,11 @@ class Batch:
             (stamp(id, index), told)
             for id, entry in entries
             for index, told in enumerate(entry.told)
-            if only is None or index in only
+            if (only is None or index in only) and not self._is_erased(told)
         ]
         self._sessions = _newest(entry.sessions for _, entry in entries)
+        for id in memory.erased.sessions & self._sessions.keys():
+            del self._sessions[id]
         self._rows: dict[str, _Row] = {}
         self._by_source: dict[str, str] = {}
         self._unread: dict[str, set[str]] = defaultdict(set)
@@ -182,6 +187,11 @@ class Batch:
         """Ratings that somebody gave of another's session."""
         self._after: list[Write] = []
         """What goes onto sessions when they have been written."""
+
+    def _is_erased(self, told: AnyTold) -> bool:
+        if isinstance(told, Erased):
+            self._memory.erased.learn(told)
+        return self._memory.erased.forgot(told)
 
     # ---------------------------------------------------------------- what the store knows
 
@@ -262,6 +272,8 @@ class Batch:
                 self._writes += card_writes(told)
             elif isinstance(told, Rated):
                 self._rate(at, told)
+            elif isinstance(told, Erased):
+                self._writes += erasure_writes(told)
             elif type(told) in _COLLECTIONS:
                 self._records.append(_record(_COLLECTIONS[type(told)], at, told))
         for session in self._moved:
@@ -381,6 +393,8 @@ class Batch:
     # ---------------------------------------------------------------- changes that come too early
 
     def _too_early(self, key: str, at: str, change: MessageChange) -> None:
+        if self._memory.erased.was_in(change.chat):
+            return  # of a message that is gone
         logger.warning("a change of an unknown message of session %s is kept as %s", change.session, at)
         for gone in self._memory.keep(key, Early(at, change)):
             self._writes.append(Write.delete("early", {"_id": gone.stamp}))

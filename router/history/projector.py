@@ -23,6 +23,7 @@ from router.backoff import Backoff
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 from router.history import redo
 from router.history.counting import Counting
+from router.history.erased import ErasedPeople, remembered
 from router.history.line_time import LineTimes
 from router.history.projection import Batch, Early, Memory
 from router.log.leading import Leader
@@ -250,6 +251,9 @@ class Projector:
 
     async def _remember(self) -> Memory:
         memory = Memory(self._crm)
+        memory.erased = ErasedPeople(
+            [one for where in remembered(now_ms()) for one in await self._store.find(*where)]
+        )
         oldest = now_ms() - EARLY_DAYS * 24 * 3600 * 1000
         await self._store.write([Write.delete("early", {"at": {"$lt": oldest}})])
         found = await self._store.find("early", {}, sort=[("_id", -1)], limit=Memory.MAX_EARLY)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -52,6 +52,13 @@ class Recent:
             self._known.move_to_end(chat)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
+
+    def forget(self, customers: Collection[str]) -> None:
+        """Nobody knows these people any more."""
+        if customers:
+            gone = [chat for chat, (_, known) in self._known.items() if known.customer in customers]
+            for chat in gone:
+                del self._known[chat]
 
     def known(self, chat: str, found: Known | None, in_batch: Mapping[str, Known], now: int) -> Known | None:
         """``found``: in the store. ``in_batch``: what is not committed yet."""

@@ -1,0 +1,1 @@
+"""Carries out erasures and retention, on the store, in Redis and among the files."""
