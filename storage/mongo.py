@@ -196,8 +196,7 @@ class MongoStore:
         async with self._reaching():
             cursor = self._of(collection).find(filter, _hidden(collection), limit=limit, skip=skip)
             if sort:
-                # Ties go by _id, so that pages never overlap.
-                cursor = cursor.sort([*sort, ("_id", sort[-1][1])])
+                cursor = cursor.sort(whole_sort(sort))
             return await cursor.to_list(None)
 
     async def count(self, collection: str, filter: Filter) -> int:

@@ -327,7 +327,8 @@ def _changed(
 ) -> tuple[Document, int]:
     """A document as it is after a change, and how many were written for that: one, or none."""
     changed = updated(document, change)
-    if changed == document:
+    # Python takes 0 for false; the store does not.
+    if changed == document and encode(changed) == encode(document):
         return document, 0
     sql = f"UPDATE {_table(collection)} SET doc = ? WHERE n = ?"
     return changed, db.execute(sql, (encode(changed), n)).rowcount

@@ -250,3 +250,23 @@ async def test_what_is_past_its_time_goes(store: Store, monkeypatch: pytest.Monk
     assert await store.expire(100_000) == 0
     left = await store.find("receipts", {}, sort=[("_id", 1)])
     assert [d["_id"] for d in left] == ["no time", "none", "text", "young"]
+
+
+# ------------------------------------------------------------------ what the comparison once found
+
+
+@pytest.mark.parametrize(("before", "after"), [(False, 0), (1, True), (0, False)])
+async def test_a_truth_is_no_number(store: Store, before: Any, after: Any) -> None:
+    await store.insert("things", {"_id": "1", "x": before, "list": [before]})
+    change = {"$set": {"x": after, "list": [after]}}
+    assert await store.write([Write.update("things", {"_id": "1"}, change)]) == 1
+    found = await store.change("things", {"_id": "1"}, change)
+    for document in (found, await store.get("things", "1")):
+        assert document is not None
+        assert (type(document["x"]), type(document["list"][0])) == (type(after), type(after))
+
+
+async def test_the_id_may_lead_a_sort(store: Store) -> None:
+    await store.write([Write.insert("things", {"_id": id, "n": 1}) for id in "bac"])
+    for sort in ([("_id", 1), ("n", -1)], [("n", -1), ("_id", 1)]):
+        assert [d["_id"] for d in await store.find("things", {}, sort=sort)] == ["a", "b", "c"]
