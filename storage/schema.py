@@ -88,6 +88,8 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("responsible", "due_at")),
         *(Index((owner,), sparse=True) for owner in ("lead", "contact", "company", "deal", "session")),
     ),
+    # What several documents are changed for is decided before the first of them is.
+    "intents": (Index(("kind",)),),
     "accounts": (),
     "line_versions": (Index(("line", "version"), unique=True), Index(("source", "line", "version"))),
     "audit": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,9 @@ SHOWN = 50
 MIN_NAME = 3
 """Letters of a name that is compared."""
 
+_SIGNS = re.compile('[«»„“”"()\\[\\],.;:!?]')
+"""What is written in or around names and is no part of them."""
+
 By = Literal["phone", "email", "inn", "name"]
 _NAMES: Mapping[str, tuple[str, ...]] = {"company": ("name", "official_name")}
 
@@ -49,7 +53,7 @@ def keys_of(type: ObjectType, document: Mapping[str, Any]) -> list[str]:
     if inn := "".join(c for c in document.get("inn") or "" if c.isalnum()):
         keys.append(f"inn:{inn.lower()}")
     for field in _NAMES.get(type, ("name",)):
-        name = " ".join(sorted(fold(document.get(field) or "").split()))
+        name = " ".join(sorted(_SIGNS.sub(" ", fold(document.get(field) or "")).split()))
         if len(name) >= MIN_NAME and type in SEARCHED:
             keys.append(f"name:{name}")
     return list(dict.fromkeys(key for key in keys if not key.endswith(":")))
