@@ -9,6 +9,7 @@ import argparse
 from typing import Any
 
 from navbat.cli.arguments import STATUSES, Parser, languages, whole
+from navbat.cli.crm_words import add_audit, add_crm
 from navbat.cli.verbs import add_verbs
 
 
@@ -30,6 +31,8 @@ def parser() -> argparse.ArgumentParser:
     _add_operator(commands)
     _add_line(commands)
     _add_reads(commands)
+    add_crm(commands, _command)
+    add_audit(commands, _command)
     add_verbs(lambda name, call, about: _command(commands, name, call, about, json=True))
     scenario = _command(
         commands, "scenario", "navbat.lab.scenario:main", "play stories about a line's rules", json=True

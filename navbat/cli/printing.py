@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from crm.kernel.errors import WrongUse
@@ -27,6 +28,20 @@ def print_json(data: Any, *, indent: int | None = 2) -> None:
     """JSON that stays JSON where the encoding has no letters for it."""
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf_8")
     print(json.dumps(data, ensure_ascii=plain, indent=indent), flush=indent is None)
+
+
+def print_page(
+    items: Sequence[dict[str, Any]], next: str, *, json: bool, line: Callable[[dict[str, Any]], str]
+) -> None:
+    """A page of a list. JSON ends with ``{"next": cursor}`` when there is more; otherwise stderr says how to
+    go on."""
+    if json:
+        print_json([*items, {"next": next}] if next else [*items])
+        return
+    for item in items:
+        print(line(item))
+    if next:
+        print(f"navbat: there is more: --after {next}", file=sys.stderr)
 
 
 def given_text(given: str) -> str:

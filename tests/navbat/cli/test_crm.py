@@ -1,0 +1,161 @@
+"""`navbat crm` and `navbat audit` at a running desk, as people and scripts use them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from navbat.cli import crm, crm_shapes
+from tests.navbat.process import CONFIG
+from tests.navbat.run.test_health import MakeDesk
+
+FIELDS = """
+crm:
+  fields: {deal: {color: {kind: choice, choices: [red, blue]}}}
+"""
+DEAL = (
+    "id", "title", "funnel", "stage", "semantics", "amount", "customer", "contact", "company", "responsible",
+    "lost_reason", "lead", "created_at", "stage_since", "closed_at", "version",
+)  # fmt: skip
+LEAD = (
+    "id", "title", "stage", "source", "customer", "name", "phones", "emails", "amount", "responsible",
+    "created_at", "converted", "version",
+)  # fmt: skip
+
+
+def test_objects_are_made_found_changed_and_deleted(make_desk: MakeDesk) -> None:
+    desk = make_desk(CONFIG + FIELDS)
+    desk.start()
+    anna, vali, root = (
+        desk.add("anna"),
+        desk.add("vali", "--lines", "support"),
+        desk.add("root", "--role", "admin"),
+    )
+
+    id = anna.command(
+        "crm", "add", "deal", "title=Chairs", "amount=120000.00:UZS", "color=red"
+    ).stdout.strip()
+    (deal,) = anna.json(
+        "crm", "list", "deal", "--where", "amount>=1000", "--stage", "new", "--funnel", "sales"
+    )
+    assert tuple(deal)[: len(DEAL)] == DEAL
+    assert (deal["id"], deal["amount"], deal["lost_reason"], deal["closed_at"], deal["custom"]) == (
+        id, {"minor": 12_000_000, "currency": "UZS"}, None, None, {"color": "red"}
+    )  # fmt: skip
+    assert deal["created_at"] == deal["stage_since"] == deal["stages"][0]["at"]
+    assert datetime.fromisoformat(deal["created_at"]).tzinfo is not None
+    assert anna.json("crm", "show", "deal", id) == deal
+    assert "Chairs" in anna.command("crm", "list", "deal").stdout
+    assert "amount: 120000.00:UZS" in anna.command("crm", "show", "deal", id).stdout
+
+    changed = anna.json("crm", "set", "deal", id, "title=Tables", "color=", "--version", "1")
+    assert (changed["outcome"], changed["version"], changed["object"]["custom"]) == ("done", 2, {})
+    late = root.command("crm", "set", "deal", id, "title=Beds", "--version", "1", "--json", status=1)
+    told = json.loads(late.stdout)
+    assert (told["code"], told["conflicts"]) == (
+        "object_changed",
+        {"title": {"yours": "Beds", "now": "Tables"}},
+    )
+    assert "title: yours Beds, now Tables" in late.stderr
+
+    lead = anna.command("crm", "add", "lead", "title=Asks", "phones=+998 90 123-45-67").stdout.strip()
+    shown = anna.json("crm", "show", "lead", lead)
+    assert tuple(shown)[: len(LEAD)] == LEAD
+    assert (shown["source"], shown["converted"]) == ({"kind": "manual", "channel": None, "line": None}, None)
+    again = anna.command("crm", "add", "contact", "name=Anvar", "phones=+998901234567", "--id", "r1")
+    assert f"by phone: lead {lead} Asks (anna)" in again.stderr
+    assert (
+        again.stdout
+        == anna.command("crm", "add", "contact", "name=Anvar", "phones=+998901234567", "--id", "r1").stdout
+    )
+    foreign = vali.command("crm", "add", "contact", "name=Other", "phones=+998901234567", "--json")
+    duplicates = json.loads(foreign.stdout)["duplicates"]
+    assert sorted(d["type"] for d in duplicates) == ["contact", "lead"]
+    assert {(d["id"], d["title"], d["responsible"]) for d in duplicates} == {(None, None, None)}
+    assert lead not in foreign.stderr
+    assert vali.json("crm", "list", "deal") == []
+    assert "no deal" in vali.command("crm", "show", "deal", id, status=1).stderr
+
+    (desk.folder / "offer.txt").write_text("hello")
+    anna.command("crm", "attach", "deal", id, str(desk.folder / "offer.txt"))
+    (file,) = anna.json("crm", "show", "deal", id)["files"]
+    assert (file["name"], file["size"]) == ("offer.txt", 5)
+    anna.command("crm", "detach", "deal", id, file["key"])
+    assert "delete" in anna.command("crm", "delete", "deal", id, status=1).stderr
+    root.command("crm", "delete", "deal", id)
+    assert anna.json("crm", "list", "deal") == []
+    (gone,) = root.json("crm", "list", "deal", "--deleted")
+    assert gone["deleted"]["by"] == "root"
+    root.command("crm", "restore", "deal", id)
+
+    records = root.json("audit", "--object", id)
+    assert [r["action"] for r in reversed(records)] == [
+        "deal_added", "deal_changed", "deal_file_added", "deal_file_removed", "deal_deleted", "deal_restored"
+    ]  # fmt: skip
+    assert (records[4]["operator"], records[4]["before"]["title"], records[4]["after"]["title"]) == (
+        "anna",
+        "Chairs",
+        "Tables",
+    )
+    first = root.json("audit", "--who", "anna", "--what", "added", "--limit", "1")
+    rest = root.json(
+        "audit", "--who", "anna", "--what", "added", "--limit", "9", "--after", first[-1]["next"]
+    )
+    assert [r["object"][0] for r in (first[0], *rest)] == ["k", "l", "d"]
+    assert root.json("audit", "--since", "2199-01-01") == []
+    assert "Chairs → Tables" in root.command("audit", "--object", id).stdout
+    assert "audit" in anna.command("audit", status=1).stderr
+
+    for words, status, said in (
+        (("set", "deal", id, "titel=x"), 2, "title"),
+        (("set", "deal", id, "amount=12345678901234567890:UZS"), 2, "120000:UZS"),
+        (("set", "deal", id, "close_date=0000-01-01"), 2, "1900"), (("set", "deal", id, "stage=won"), 2, "crm move"),
+        (("set", "deal", id, "color=green"), 2, "red, blue"), (("set", "deal", id, "title"), 2, "FIELD=VALUE"),
+        (("add", "dael", "title=x"), 2, "did you mean deal"), (("add", "deal", "amount=5"), 2, "title"),
+        (("list", "deal", "--where", "title>a"), 2, "title"), (("list", "deal", "--after", "xyz"), 2, "first page"),
+        (("list", "deal", "--sort", "amount"), 2, "created_at"), (("show", "deal", "d0"), 1, "d0"),
+        (("set", "deal", id, "responsible=nobody"), 1, "nobody"), (("set", "deal", id, "line=moon"), 1, "moon"),
+    ):  # fmt: skip
+        found = anna.command("crm", *words, status=status)
+        assert said in found.stderr, words
+        assert found.stdout == ""
+    assert anna.json("crm", "show", "deal", id)["version"] == 6
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [(12_000_000, "UZS", "120000.00:UZS"), (5, "USD", "0.05:USD"), (1500, "JPY", "1500:JPY"), (1234, "KWD", "1.234:KWD")],
+)  # fmt: skip
+def test_money_is_shown_as_it_is_written(minor: int, currency: str, text: str) -> None:
+    assert crm_shapes.money(minor, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("where", "sent"),
+    [
+        ("title=x", ["title=x"]), ("due_at=", ["due_at="]), ("due_at=2026-02-30", ["due_at=2026-02-30"]),
+        ("due_at=2026-03-05", ["due_at>=2026-03-05T00:00:00+05:00", "due_at<2026-03-06T00:00:00+05:00"]),
+        ("due_at>2026-03-05", ["due_at>=2026-03-06T00:00:00+05:00"]),
+        ("due_at<=2026-03-05", ["due_at<2026-03-06T00:00:00+05:00"]),
+        ("due_at<2026-03-05", ["due_at<2026-03-05T00:00:00+05:00"]),
+        ("due_at>2026-03-05 10:00", ["due_at>2026-03-05T10:00:00+05:00"]),
+        ("due_at>2026-03-05T10:00Z", ["due_at>2026-03-05T10:00Z"]),
+    ],
+)  # fmt: skip
+def test_a_day_is_the_one_here(monkeypatch: pytest.MonkeyPatch, where: str, sent: list[str]) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tashkent")
+    _renew_zone()
+    try:
+        assert crm._local_condition("activity", where) == sent
+    finally:
+        monkeypatch.undo()
+        _renew_zone()
+
+
+def _renew_zone() -> Any:
+    import time
+
+    time.tzset()
