@@ -174,3 +174,11 @@ def _calm(text: str) -> str:
             marks = joiners = 0
         result.append(character)
     return "".join(result)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+
+
+def formula_free(text: str) -> str:
+    """For a cell of a CSV file: what a spreadsheet would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

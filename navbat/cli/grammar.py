@@ -10,6 +10,7 @@ from typing import Any
 
 from navbat.cli.arguments import STATUSES, Parser, languages, whole
 from navbat.cli.crm_words import add_audit, add_crm
+from navbat.cli.stats_words import add_stats
 from navbat.cli.verbs import add_verbs
 
 
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _add_rehearse(commands)
     _add_simulate(commands)
     _add_quarantine(commands)
+    add_stats(commands, _command)
     _add_completion(commands)
     return top
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from crm.kernel.ports import Store, Write
 from crm.kernel.records import MessageChange
 from router.backoff import Backoff
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
-from router.history import redo
+from router.history import rebuild, redo
 from router.history.counting import Counting
 from router.history.erased import ErasedPeople, remembered
 from router.history.line_time import LineTimes
@@ -45,6 +46,9 @@ EARLY_DAYS = 30
 GATHER = 0.1
 """Seconds between two reads while there is little to read: a transaction costs more than a message,
 and pages are brought up to date from the journal anyway."""
+
+LOOK_EVERY = 1.0
+"""Seconds."""
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -72,6 +76,8 @@ class Projector:
         """The memory is what the store has: no write has failed since it was read."""
         self._ahead: asyncio.Task[list[tuple[str, Entry]]] | None = None
         """The next read, while what the last one found is written and is not all there is."""
+        self._looked = 0.0
+        """When it was last looked whether figures are to be made anew (monotonic)."""
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def run(self) -> None:
@@ -94,8 +100,19 @@ class Projector:
     async def _serve(self, lease: Lease) -> None:
         await self.claim()
         while True:
+            await self._rebuild()
             if 0 < await self.step(self._block_ms) < READ:
                 await asyncio.sleep(GATHER)
+
+    async def _rebuild(self) -> None:
+        """If somebody has asked for it."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        id = await rebuild.asked(self._store)
+        if id:
+            self._counting.forget()
+            await rebuild.rebuild(self._store, self._times, id)
 
     async def claim(self) -> None:
         """Shuts out whoever wrote before, and starts from where the store says it was."""

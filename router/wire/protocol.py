@@ -69,6 +69,16 @@ from router.wire.quarantine_frames import (
     SetAside,
     SetAsideView,
 )
+from router.wire.stats_frames import (
+    Behind,
+    BehindItem,
+    GetBehind,
+    GetStatistics,
+    Rebuilding,
+    RebuildStatistics,
+    Statistics,
+    StatisticsKind,
+)
 from router.wire.views import AlertView, DecisionView, LineView, OperatorView, SessionView
 
 VERSION = 1
@@ -188,7 +198,7 @@ class Typing(Frame, kw_only=True):
 ClientFrame = Union[
     Hello, Ping, CommandFrame, Open, Leave, GetThread, GetHistory, Search, GetSessions, GetCard, GetWhy,
     GetStatus, Follow, Typing, GetLine, GetLineVersions, SetLine, RollbackLine, GetOperator, SetOperator,
-    GetQuarantine, GetSetAside, RetrySetAside, DropSetAside,
+    GetQuarantine, GetSetAside, RetrySetAside, DropSetAside, GetStatistics, GetBehind, RebuildStatistics,
     GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
     DetachFile, GetAudit,
 ]  # fmt: skip
@@ -356,7 +366,8 @@ class Bye(Frame, kw_only=True):
 
 ServerFrame = Union[
     Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, DeskEvent, Hint, Pong, Bye,
-    LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried,
+    LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, Behind,
+    Rebuilding,
     CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage,
 ]  # fmt: skip
 

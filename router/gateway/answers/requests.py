@@ -23,6 +23,7 @@ from router.gateway.answers.hints import Hints
 from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.answers.quarantine_requests import QuarantineRequests
 from router.gateway.answers.reads import Reads
+from router.gateway.answers.stats_requests import StatisticsRequests
 from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection
 from router.gateway.index import people
@@ -54,6 +55,7 @@ class Requests:
         reads = Reads(log, store, picture, broadcast, status, self._current, self._hints)
         self._answers = reads.answers() | QuarantineRequests(log, store).answers()
         self._answers |= CrmRequests(store, picture, self._crm).answers()
+        self._answers |= StatisticsRequests(store, picture).answers()
         if book:
             self._answers |= Administration(log, store, book).answers()
 
