@@ -186,7 +186,7 @@ def _print_heat(heat: Sequence[Mapping[str, Any]]) -> None:
 def _short(value: float) -> str:
     if not value:
         return "·"
-    return f"{value:.1f}" if isinstance(value, float) and value < 100 else f"{value:.0f}"
+    return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"
 
 
 def _show_behind(args: argparse.Namespace, found: protocol.Behind) -> None:
@@ -203,6 +203,8 @@ def _show_behind(args: argparse.Namespace, found: protocol.Behind) -> None:
     for item in found.items:
         who = one_line(item.operator, 24)
         name = one_line(item.session.name or item.session.chat, 30)
-        print(f"{item.session.id:<8} {item.hour}  {one_line(item.line, 20):<20} {who:<24} {item.value:>12}  {name}")
+        print(
+            f"{item.session.id:<8} {item.hour}  {one_line(item.line, 20):<20} {who:<24} {item.value:>12}  {name}"
+        )
     if found.next:
         print(f"more: --after {found.next}")

@@ -35,7 +35,9 @@ def add_stats(commands: Any, command: Callable[..., argparse.ArgumentParser]) ->
             help="list the conversations that a figure is made of, such as `missed`",
         )
         made.add_argument("--limit", type=whole(), default=100, metavar="N", help="of those at most [100]")
-        made.add_argument("--after", default="", metavar="CURSOR", help="go on with `next` of the list before")
+        made.add_argument(
+            "--after", default="", metavar="CURSOR", help="go on with `next` of the list before"
+        )
     command(
         kinds, "rebuild", "navbat.cli.stats:rebuild", "make all figures anew from the facts of conversations",
         json=True,
@@ -44,7 +46,11 @@ def add_stats(commands: Any, command: Callable[..., argparse.ArgumentParser]) ->
 
 def _add_period(made: argparse.ArgumentParser) -> None:
     made.add_argument(
-        "--from", dest="since", default="", metavar="D", help="the first day, such as 2026-03-05 [29 days ago]"
+        "--from",
+        dest="since",
+        default="",
+        metavar="D",
+        help="the first day, such as 2026-03-05 [29 days ago]",
     )
     made.add_argument("--to", default="", metavar="D", help="the last day [today]")
     for name in ("line", "channel", "operator"):
