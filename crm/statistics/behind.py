@@ -15,7 +15,7 @@ SCANNED = 2000
 PAGE = 200
 
 
-class Found(NamedTuple):
+class Contribution(NamedTuple):
     """``value``: how often it counts in the figure, or ms."""
 
     session: str
@@ -27,10 +27,10 @@ class Found(NamedTuple):
 
 async def behind(
     store: Store, question: Question, figure: str, *, limit: int, after: str = ""
-) -> tuple[list[Found], str]:
+) -> tuple[list[Contribution], str]:
     """Sessions that count in the figure, and where to go on, empty when there are no more. There may be fewer
     than ``limit`` and yet more to come."""
-    found: list[Found] = []
+    found: list[Contribution] = []
     scanned = 0
     wanted = {"days": {"$in": question.days()}}
     while len(found) < limit and scanned < SCANNED:
@@ -45,7 +45,7 @@ async def behind(
     return found, after
 
 
-def _matches(case: Case, question: Question, figure: str) -> Iterator[Found]:
+def _matches(case: Case, question: Question, figure: str) -> Iterator[Contribution]:
     """One for each operator whose it is."""
     values: dict[tuple[str, str], tuple[str, int]] = {}
     for spot, cell in case.contribution().cells.items():
@@ -54,7 +54,7 @@ def _matches(case: Case, question: Question, figure: str) -> Iterator[Found]:
             hour, before = values.get((spot.line, spot.operator), (spot.hour, 0))
             values[spot.line, spot.operator] = min(hour, spot.hour), before + value
     for (line, operator), (hour, value) in values.items():
-        yield Found(case.facts.id, hour, line, operator, value)
+        yield Contribution(case.facts.id, hour, line, operator, value)
 
 
 def _value(cell: Cell, figure: str) -> int:

@@ -31,7 +31,7 @@ async def show(args: argparse.Namespace) -> int:
         }  # fmt: skip
         if args.behind:
             more = {"figure": args.behind, "after": args.after, "limit": args.limit}
-            _show_behind(args, await client.ask(protocol.GetBehind(**asked, **more), protocol.Behind))
+            _show_behind(args, await client.ask(protocol.GetBehind(**asked, **more), protocol.SessionsBehind))
             return DONE
         request = protocol.GetStatistics(**asked, kind=args.kind, by=args.by, export=args.csv)
         found = await client.ask(request, protocol.Statistics)
@@ -189,7 +189,7 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"
 
 
-def _show_behind(args: argparse.Namespace, found: protocol.Behind) -> None:
+def _show_behind(args: argparse.Namespace, found: protocol.SessionsBehind) -> None:
     if args.json:
         items = [
             {

@@ -138,7 +138,7 @@ def resumes_at(data: Bytes, after: int) -> int:
 
 
 def _behind_half(data: Bytes, start: int) -> int:
-    """Behind the EXEC of a transaction whose beginning is lost; ``start`` when there is none."""
+    """SessionsBehind the EXEC of a transaction whose beginning is lost; ``start`` when there is none."""
     for command in commands(data, start):
         if command.name == b"MULTI":
             break

@@ -70,12 +70,12 @@ from router.wire.quarantine_frames import (
     SetAsideView,
 )
 from router.wire.stats_frames import (
-    Behind,
     BehindItem,
     GetBehind,
     GetStatistics,
     Rebuilding,
     RebuildStatistics,
+    SessionsBehind,
     Statistics,
     StatisticsKind,
 )
@@ -366,7 +366,7 @@ class Bye(Frame, kw_only=True):
 
 ServerFrame = Union[
     Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, DeskEvent, Hint, Pong, Bye,
-    LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, Behind,
+    LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, SessionsBehind,
     Rebuilding,
     CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage,
 ]  # fmt: skip

@@ -54,7 +54,7 @@ class Statistics(Frame, kw_only=True):
 
 class GetBehind(_OfPeriod, kw_only=True):
     """The sessions that a figure is made of (``missed``, ``first_response``, ``rating_1``, …): answered by
-    ``Behind``."""
+    ``SessionsBehind``."""
 
     figure: str
     after: str = ""
@@ -71,7 +71,7 @@ class BehindItem(msgspec.Struct, omit_defaults=True, kw_only=True):
     value: int = 0
 
 
-class Behind(Frame, kw_only=True):
+class SessionsBehind(Frame, kw_only=True):
     """``next``: ask on with it as ``after``; empty at the end."""
 
     rid: int

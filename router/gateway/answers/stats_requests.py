@@ -122,7 +122,7 @@ class StatisticsRequests:
             for one in found
             if one.session in sessions and self._picture.may_read(connection.access, sessions[one.session])
         ]  # fmt: skip
-        connection.send(protocol.Behind(rid=frame.rid, items=items, next=after))
+        connection.send(protocol.SessionsBehind(rid=frame.rid, items=items, next=after))
 
     async def _rebuild(self, connection: Connection, frame: protocol.RebuildStatistics) -> None:
         access = connection.access
