@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from crm.kernel.records import Absence
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -200,6 +202,23 @@ class Calendar:
         if self._holidays and day in _holidays_of(self._holidays, day.year):
             return ()
         return ((0, _DAY_MINUTES),) if self._week is None else self._week[day.weekday()]
+
+
+def calendar_of(
+    zone: str,
+    hours: Mapping[str, Sequence[str]] | None,
+    days: Mapping[str, Sequence[str]] | None = None,
+    holidays: str = "",
+) -> Calendar:
+    """The calendar of these hours, the same one for the same: what it has found out about days stays known
+    when a desk is taken up anew, or told its lines again. Raises as ``Calendar``."""
+    return _calendar(zone, msgspec.msgpack.encode((hours, days)), holidays)
+
+
+@lru_cache(maxsize=512)
+def _calendar(zone: str, packed: bytes, holidays: str) -> Calendar:
+    hours, days = msgspec.msgpack.decode(packed)
+    return Calendar(zone, hours, days, holidays)
 
 
 @lru_cache(maxsize=256)

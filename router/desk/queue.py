@@ -15,7 +15,7 @@ from typing import Any
 
 from sortedcontainers import SortedList
 
-from router.desk.hours import Calendar
+from router.desk.hours import Calendar, calendar_of
 from router.desk.rules import LineRules
 from router.desk.state import HELD, OperatorState, Session
 
@@ -88,8 +88,8 @@ class Queue:
         self.rules = rules
         self.members: dict[str, int] = {}
         self.load: dict[str, int] = {}
-        self.calendar = Calendar(rules.zone, rules.hours, rules.days, rules.holidays)
-        self.shifts = {name: Calendar(rules.zone, week) for name, week in rules.shifts.items()}
+        self.calendar = calendar_of(rules.zone, rules.hours, rules.days, rules.holidays)
+        self.shifts = {name: calendar_of(rules.zone, week) for name, week in rules.shifts.items()}
         self.is_open = True
         self.off_shift: set[str] = set()
         self.absent: set[str] = set()

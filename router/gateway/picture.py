@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from crm.kernel.spelling import fold
 from router.desk.events import LinesConfigured
-from router.desk.hours import Calendar
+from router.desk.hours import Calendar, calendar_of
 from router.desk.state import HELD, Entry, OperatorState, Session
 from router.gateway.access import Access
 from router.gateway.index import SessionIndex, is_listed, people
@@ -223,7 +223,7 @@ class Opening:
         rules = self._of.lines[line]
         calendar = self._calendars.get(line)
         if calendar is None:
-            calendar = Calendar(rules.zone, rules.hours, rules.days, rules.holidays)
+            calendar = calendar_of(rules.zone, rules.hours, rules.days, rules.holidays)
             self._calendars[line] = calendar
         return calendar.is_open(self._clock())
 

@@ -186,7 +186,10 @@ class Writer:
     async def _talk(self, commands: list[Args]) -> list[Any]:
         """One round trip. An error of any command is ``Unavailable``: Redis then did none of a
         transaction, or something that is not a desk's Redis answers."""
-        return await self._heard(self._hear(await self._say(commands)))
+        said = await self._say(commands)
+        if self._hearing:
+            return await self._heard(self._hear(said))
+        return await self._hear(said)  # nobody was asked before: no turn of the loop is waited for
 
     async def _say(self, commands: list[Args], *, keep: bool = False) -> Said:
         async with reaching("commit"):

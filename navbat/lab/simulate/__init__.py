@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 import msgspec
 
 from navbat.lab.simulate.invariants import Violation
+from navbat.lab.simulate.loop import StandsStill, TimelessLoop
 from navbat.lab.simulate.world import Action, World, actions
 
 # What the worker warns of is what is played here.
@@ -49,20 +50,22 @@ class Report(msgspec.Struct, kw_only=True):
 def play(seed: int, chosen: Sequence[Action]) -> tuple[int, str]:
     """(events, what does not hold or nothing) of the world of this seed with these actions."""
 
-    async def run() -> tuple[int, str]:
-        world = World(seed)
-        try:
-            await world.begin()
-            for action in chosen:
-                await world.play(action)
-            await world.finish()
-        except Violation as violation:
-            return world.events, str(violation)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
-            return world.events, f"{type(error).__name__}: {error}"
-        return world.events, ""
+    world = World(seed)
 
-    return asyncio.run(run())
+    async def run() -> None:
+        await world.begin()
+        for action in chosen:
+            await world.play(action)
+        await world.finish()
+
+    try:
+        with asyncio.Runner(loop_factory=TimelessLoop) as runner:
+            runner.run(run())
+    except (Violation, StandsStill) as violation:
+        return world.events, str(violation)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
+        return world.events, f"{type(error).__name__}: {error}"
+    return world.events, ""
 
 
 def shrink(seed: int, chosen: list[Action], what: str) -> list[Action]:

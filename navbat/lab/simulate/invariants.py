@@ -213,25 +213,32 @@ def _counts(session: Session, until: str) -> bool:
     return until == "closed" or session.status != "answered"
 
 
+def _check_loads(desk: Desk, loads: Loads) -> None:
+    for name, operator in desk.operators.items():
+        if operator.load != sum(loads.get(name, NOTHING).values()):
+            raise Violation(f"the load of {name} is wrong")
+    of_lines: Loads = {}
+    for name, load in loads.items():
+        for line, number in load.items():
+            of_lines.setdefault(line, {})[name] = number
+    for line, queue in desk.queues.items():
+        there = {name: n for name, n in queue.load.items() if n and name in desk.operators}
+        if there != {name: n for name, n in of_lines.get(line, NOTHING).items() if name in desk.operators}:
+            raise Violation(f"the loads in {line} are wrong")
+
+
 def check_queues(desk: Desk) -> None:
     """Loads are right, backlogs complete and in order, and nobody waits for whom somebody is free."""
     loads = counting(desk)
-    for name, operator in desk.operators.items():
-        load = loads.get(name, NOTHING)
-        if operator.load != sum(load.values()):
-            raise Violation(f"the load of {name} is wrong")
-        for line, queue in desk.queues.items():
-            if queue.load.get(name, 0) != load.get(line, 0):
-                raise Violation(f"the load of {name} in {line} is wrong")
+    _check_loads(desk, loads)
     untaken: dict[str, list[Session]] = {}
     for s in desk.sessions.values():
         if not s.holder and (s.status == "waiting" or s.status == "offered"):
             untaken.setdefault(s.line, []).append(s)
     for line, queue in desk.queues.items():
         waiting = sorted(untaken.get(line, ()), key=_place)
-        there = list(queue.waiting())
         # The very ones: a copy would not be what the desk changes.
-        if len(there) != len(waiting) or any(a is not b for a, b in zip(there, waiting, strict=True)):
+        if list(map(id, queue.waiting())) != list(map(id, waiting)):
             raise Violation(f"the backlog of {line} is wrong")
         if waiting and (queue.is_open or queue.rules.off_hours == "offer"):
             _check_conserving(desk, queue, waiting, loads)

@@ -108,13 +108,17 @@ def _drawn(random: Random, field: Declared, own: Mapping[str, Sequence[Any]]) ->
     return copy(field.default)
 
 
-def line_rules(random: Random, operators: list[str], others: list[str]) -> LineRules:
-    """Any rules that the configuration would accept. ``others``: lines that it may overflow into."""
+def line_rules(
+    random: Random, operators: list[str], others: list[str], presence_timeout: int = MINUTE
+) -> LineRules:
+    """Any rules that the configuration would accept. ``others``: lines that it may overflow into;
+    ``presence_timeout``: ms until somebody of whom nothing is heard goes off duty."""
     rules = LineRules(**drawn(random, LineRules, LINES_OWN))
     chance = random.random
-    if not rules.check_duty:
-        # Nobody ever goes off duty: in weeks without anything else the same offer is renewed and renewed.
-        rules.answer_within = max(rules.answer_within, 5 * MINUTE)
+    # While nothing else happens, for weeks at times, an offer is renewed until all have gone off duty. What
+    # one more round of it could show the first dozens have shown.
+    sleeps = 27 * 24 * HOUR if not rules.check_duty else presence_timeout
+    rules.answer_within = max(rules.answer_within, sleeps // 100)
     rules.members = random.sample(operators, random.randint(1, len(operators)))
     if chance() < 0.4:
         rules.hours = week(random)

@@ -41,6 +41,12 @@ KINDS: tuple[tuple[str, int], ...] = (
     ("jump", 1), ("lose", 2), ("stall", 1), ("other", 1), ("die", 1), ("move", 1), ("reachable", 1),
     ("keys", 8), ("poison", 1),
 )  # fmt: skip
+ONLY_SAID = frozenset(
+    "write command duty present again edit delete react press delivered operator vip move reachable keys".split()
+)
+"""What an edge appends to the log, and nothing else: more may come before the writer has its turn."""
+MORE = 0.85
+"""In a busy world, how often more comes first."""
 TEXTS = ("hello", "hello", "hello", "5", "👍", "operator", "1", "Buy", "x\x1b[2J", "")
 
 TO = (*OPERATORS, *(f"line:{line}" for line in LINES), "bot", "nobody")
@@ -72,6 +78,8 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
+        self._is_busy = self._random.random() < 0.8
+        """Much comes at a time, as on a large desk: the writer finds it as one batch."""
         self.passed = 0
         """Ms that have gone by, whatever the clocks say."""
         self._set_by = START
@@ -114,10 +122,12 @@ class World:
         await self.settle()
 
     async def play(self, action: Action) -> None:
-        """One action, then the writer's turn, then the check."""
+        """One action, then the writer's turn, unless more comes first, then the check."""
         kind, bits = action
-        await getattr(self, f"_{kind}")(Random(bits))
-        await self.settle()
+        random = Random(bits)
+        await getattr(self, f"_{kind}")(random)
+        if not (self._is_busy and kind in ONLY_SAID and random.random() < MORE):
+            await self.settle()
 
     async def settle(self) -> None:
         """The writer goes on until it has taken all that is in the log."""
@@ -287,9 +297,11 @@ class World:
 
     async def _lines(self, random: Random) -> None:
         lines = {}
+        presence_timeout = random.choice((45_000, 10 * rules.HOUR))
         for number, name in enumerate(LINES):
             # Only into later lines: no circle.
-            lines[name] = rules.line_rules(random, list(OPERATORS), list(LINES[number + 1 :]))
+            later = list(LINES[number + 1 :])
+            lines[name] = rules.line_rules(random, list(OPERATORS), later, presence_timeout)
         if random.random() < 0.1:
             del lines["night"]
             for line in lines.values():
@@ -298,7 +310,7 @@ class World:
             events.LinesConfigured(
                 lines=lines,
                 channels={"bot": "sales", "site": "support"},
-                presence_timeout=random.choice((45_000, 10 * rules.HOUR)),
+                presence_timeout=presence_timeout,
                 flows={"greeter": rules.FLOW},
             )
         )
@@ -325,6 +337,7 @@ class World:
 
     async def _jump(self, random: Random) -> None:
         """Long nothing happens, over a change of summer time too; or the clock is set, and set right again."""
+        await self.settle()
         hours = random.choice((5, 30, 27 * 24)) * rules.HOUR
         if random.random() < 0.5:
             self.passed += hours
@@ -379,7 +392,6 @@ class World:
         client.faults.stall_after = random.randrange(3)
         task = asyncio.create_task(worker.step(writer))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.wait([task], timeout=0)
         for _ in range(10):
             await asyncio.sleep(0)
         client.faults.stall_after = None

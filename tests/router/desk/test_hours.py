@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.kernel.records import Absence
-from router.desk.hours import Calendar, countries, instant, is_absent, next_absence_change, parse_interval
+from router.desk.hours import (
+    Calendar,
+    calendar_of,
+    countries,
+    instant,
+    is_absent,
+    next_absence_change,
+    parse_interval,
+)
 
 HOUR = 3_600_000
 OFFICE = {"mon": ["09:00-13:00", "14:00-18:00"], "fri": ["22:00-06:00"]}
@@ -203,3 +211,19 @@ def test_adding_and_measuring_agree(hours: dict[str, list[str]], start: int, pas
     if change is not None:
         states: list[Any] = [calendar.is_open(t) for t in (begin, change - 1, change)]
         assert states[0] is states[1] is not states[2]
+
+
+def test_the_same_hours_are_one_calendar_and_other_ones_another() -> None:
+    week = {"mon": ["09:00-18:00"]}
+    one = calendar_of("UTC", week, {"2026-03-02": []})
+    assert calendar_of("UTC", dict(week), {"2026-03-02": []}) is one
+    others = [
+        calendar_of("Asia/Tashkent", week, {"2026-03-02": []}),
+        calendar_of("UTC", {"mon": ["09:00-17:00"]}, {"2026-03-02": []}),
+        calendar_of("UTC", week),
+        calendar_of("UTC", week, {"2026-03-02": []}, "UZ"),
+        calendar_of("UTC", None, {"2026-03-02": []}),
+    ]
+    assert len({id(calendar) for calendar in [one, *others]}) == 6
+    with pytest.raises(ValueError, match="interval"):
+        calendar_of("UTC", {"mon": ["nine to five"]})
