@@ -15,7 +15,7 @@ from typing import Any
 
 from sortedcontainers import SortedList
 
-from router.desk.hours import Calendar, calendar_of
+from router.desk.hours import calendar_of
 from router.desk.rules import LineRules
 from router.desk.state import HELD, OperatorState, Session
 

@@ -42,8 +42,8 @@ KINDS: tuple[tuple[str, int], ...] = (
     ("keys", 8), ("poison", 1),
 )  # fmt: skip
 ONLY_SAID = frozenset(
-    "write command duty present again edit delete react press delivered operator vip move reachable keys".split()
-)
+    ("write", "command", "duty", "present", "again", "edit", "delete", "react", "press", "delivered")
+) | {"operator", "vip", "move", "reachable", "keys"}  # fmt: skip
 """What an edge appends to the log, and nothing else: more may come before the writer has its turn."""
 MORE = 0.85
 """In a busy world, how often more comes first."""
