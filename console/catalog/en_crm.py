@@ -41,4 +41,7 @@ TEXTS: dict[str, str] = {
     "refused.same_stage": "It is in {stage} already.",
     "refused.funnel_gone": "Its funnel {funnel} is there no more: name one of {funnels}.",
     "refused.moved_too_often": "It has been moved {limit} times: that is all that is kept.",
+    "refused.twins_found": "There is something alike already for: {targets}. Say for each of them whether it is one of these, new or none: {found}.",
+    "refused.converts_into_nothing": "Nothing would become of the lead: at least one of contact, company and deal has to be there.",
+    "refused.busy": "{id} is being changed by others all the time: try again.",
 }

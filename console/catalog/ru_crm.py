@@ -41,4 +41,7 @@ TEXTS: dict[str, str] = {
     "refused.same_stage": "Уже в стадии {stage}.",
     "refused.funnel_gone": "Его воронки {funnel} больше нет: назовите одну из {funnels}.",
     "refused.moved_too_often": "Перемещено уже {limit} раз: больше не хранится.",
+    "refused.twins_found": "Уже есть похожее: {targets}. Укажите для каждого: одно из этих, new или none: {found}.",
+    "refused.converts_into_nothing": "Из лида ничего не получится: нужен хотя бы контакт, компания или сделка.",
+    "refused.busy": "{id} всё время меняют другие: попробуйте ещё раз.",
 }

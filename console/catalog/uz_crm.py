@@ -41,4 +41,7 @@ TEXTS: dict[str, str] = {
     "refused.same_stage": "Allaqachon {stage} bosqichida.",
     "refused.funnel_gone": "Uning {funnel} voronkasi endi yo‘q: bulardan birini ayting: {funnels}.",
     "refused.moved_too_often": "{limit} marta ko‘chirilgan: bundan ortig‘i saqlanmaydi.",
+    "refused.twins_found": "O‘xshashi allaqachon bor: {targets}. Har biri uchun ayting: shulardan biri, new yoki none: {found}.",
+    "refused.converts_into_nothing": "Liddan hech narsa hosil bo‘lmaydi: hech bo‘lmasa kontakt, kompaniya yoki bitim kerak.",
+    "refused.busy": "{id} ni boshqalar hozir o‘zgartirmoqda: qayta urinib ko‘ring.",
 }

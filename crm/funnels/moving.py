@@ -19,7 +19,7 @@ TRIES = 20
 """So often a move is made anew on what somebody else has changed meanwhile."""
 
 
-class Standing(NamedTuple):
+class StageCount(NamedTuple):
     """How many objects of a list stand in a stage. ``stage`` is None for stages that are not in the
     configuration any more."""
 
@@ -60,7 +60,7 @@ class Moves:
                     raise
         raise Refused("busy", id=id)
 
-    async def standings(self, actor: Actor, type: StagedType) -> list[Standing]:
+    async def standings(self, actor: Actor, type: StagedType) -> list[StageCount]:
         """Of what he may read: all stages in order, then what stands where nothing is any more."""
         if actor.may(type, "read") == "none":
             raise Refused("no_right", right="read")
@@ -69,14 +69,14 @@ class Moves:
         for name, funnel in there.items():
             for stage in funnel.stages:
                 count = await self._count(actor, type, {"funnel": name, "stage": stage.key})
-                found.append(Standing(name, stage, count))
+                found.append(StageCount(name, stage, count))
             keys = [stage.key for stage in funnel.stages]
             found += await self._gone(actor, type, {"funnel": name, "stage": {"$nin": keys}}, name)
         return found + await self._gone(actor, type, {"funnel": {"$nin": [*there]}}, "")
 
-    async def _gone(self, actor: Actor, type: StagedType, filter: Filter, funnel: str) -> list[Standing]:
+    async def _gone(self, actor: Actor, type: StagedType, filter: Filter, funnel: str) -> list[StageCount]:
         count = await self._count(actor, type, filter)
-        return [Standing(funnel, None, count)] if count else []
+        return [StageCount(funnel, None, count)] if count else []
 
     async def _count(self, actor: Actor, type: StagedType, filter: Filter) -> int:
         wanted = within(actor, type, "read", {**ALIVE, **filter})

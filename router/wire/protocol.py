@@ -59,6 +59,17 @@ from router.wire.crm_frames import (
     TwinView,
 )
 from router.wire.frame import CommandFrame, Frame, Number, Request, SessionCommandFrame
+from router.wire.funnel_frames import (
+    ConversionPlanned,
+    ConvertLead,
+    FunnelList,
+    FunnelView,
+    GetFunnels,
+    LeadConverted,
+    MoveObject,
+    PlanConversion,
+    StageView,
+)
 from router.wire.quarantine_frames import (
     DropSetAside,
     GetQuarantine,
@@ -200,7 +211,7 @@ ClientFrame = Union[
     GetStatus, Follow, Typing, GetLine, GetLineVersions, SetLine, RollbackLine, GetOperator, SetOperator,
     GetQuarantine, GetSetAside, RetrySetAside, DropSetAside, GetStatistics, GetBehind, RebuildStatistics,
     GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
-    DetachFile, GetAudit,
+    DetachFile, GetAudit, GetFunnels, MoveObject, PlanConversion, ConvertLead,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
 """All that a client may send."""
@@ -368,7 +379,7 @@ ServerFrame = Union[
     Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, DeskEvent, Hint, Pong, Bye,
     LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, SessionsBehind,
     Rebuilding,
-    CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage,
+    CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, FunnelList, ConversionPlanned, LeadConverted,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

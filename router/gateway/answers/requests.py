@@ -19,6 +19,7 @@ from router.gateway.answers.admin_requests import Administration
 from router.gateway.answers.commands import Answers
 from router.gateway.answers.crm_requests import CrmRequests
 from router.gateway.answers.current import Current
+from router.gateway.answers.funnel_requests import FunnelRequests
 from router.gateway.answers.hints import Hints
 from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.answers.quarantine_requests import QuarantineRequests
@@ -54,7 +55,8 @@ class Requests:
         self.typing = self._hints.typing
         reads = Reads(log, store, picture, broadcast, status, self._current, self._hints)
         self._answers = reads.answers() | QuarantineRequests(log, store).answers()
-        self._answers |= CrmRequests(store, picture, self._crm).answers()
+        objects = CrmRequests(store, picture, self._crm)
+        self._answers |= objects.answers() | FunnelRequests(store, objects.objects, self._crm).answers()
         self._answers |= StatisticsRequests(store, picture).answers()
         if book:
             self._answers |= Administration(log, store, book).answers()
