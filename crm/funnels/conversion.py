@@ -6,7 +6,7 @@ unless there is something alike already: then he is told of all of it, and has t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -72,9 +72,14 @@ class ConversionPlan:
 
 
 class Conversions:
-    """Plans conversions; nothing is written here."""
+    """Plans conversions; nothing is written here. ``funnel_of`` says into which funnel the deals of a line
+    go; one that is not there, or none, is the first."""
 
-    def __init__(self, store: Store, objects: Objects, settings: CrmSettings) -> None:
+    def __init__(
+        self, store: Store, objects: Objects, settings: CrmSettings,
+        funnel_of: Callable[[str], str] = lambda line: "",
+    ) -> None:  # fmt: skip
+        self._funnel_of = funnel_of
         self._store = store
         self._objects = objects
         self._settings = settings
@@ -133,8 +138,9 @@ class Conversions:
         if target == "deal":
             if "contact" in plan.ids:
                 draft["contact"] = plan.ids["contact"]
-            by = actor.name
-            draft |= stages.begun(self._settings, "deal", at=at, by=by, funnel=wanted.funnel)
+            funnel = self._funnel_of(lead.get("line", ""))
+            funnel = wanted.funnel or (funnel if funnel in self._settings.funnels else "")
+            draft |= stages.begun(self._settings, "deal", at=at, by=actor.name, funnel=funnel)
         draft["keys"] = keys_of(target, draft)
         if not actor.reaches(target, "add", draft):
             raise Refused("no_right", right="add")

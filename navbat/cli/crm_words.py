@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from navbat.cli.arguments import whole
+from navbat.cli.funnel_words import add_funnels
 
 TYPES = ("lead", "contact", "company", "deal", "activity")
 Make = Callable[..., argparse.ArgumentParser]
@@ -23,6 +24,7 @@ def add_crm(commands: Any, make: Make) -> None:
     actions = crm.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     _add_looks(actions, make)
     _add_changes(actions, make)
+    add_funnels(actions, make)
 
 
 def _add_looks(actions: Any, make: Make) -> None:

@@ -59,7 +59,6 @@ class LineLeads(NamedTuple):
 
     makes: bool = True
     follows: bool = True
-    funnel: str = ""
 
 
 class LeadMemory:
@@ -79,11 +78,9 @@ class LeadMemory:
 
 
 def _line(settings: Mapping[str, Any]) -> LineLeads:
-    funnel = settings.get("crm_funnel", "")
     return LineLeads(
         settings.get("crm_leads", True) is not False,
         settings.get("crm_follow_transfer", True) is not False,
-        funnel if isinstance(funnel, str) else "",
     )
 
 

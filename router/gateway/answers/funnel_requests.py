@@ -18,6 +18,7 @@ from crm.objects import views
 from crm.objects.service import Objects
 from router.gateway.actor import actor_of
 from router.gateway.connection import Connection
+from router.gateway.picture import Picture
 from router.log.log import now_ms
 from router.wire import protocol
 
@@ -27,12 +28,13 @@ STAGED: tuple[StagedType, ...] = ("lead", "deal")
 class FunnelRequests:
     """Answers the frames of ``router.wire.funnel_frames``."""
 
-    def __init__(self, store: Store, objects: Objects, settings: CrmSettings) -> None:
+    def __init__(self, store: Store, objects: Objects, settings: CrmSettings, picture: Picture) -> None:
         self._store = store
         self._objects = objects
         self._settings = settings
         self._moves = Moves(store, objects, settings)
-        self._conversions = Conversions(store, objects, settings)
+        self._conversions = Conversions(store, objects, settings, self._funnel_of)
+        self._picture = picture
 
     def answers(self) -> dict[type[protocol.Frame], Callable[[Connection, Any], Awaitable[None]]]:
         return {
@@ -41,6 +43,10 @@ class FunnelRequests:
             protocol.PlanConversion: self._plan,
             protocol.ConvertLead: self._convert,
         }
+
+    def _funnel_of(self, line: str) -> str:
+        rules = self._picture.configured.lines.get(line)
+        return rules.crm_funnel if rules else ""
 
     async def _list(self, connection: Connection, frame: protocol.GetFunnels) -> None:
         actor, found = actor_of(connection), []
@@ -65,7 +71,7 @@ class FunnelRequests:
         plan = await self._planned(connection, frame)
         connection.send(
             protocol.ConversionPlanned(
-                rid=frame.rid, lead=views.view(plan.lead), ids={**plan.ids}, open=[*plan.open],
+                rid=frame.rid, lead=views.view(plan.lead), ids=dict(plan.ids.items()), open=[*plan.open],
                 drafts={target: views.view(draft) for target, draft in plan.drafts.items()},
                 twins={
                     target: [protocol.TwinView(**views.twin_view(twin)) for twin in found]

@@ -234,6 +234,17 @@ async def test_what_a_screen_adds_is_checked_as_anywhere(office: Office) -> None
     assert (made["deal"]["title"], made["deal"]["custom"]) == ("Tables", {"color": "red"})
 
 
+async def test_the_deals_of_a_line_go_into_its_funnel(office: Office) -> None:
+    repair = CrmSettings(funnels={**SETTINGS.funnels, "repair": SETTINGS.funnels["sales"]})
+    lead = await office.lead()
+    for said, of_line, wanted in (
+        ("", "repair", "repair"), ("sales", "repair", "sales"), ("", "gone", "sales"), ("", "", "sales"),
+    ):  # fmt: skip
+        plans = Conversions(office.store, office.objects, repair, {"sales": of_line}.__getitem__)
+        plan = await plans.plan(ANNA, lead, Wanted(funnel=said), at=AT)
+        assert plan.drafts["deal"]["funnel"] == wanted
+
+
 async def test_whoever_edits_in_between_is_not_overwritten(office: Office) -> None:
     lead = await office.lead()
     intent = await office.intent(lead)
