@@ -10,13 +10,20 @@ from pathlib import Path
 import pytest
 
 from crm.kernel.errors import Unavailable
+from crm.kernel.ports import Document
+from crm.statistics import load
+from crm.statistics.asking import Question
+from crm.statistics.behind import behind
 from crm.statistics.cells import ERROR, Cell, cell_of
+from crm.statistics.tables import table
 from router.desk.state import encode
 from router.history import projector as module
+from router.history import rebuild
+from router.history.line_time import LineTimes
 from router.history.projector import Projector
 from router.log.log import Log
 from storage.sqlite import SqliteStore
-from tests.router.history.month import Figures, Month, naive
+from tests.router.history.month import BEGIN, LINES, Figures, Month, naive
 from tests.router.history.test_projector import Broken
 
 STEPS = 900
@@ -69,6 +76,75 @@ def check(cells: dict[tuple[str, str, str, str], Cell], figures: Figures, length
             assert abs(read - exact) <= exact * ERROR + 1, key
 
 
+async def check_clients(store: SqliteStore, figures: Figures) -> None:
+    """Different people of any period, of one line and of all of them."""
+    for since, to in (
+        ("2026-03-01", "2026-03-31"),
+        ("2026-03-09", "2026-03-15"),
+        ("2026-03-20", "2026-03-20"),
+    ):
+        for line in (None, *LINES):
+            question = Question(since, to, "day", None if line is None else (line,))
+            rows, total = await table(store, "sessions", question)
+            visits = [v for v in figures.visits if line in (None, v[0])]
+            inside = [v for v in visits if since <= v[1] <= to]
+            people = {customer for _, _, customer in inside}
+            known = {customer for _, day, customer in visits if day < since}
+            assert total["clients"] == len(people)
+            assert total["new_clients"] == len(people - known)
+            assert total["repeat"] == len(inside) - len(people - known)
+            for row in rows:
+                assert row["clients"] == len({v[2] for v in visits if v[1] == row["key"]})
+
+
+async def check_load(store: SqliteStore, figures: Figures, times: LineTimes, now: int) -> None:
+    """Every hour of the month: how much was open in it, and the most at once, counted minute by minute."""
+    for line in LINES:
+        spans = [(start, end or now) for of, _, start, end in figures.spans if of == line]
+        question = Question("2026-03-01", "2026-03-31", "hour", (line,))
+        clock = times(line)
+        found = await load.days(store, question, times, now)
+        shown = {one["key"]: one for one in load.series(found, question, clock.hour(now))}
+        # Every seventh hour: each of the day and of the week comes.
+        for key, begin, end in [*clock.hours(BEGIN, now)][1:-1:7]:
+            open_ms = sum(max(0, min(end, to) - max(begin, start)) for start, to in spans)
+            assert shown[key]["open_mean"] == round(open_ms / 3_600_000, 3), key
+            minutes = range(begin, end + 1, 60_000)
+            most = max(sum(start < at <= to for start, to in spans) for at in minutes)
+            assert shown[key]["open_max"] == most, key
+
+
+async def check_behind(store: SqliteStore, figures: Figures) -> None:
+    question = Question("2026-03-10", "2026-03-20")
+    for figure in ("missed", "closed", "taken", "in"):
+        found, after = [], ""
+        while True:
+            part, after = await behind(store, question, figure, limit=7, after=after)
+            found += part
+            if not after:
+                break
+        inside = [
+            times for ((hour, *_), name), times in figures.counts.items()
+            if name == figure and question.since <= hour[:10] <= question.to
+        ]  # fmt: skip
+        assert sum(one.value for one in found) == sum(inside), figure
+
+
+async def everything(store: SqliteStore) -> list[Document]:
+    found = await store.find("rollups", {}, sort=[("_id", 1)])
+    visitors = await store.find("visitors", {}, sort=[("_id", 1)])
+    cells = [(d["_id"], cell_of(d)) for d in found]
+    days = [
+        (d["_id"], sorted((one["line"], one["day"], one["times"]) for one in d["days"])) for d in visitors
+    ]
+    return [
+        {
+            "rollups": [one for one in cells if not one[1].is_empty],
+            "visitors": [one for one in days if one[1]],
+        }
+    ]
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_random_month(log: Log, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ", module.READ)
@@ -81,4 +157,11 @@ async def test_a_random_month(log: Log, tmp_path: Path, seed: int, monkeypatch: 
     for span, length in (("h", 13), ("d", 10), ("m", 7)):
         check(await rollups(store, span), figures, length)
     assert len(names) > 20
+    lines = LineTimes(LINES)
+    await check_clients(store, figures)
+    await check_load(store, figures, lines, month.time)
+    await check_behind(store, figures)
+    before = await everything(store)
+    await rebuild.rebuild(store, lines, "again")
+    assert await everything(store) == before
     await store.close()
