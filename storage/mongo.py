@@ -8,16 +8,14 @@ which needs nothing but an ordinary index.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
-from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import (
@@ -30,25 +28,19 @@ from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import (
     ConfigurationError,
     DuplicateKeyError,
-    ExecutionTimeout,
-    NetworkTimeout,
     OperationFailure,
-    PyMongoError,
-    WTimeoutError,
 )
 
 from crm.kernel.errors import (
     ConfigError,
     Duplicate,
     LeaseLost,
-    NotStored,
-    TimedOut,
     Unavailable,
-    UnsupportedQuery,
 )
 from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
 from crm.kernel.spelling import folds_anew
 from storage.filters import compile_filter, split_path
+from storage.mongo_errors import DUPLICATE, UNKNOWN_COMMAND, is_taken, reaching
 from storage.paging import both, page_of, stretches, whole_sort
 from storage.schema import INDEXES, SEARCHED, Index, check_collection, expired, is_collection
 from storage.updates import check_update, inserted, updated, with_id
@@ -56,22 +48,6 @@ from storage.values import check_document, check_operands, value_at
 from storage.words import SPELLING, query_words, words
 
 logger = logging.getLogger(__name__)
-
-DUPLICATE = 11000
-UNFIT = frozenset({2, 14, 28, 40, 54, 66, 9})
-"""Errors of an update that does not fit what is there: wrong type, path through no object, …"""
-
-_MATTER = {
-    14031: ("store_full", "has no room left on its disk"),
-    10107: ("store_readonly", "cannot be written to"),
-    13435: ("store_readonly", "cannot be written to"),
-    13: ("store_access", "does not let us do that"),
-    18: ("store_access", "does not let us in"),
-}
-
-REFUSED = frozenset({22, 52, 55, 56, 57, 121, 10334, 17280, 17419, 17420})
-"""Errors of a document that the server will never take: too large, refused by a validator, a name of a
-field that cannot be, …"""
 
 PART_COUNT = 1000
 PART_BYTES = 16 << 20
@@ -136,7 +112,7 @@ class MongoStore:
         except (ConfigurationError, ValueError) as error:
             raise ConfigError("mongodb: this is no usable address of a MongoDB", hint=str(error)) from error
         async with self._reaching():
-            hello = await self._client.admin.command("hello")
+            hello = await self._hello()
             self._transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
         for collection, indexes in INDEXES.items():
             for index in indexes:
@@ -144,6 +120,15 @@ class MongoStore:
         async with self._reaching():
             await self._of(SEARCHED).create_index([("words", 1), ("at", -1)], name="words")
         await self._respell()
+
+    async def _hello(self) -> Document:
+        """What the server says of itself; some know the command by its old name alone."""
+        try:
+            return await self._connected.admin.command("hello")
+        except OperationFailure as error:
+            if error.code != UNKNOWN_COMMAND:
+                raise
+            return await self._connected.admin.command("ismaster")
 
     async def _respell(self) -> None:
         """Brings the words of another time up to date, page by page: no call may take long. Broken off,
@@ -247,7 +232,7 @@ class MongoStore:
                         return_document=ReturnDocument.AFTER,
                     )  # fmt: skip
                 except OperationFailure as error:
-                    if not _is_taken(error):
+                    if not is_taken(error):
                         raise
                     # Of two that insert the same at once, one comes too late; it is there to be updated then.
                     if not again:
@@ -367,9 +352,12 @@ class MongoStore:
                     raise OperationFailure(error.get("errmsg", ""), error["code"])
                 if session is not None:
                     raise _Taken
+            if command == "insert":
+                # What was refused is left out; not every server's `n` does so.
+                return len(part) - len(errors)
             upserted = len(reply.get("upserted", ()))
             changed += reply.get("nModified", reply.get("n", 0) - upserted) + upserted
-            part = part[errors[0]["index"] + 1 :] if errors and command != "insert" else []
+            part = part[errors[0]["index"] + 1 :] if errors else []
         return changed
 
     # ---------------------------------------------------------------- plumbing
@@ -396,42 +384,15 @@ class MongoStore:
     def _of(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._database[check_collection(collection)]
 
+    def _reaching(self) -> AbstractAsyncContextManager[None]:
+        return reaching(self._timeout)
+
     def _synced(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._of(collection).with_options(write_concern=WriteConcern(w="majority", j=True))
-
-    @asynccontextmanager
-    async def _reaching(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout):
-                yield
-        except TimeoutError as error:
-            raise TimedOut("the store does not answer in time", code="store_away") from error
-        except (NetworkTimeout, ExecutionTimeout, WTimeoutError) as error:
-            raise TimedOut(
-                f"the store does not answer in time: {type(error).__name__}", code="store_away"
-            ) from error
-        except (BSONError, OverflowError) as error:
-            raise NotStored(f"the store refuses a document: {type(error).__name__}") from error
-        except OperationFailure as error:
-            if error.code in UNFIT:
-                raise UnsupportedQuery("the update does not fit what is there") from error
-            if error.code in REFUSED:
-                raise NotStored(f"the store refuses a document: {error.code}") from error
-            code, text = _MATTER.get(error.code or 0, ("store_away", "does not answer"))
-            raise Unavailable(f"the store {text}: {type(error).__name__} {error.code}", code=code) from error
-        except PyMongoError as error:
-            raise Unavailable(
-                f"the store does not answer: {type(error).__name__}", code="store_away"
-            ) from error
 
 
 class _Taken(Exception):
     """A unique index refused a write in a transaction, which is over with that."""
-
-
-def _is_taken(error: OperationFailure) -> bool:
-    """Whether a unique index refused; FerretDB on SQLite says so in SQLite's words here."""
-    return error.code == DUPLICATE or "UNIQUE constraint failed" in str(error)
 
 
 def _shown(collection: str, found: Document | None) -> Document | None:

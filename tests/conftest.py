@@ -17,6 +17,7 @@ import redis
 from navbat.run.embedded import find_server
 from router.log.home import connect
 from router.log.log import Log
+from tests.servers import mongodb
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,3 +114,7 @@ async def until(condition: object, within: float = 30.0) -> None:
             return
         assert time.monotonic() < deadline, f"did not happen within {within} s"
         await asyncio.sleep(0.005)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    mongodb.fold_skips(terminalreporter.stats.get("skipped", []))

@@ -12,25 +12,24 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from crm.kernel.ports import Store
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
-from tests.servers import ferretdb
+from tests.servers import mongodb
 
 
 @pytest.fixture(scope="session")
 def mongodb_url() -> Iterator[str | None]:
-    with ferretdb.mongodb() as url:
+    with mongodb.mongodb() as url:
         yield url
 
 
 @pytest.fixture
 async def mongo(mongodb_url: str | None) -> AsyncIterator[MongoStore]:
-    if mongodb_url is None:
-        pytest.skip(ferretdb.WHY_NOT)
+    url = mongodb.there(mongodb_url)
     name = f"navbat_test_{uuid.uuid4().hex[:8]}"
-    store = MongoStore(mongodb_url, name, timeout=20)
+    store = MongoStore(url, name, timeout=20)
     await store.open()
     yield store
     await store.close()
-    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(url)
     await client.drop_database(name)
     client.close()
 

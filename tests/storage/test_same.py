@@ -16,7 +16,7 @@ from crm.kernel.errors import Duplicate, NotStored, UnsupportedQuery
 from crm.kernel.ports import Store, Write
 from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
-from tests.servers import ferretdb
+from tests.servers import mongodb
 
 IDS = st.sampled_from("abc")
 FIELDS = st.sampled_from(["x", "y", "list", "deep.z"])
@@ -129,13 +129,10 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with ferretdb.mongodb() as url:
-        if url is None:
-            pytest.skip(ferretdb.WHY_NOT)
-        pair = Pair(tmp_path_factory.mktemp("same"), url)
-        yield pair
-        pair.close()
+def pair(tmp_path_factory: pytest.TempPathFactory, mongodb_url: str | None) -> Iterator[Pair]:
+    pair = Pair(tmp_path_factory.mktemp("same"), mongodb.there(mongodb_url))
+    yield pair
+    pair.close()
 
 
 @settings(max_examples=100, deadline=None)

@@ -13,19 +13,18 @@ import pytest
 from pymongo import MongoClient
 
 from tests.navbat.process import CONFIG, Desk, Operator, wait_for
-from tests.servers import ferretdb
+from tests.servers import mongodb
 
 MakeDesk = Callable[..., Desk]
 
 
 @pytest.fixture
 def address(mongodb_url: str | None) -> Iterator[str]:
-    if mongodb_url is None:
-        pytest.skip(ferretdb.WHY_NOT)
+    url = mongodb.there(mongodb_url)
     client: MongoClient[dict[str, Any]]
-    with MongoClient(mongodb_url) as client:
+    with MongoClient(url) as client:
         client.drop_database("navbat_shop")
-        yield mongodb_url
+        yield url
         client.drop_database("navbat_shop")
 
 
