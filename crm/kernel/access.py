@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from crm.kernel.ports import Filter
-from crm.kernel.records import Role
+
+if TYPE_CHECKING:
+    from crm.kernel.records import Role
 
 ObjectType = Literal["customer", "lead", "contact", "company", "deal", "activity"]
 Verb = Literal["read", "add", "edit", "delete", "export"]
@@ -22,7 +24,7 @@ OBJECT_TYPES: tuple[ObjectType, ...] = get_args(ObjectType)
 VERBS: tuple[Verb, ...] = get_args(Verb)
 REACHES: tuple[Reach, ...] = get_args(Reach)
 
-Grants = Mapping[str, Mapping[str, Reach]]
+Grants = Mapping[ObjectType | Literal["*"], Mapping[Verb | Literal["*"], Reach]]
 """Type of object, or ``*`` for all -> verb, or ``*`` for all -> reach."""
 
 BY_ROLE: Mapping[Role, Mapping[Verb, Reach]] = {
@@ -53,12 +55,11 @@ class Actor:
         reach = self._granted(type, verb) or BY_ROLE[self.role].get(verb, "none")
         return "line" if reach == "all" and not self.everywhere else reach
 
-    def _granted(self, type: str, verb: str) -> Reach | None:
+    def _granted(self, type: ObjectType, verb: Verb) -> Reach | None:
         # What is said of the type comes before what is said of all, and so do the verbs.
         for of in (self.grants.get(type, {}), self.grants.get("*", {})):
-            for named in (verb, "*"):
-                if named in of:
-                    return of[named]
+            if found := of.get(verb) or of.get("*"):
+                return found
         return None
 
     def filter_for(self, type: ObjectType, verb: Verb = "read") -> Filter:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from crm.kernel.access import ObjectType, Reach, Verb
 from crm.kernel.settings import Setting
 
 Direction = Literal["in", "out", "note", "whisper", "system"]
@@ -200,6 +201,13 @@ class OperatorRules(Record, kw_only=True):
     ] = None
     """Line (or ``*`` for all) -> rights there; None: those of the role (an operator has none of the
     separate rights, supervisors and administrators have them all)."""
+    crm: Annotated[
+        dict[ObjectType | Literal["*"], dict[Verb | Literal["*"], Reach]],
+        Setting(
+            "how far each verb reaches among the objects of the CRM, by type (`*`: all): "
+            "`{deal: {delete: line}}`; what is not said is as his role has it"
+        ),
+    ] = {}
 
 
 class Account(OperatorRules, kw_only=True):

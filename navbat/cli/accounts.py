@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import msgspec
 
+from crm.kernel.access import OBJECT_TYPES, REACHES, VERBS
 from crm.kernel.errors import NavbatError, WrongUse
 from crm.kernel.ports import Store
 from crm.kernel.records import Absence, Account, Right
@@ -118,6 +119,9 @@ async def _set(args: argparse.Namespace, store: Store, desk: DeskConfig) -> Sequ
     if args.rights:
         names.append("rights")
         account.rights = await _rights(store, desk, args.rights)
+    if args.crm:
+        names.append("crm")
+        account.crm = _grants(args.crm)
     if not names:
         raise NavbatError("nothing to set", "navbat operator set --help lists what there is")
     desk.book.check_account(account)
@@ -148,6 +152,30 @@ async def _rights(store: Store, desk: DeskConfig, given: Sequence[str]) -> dict[
     return rights
 
 
+def _grants(given: Sequence[str]) -> Any:
+    """``deal.delete=line``, ``*`` for every type or verb; ``role``: those of the role."""
+    if list(given) == ["role"]:
+        return {}
+    grants: dict[str, dict[str, str]] = {}
+    for text in given:
+        (of, dot, verb), equals, reach = (
+            text.partition("=")[0].partition("."),
+            "=" in text,
+            text.partition("=")[2],
+        )
+        if not dot or not equals:
+            raise WrongUse(f"{text[:80]!r} is no TYPE.VERB=REACH", "write one such as deal.delete=line")
+        for what, word, known in (
+            ("type", of, OBJECT_TYPES),
+            ("verb", verb, VERBS),
+            ("reach", reach, REACHES),
+        ):
+            if word not in known and (word != "*" or what == "reach"):
+                raise WrongUse(unknown_word(what, word, known))
+        grants.setdefault(of, {})[verb] = reach
+    return grants
+
+
 async def _list(args: argparse.Namespace, store: Store, desk: DeskConfig) -> None:
     found = await accounts.list_accounts(store)
     members = await _members(store, desk)
@@ -174,6 +202,7 @@ def _row(account: Account, members: Members) -> dict[str, Any]:
         "languages": account.languages,
         "absences": [msgspec.to_builtins(absence) for absence in account.absences],
         "rights": account.rights,
+        "crm": account.crm,
         "created_at": shapes.rfc3339(account.created_at),
     }
 

@@ -231,6 +231,11 @@ def _add_operator(commands: Any) -> None:
         help="separate rights there (join_open, join_silent, whisper, take_over, read_only), in all lines "
         "without LINE; `role`: those of the role; may be given again",
     )  # fmt: skip
+    change.add_argument(
+        "--crm", action="append", default=[], metavar="TYPE.VERB=REACH",
+        help="how far a verb (read, add, edit, delete, export; `*`) reaches (none, own, line, all) among deals, "
+        "leads, … or `*`, such as deal.delete=line; `role`: as the role has it; may be given again",
+    )  # fmt: skip
     made["revoke"].add_argument("--id", default="", help="only this token, as `list` shows it")
 
 

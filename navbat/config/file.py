@@ -233,16 +233,20 @@ class YamlFile:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self._struct(kind, value, path)
         if origin is dict and isinstance(value, dict):
-            return self._dict(arguments[1], value, path)
+            return self._dict(arguments, value, path)
         if origin is list and isinstance(value, list):
             return [self.build(arguments[0], item, (*path, n)) for n, item in enumerate(value)]
         return self._leaf(constrained, value, path)
 
-    def _dict(self, kind: Any, value: dict[Hashable, Any], path: KeyPath) -> dict[str, Any]:
+    def _dict(self, arguments: tuple[Any, ...], value: dict[Hashable, Any], path: KeyPath) -> dict[str, Any]:
+        keys, kind = arguments
+        known = _words(keys)
         result = {}
         for key, item in value.items():
             if isinstance(key, str) and _NO_TEXT.search(key):
                 self.problem((*path, _visible(key)), "a key is a text of whole characters")
+            elif isinstance(key, str) and known and key not in known:
+                self.problem((*path, key), unknown_word("key", key, known))
             elif isinstance(key, str):
                 result[key] = self.build(kind, item, (*path, key))
             else:
@@ -429,6 +433,13 @@ def _bare(kind: Any) -> Any:
     while typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     return kind
+
+
+def _words(kind: Any) -> list[str]:
+    """The texts that a type, or a union of such, lists; nothing for one that takes any."""
+    if typing.get_origin(kind) is typing.Literal:
+        return list(typing.get_args(kind))
+    return [word for arm in typing.get_args(kind) for word in _words(arm)]
 
 
 def _arm(union: Any, value: Any) -> Any:

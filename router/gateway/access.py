@@ -33,7 +33,9 @@ class Access:
         """All lines, also those that are made later."""
         self.lines = frozenset(self._lines(account, lines))
         self._separate = account.rights
-        self.unlimited = self.everywhere and account.rights is None
+        self.crm = account.crm
+        """What is said of its rights among the objects of the CRM."""
+        self.unlimited = self.everywhere and account.rights is None and not account.crm
         """Has all that its role can have."""
         self.sees_silent = frozenset(line for line in self.lines if self.may("join_silent", line))
         """Lines in which it is told who reads along silently."""

@@ -9,4 +9,7 @@ from router.gateway.connection import Connection
 def actor_of(connection: Connection) -> Actor:
     """As his rights are at this moment."""
     access = connection.access
-    return Actor(name=access.name, role=access.role, lines=access.lines, everywhere=access.everywhere)
+    return Actor(
+        name=access.name, role=access.role, lines=access.lines, grants=access.crm,
+        everywhere=access.everywhere,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import hmac
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
@@ -16,7 +16,7 @@ from aiohttp import web
 from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Unavailable
 from crm.kernel.ports import Store
-from crm.kernel.records import Account, Message, MessageChange, Right, Role
+from crm.kernel.records import Account, Message, MessageChange
 from router.beat import until_beat
 from router.desk.events import Present
 from router.desk.state import (  # fmt: skip
@@ -254,7 +254,7 @@ class Gateway:
             account = connection.account
             if operator.disabled:
                 connection.end(Bye(code="revoked"))
-            elif (account.role, account.lines, account.rights) != _granted(operator):
+            elif _granted(account) != _granted(operator):
                 connection.account = _as_granted(account, operator)
                 connection.access = Access(connection.account, self.picture.configured.lines)
                 self._snapshot(connection)
@@ -376,7 +376,7 @@ class Gateway:
         state = self.picture.operators.get(account.name)
         if state is not None:
             # The configuration may give rights that the account does not name.
-            account = msgspec.structs.replace(account, rights=state.rights)
+            account = msgspec.structs.replace(account, rights=state.rights, crm=state.crm)
         connection = Connection(socket, account, token_id, Access(account, self.picture.configured.lines))
         connection.presence = hello.presence
         return connection
@@ -483,9 +483,9 @@ class Gateway:
 
 
 def _as_granted(account: Account, operator: OperatorState) -> Account:
-    role, lines, rights = _granted(operator)
-    return msgspec.structs.replace(account, role=role, lines=lines, rights=rights)
+    role, lines, rights, crm = _granted(operator)
+    return msgspec.structs.replace(account, role=role, lines=lines, rights=rights, crm=crm)
 
 
-def _granted(operator: OperatorState) -> tuple[Role, list[str], dict[str, list[Right]] | None]:
-    return operator.role, operator.lines, operator.rights
+def _granted(state: OperatorState | Account) -> tuple[Any, ...]:
+    return state.role, state.lines, state.rights, state.crm

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from crm.kernel.access import Reach
 from crm.kernel.records import Absence, Right, Role
 from router.wire.frame import Frame, Number, Request
 
@@ -72,6 +73,7 @@ class SetOperator(Request, kw_only=True):
     languages: list[str] | None = None
     absences: list[Absence] | None = None
     rights: dict[str, list[Right]] | None = None
+    crm: dict[str, dict[str, Reach]] | None = None
     by_role: bool = False
 
 
@@ -142,4 +144,5 @@ class OperatorSettings(Frame, kw_only=True):
     languages: list[str] = []
     absences: list[Absence] = []
     rights: dict[str, list[Right]] | None = None
+    crm: dict[str, dict[str, Reach]] = {}
     may: list[str] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from crm.kernel.access import Reach
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Account
@@ -143,7 +144,7 @@ class Administration:
             protocol.OperatorSettings(
                 rid=frame.rid, operator=account.name, role=account.role, disabled=account.disabled,
                 lines=told.lines, max_sessions=told.max_sessions, skills=told.skills,
-                languages=told.languages, absences=told.absences, rights=told.rights, may=may,
+                languages=told.languages, absences=told.absences, rights=told.rights, crm=msgspec.convert(told.crm, dict[str, dict[str, Reach]]), may=may,
             )
         )  # fmt: skip
 
@@ -179,7 +180,7 @@ class Administration:
         if "administer" in access.rights:
             if access.everywhere and (account.name != access.name or access.unlimited):
                 return list(accounts.SETTINGS)
-            own = [name for name in accounts.SETTINGS if name not in ("lines", "rights")]
+            own = [name for name in accounts.SETTINGS if name not in ("lines", "rights", "crm")]
             if account.name == access.name:
                 return own
             leads = account.role in ("supervisor", "admin")

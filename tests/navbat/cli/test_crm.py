@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from navbat.cli import crm, crm_shapes
-from tests.navbat.process import CONFIG
+from tests.navbat.process import CONFIG, Operator, wait_for
 from tests.navbat.run.test_health import MakeDesk
 
 FIELDS = """
@@ -109,6 +109,17 @@ def test_objects_are_made_found_changed_and_deleted(make_desk: MakeDesk) -> None
     assert "Chairs → Tables" in root.command("audit", "--object", id).stdout
     assert "audit" in anna.command("audit", status=1).stderr
 
+    desk.command("operator", "set", "anna", "--crm", "deal.delete=own", "--crm", "*.export=line")
+    (account,) = [
+        one for one in json.loads(desk.command("operator", "list", "--json").stdout) if one["name"] == "anna"
+    ]
+    assert account["crm"] == {"deal": {"delete": "own"}, "*": {"export": "line"}}
+    wait_for(lambda: _done(anna, "crm", "delete", "deal", id))  # the gateway hears of it in a moment
+    root.command("crm", "restore", "deal", id)
+    for wrong in ("deals.read=all", "deal.look=all", "deal.read=some", "deal", "deal.read"):
+        assert "navbat" in desk.command("operator", "set", "anna", "--crm", wrong, status=2).stderr
+    desk.command("operator", "set", "anna", "--crm", "role")
+
     for words, status, said in (
         (("set", "deal", id, "titel=x"), 2, "title"),
         (("set", "deal", id, "amount=12345678901234567890:UZS"), 2, "120000:UZS"),
@@ -122,7 +133,15 @@ def test_objects_are_made_found_changed_and_deleted(make_desk: MakeDesk) -> None
         found = anna.command("crm", *words, status=status)
         assert said in found.stderr, words
         assert found.stdout == ""
-    assert anna.json("crm", "show", "deal", id)["version"] == 6
+    assert anna.json("crm", "show", "deal", id)["version"] == 8
+
+
+def _done(operator: Operator, *words: str) -> bool:
+    try:
+        operator.command(*words)
+    except AssertionError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,20 @@ def test_what_the_file_says_becomes_the_same_rules() -> None:
     assert list(operator_problems(operator)) == []
     rules = operator.rules()
     told = {name: json.loads(msgspec.json.encode(getattr(rules, name))) for name in SETTINGS}
-    assert told == KEPT["rules"]
+    assert told == {**KEPT["rules"], "crm": {}}
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [({"deals": {"read": "all"}}, "deals"), ({"deal": {"look": "all"}}, "look"), ({"deal": {"read": "some"}}, "some"),
+     ({"deal": "all"}, "deal")],
+)  # fmt: skip
+def test_rights_in_the_crm_are_named_when_they_are_none(written: dict[str, Any], word: str) -> None:
+    file = YamlFile.of_tree({"crm": written})
+    file.build(Operator, file.tree)
+    assert any(word in problem for problem in file.problems), file.problems
+    fine = YamlFile.of_tree({"crm": {"deal": {"*": "own"}, "*": {"read": "line"}}})
+    assert fine.build(Operator, fine.tree).rules().crm == {"deal": {"*": "own"}, "*": {"read": "line"}}
 
 
 @pytest.mark.parametrize("wrong", KEPT["wrong"], ids=lambda wrong: json.dumps(wrong["written"]))

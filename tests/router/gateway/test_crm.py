@@ -10,6 +10,8 @@ import pytest
 
 from crm.kernel.records import Media
 from crm.objects.writing import born
+from navbat.config.rulebook import Rulebook
+from navbat.config.types import Config
 from router.log.log import Log
 from router.wire import protocol
 from router.wire.protocol import AuditPage, CrmDeclared, Done, ObjectList, ObjectShown, Twins
@@ -221,3 +223,22 @@ async def test_what_a_crash_left_uncopied_is_in_the_audit_when_a_gateway_has_sta
         await until(lambda: desk.store.get("audit", "d1-1"))
         deal = await desk.store.get("deals", "d1")
         assert deal is not None
+
+
+async def test_rights_that_an_account_has_of_its_own_hold_at_once(log: Log, tmp_path: Path) -> None:
+    async with running_desk(log, tmp_path, book=Rulebook(Config(), Path("flows"), {})) as desk:
+        anna, root = await desk.login("anna"), await desk.login("root")
+        id = (await add(anna, "deal", title="Chairs")).object["id"]
+        assert (await refused(anna, protocol.DeleteObject, type="deal", id=id))[0] == "no_right"
+        grants = {"deal": {"delete": "line"}, "lead": {"*": "none"}}
+        assert (await root.ask(protocol.SetOperator, operator="anna", crm=grants)).code == ""
+        await until(lambda: desk.gateway.picture.operators["anna"].crm == grants)
+        assert (await anna.ask(protocol.GetCrm)).may["lead"]["read"] == "none"
+        assert (await refused(anna, protocol.GetObjects, type="lead"))[0] == "no_right"
+        assert isinstance(await anna.ask(protocol.DeleteObject, type="deal", id=id), ObjectShown)
+        again = await desk.login("anna")
+        assert (await again.ask(protocol.GetCrm)).may["deal"]["delete"] == "line"
+        told = await root.ask(protocol.GetOperator, operator="anna")
+        assert (told.crm, "crm" in told.may) == (grants, True)
+        wrong = await root.ask(protocol.SetOperator, operator="anna", crm={"deals": {"read": "all"}})
+        assert (wrong.code, "deals" in wrong.params["problems"]) == ("bad_settings", True)
