@@ -284,5 +284,5 @@ class Reading(Part):
 
     def do_help(self) -> None:
         words = shell(self.desk).words
-        lines = help_lines(words, self.desk.app.theme_variables, self.desk.app.size.width - 22)
+        lines = partial(help_lines, words, self.desk.app.theme_variables)
         self.desk.app.push_screen(ShowScreen(words("action.help"), lines))

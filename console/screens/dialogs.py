@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
@@ -260,10 +260,12 @@ class ShowScreen(Dialog[str]):
         Binding("up,k", "scroll(-1)", show=False),
         Binding("pagedown,space", "scroll(10)", show=False),
         Binding("pageup", "scroll(-10)", show=False),
+        Binding("home,g", "scroll(-1_000_000)", show=False),
+        Binding("end,G", "scroll(1_000_000)", show=False),
     ]
 
-    def __init__(self, title: str, text: Text | Sequence[Text]) -> None:
-        """``text`` as one, or in lines."""
+    def __init__(self, title: str, text: Text | Sequence[Text] | Callable[[int], Sequence[Text]]) -> None:
+        """``text`` as one, in lines, or as what gives its lines for a width."""
         super().__init__(title)
         self._text = list(text.split(allow_blank=True)) if isinstance(text, Text) else text
 

@@ -17,10 +17,14 @@ WIDTH = 54
 INDENT = 12
 
 
-def help_lines(words: Words, colours: Mapping[str, str], width: int = WIDTH) -> tuple[Text, ...]:
+def help_lines(words: Words, colours: Mapping[str, str], width: int = INDENT + WIDTH) -> tuple[Text, ...]:
     """Every action by group, with its keys and what it does; then what signs and colours (by their names in
-    the theme) mean. ``width`` is that of the explanations."""
-    return _lines(words.language, min(WIDTH, width), tuple(colours.get(name, "bold") for name in COLOURS))
+    the theme) mean. ``width``: cells that a line may take."""
+    return _lines(
+        words.language,
+        max(1, min(WIDTH, width - INDENT)),
+        tuple(colours.get(name, "bold") for name in COLOURS),
+    )
 
 
 @lru_cache(8)
@@ -42,7 +46,8 @@ def _lines(language: str, width: int, colours: tuple[str, ...]) -> tuple[Text, .
         lines.append(Text())
     lines.append(Text(words("signs.colours"), "bold"))
     for colour, means in zip(colours, COLOURS.values(), strict=True):
-        lines.append(Text.assemble((_head("■ ■ ■"), colour), (words(f"colour.{means}"), "dim")))
+        first, *rest = wrap(words(f"colour.{means}"), width)
+        lines += [Text.assemble((_head("■ ■ ■"), colour), (first, "dim")), *_more(rest)]
     return tuple(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.segment import Segment
 from rich.text import Text
@@ -19,7 +19,8 @@ class Lines(Widget):
     Lines { width: 1fr; height: auto; }
     """
 
-    def __init__(self, text: Sequence[Text]) -> None:
+    def __init__(self, text: Sequence[Text] | Callable[[int], Sequence[Text]]) -> None:
+        """``text``, or what gives it for so many cells of width."""
         super().__init__()
         self._text = text
         self._wrapped: Sequence[Text] = ()
@@ -34,7 +35,7 @@ class Lines(Widget):
             console, self._width = self.app.console, width
             self._wrapped = [
                 line
-                for one in self._text
+                for one in (self._text(width) if callable(self._text) else self._text)
                 for line in ([one] if one.cell_len <= width else one.wrap(console, max(1, width)))
             ]
         return self._wrapped
