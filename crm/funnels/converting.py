@@ -19,6 +19,7 @@ from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Conflict, Duplicate, NotFound, Refused, Unavailable
 from crm.kernel.ports import Document, Filter, Store, Write
 from crm.objects import writing
+from crm.objects.checking import changed_only
 from crm.objects.twins import keys_of
 from crm.objects.types import COLLECTION
 from crm.objects.values import phone_key
@@ -118,7 +119,7 @@ async def _certain(store: Store, intent: Document) -> bool:
             return False
         links = {target: id for target, id in intent["ids"].items() if id}
         values = {
-            **intent["standing"],
+            **changed_only(lead, intent["standing"]),
             "converted": {"at": intent["at"], "by": intent["by"], **links},
             **{target: links[target] for target in ("contact", "company") if target in links},
         }

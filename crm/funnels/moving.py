@@ -10,6 +10,7 @@ from crm.kernel.crm_settings import CrmSettings, FunnelStage
 from crm.kernel.errors import Conflict, Refused
 from crm.kernel.ports import Document, Filter, Store
 from crm.kernel.stages import StagedType
+from crm.objects.checking import changed_only
 from crm.objects.service import Objects
 from crm.objects.twins import ALIVE
 from crm.objects.types import COLLECTION
@@ -50,7 +51,7 @@ class Moves:
                 self._settings, type, before, key=stage, at=at, by=actor.name, funnel=funnel, reason=reason
             )
             edit = Edit(
-                "moved", update["$set"], push=update["$push"],
+                "moved", changed_only(before, update["$set"]), push=update["$push"],
                 params={"from": before.get("stage") or "", "to": stage},
             )  # fmt: skip
             try:

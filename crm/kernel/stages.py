@@ -51,7 +51,7 @@ def begun(
 ) -> dict[str, Any]:  # fmt: skip
     """The fields of a new object: in the first stage of the first funnel, where nothing else is said. ``by`` is
     empty for the desk itself. Raises ``Refused``: ``no_such_funnel``, ``no_such_stage``, ``reason_needed``,
-    ``no_such_reason``, ``lead_converts``."""
+    ``which_reason``, ``no_such_reason``, ``lead_converts``."""
     funnel = funnel or next(iter(funnels(settings, type)))
     there = _funnel(settings, type, funnel)
     found = _stage(there, key or there.stages[0].key)
@@ -136,8 +136,10 @@ def _reason(funnel: Funnel, found: FunnelStage, reason: str) -> str:
         return ""
     reason = one_line(reason, REASON_MAX)
     known: Sequence[str] = funnel.lost_reasons
+    if not reason and known:
+        raise Refused("which_reason", stage=found.key, reasons=_listed(known))
     if not reason:
-        raise Refused("reason_needed", stage=found.key, reasons=_listed(known))
+        raise Refused("reason_needed", stage=found.key)
     if known and reason not in known:
         raise Refused("no_such_reason", reason=reason, reasons=_listed(known))
     return reason

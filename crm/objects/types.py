@@ -54,6 +54,7 @@ _STAGED = (
     ObjectField(name="stage", kind="choice"),
     ObjectField(name="semantics", kind="choice", choices=("work", "won", "lost"), read_only=True),
     ObjectField(name="stage_since", kind="moment", read_only=True),
+    ObjectField(name="closed_at", kind="moment", read_only=True),
     ObjectField(name="lost_reason", kind="text", read_only=True),
 )
 """Where an object stands in its funnel. ``stage`` and ``funnel`` are given when it is made; then it is moved."""
@@ -115,7 +116,6 @@ FIELDS: Mapping[ObjectType, tuple[ObjectField, ...]] = {
         ObjectField(name="contact", kind="reference", to="contact"),
         ObjectField(name="company", kind="reference", to="company"),
         ObjectField(name="lead", kind="reference", to="lead", read_only=True),
-        ObjectField(name="closed_at", kind="moment", read_only=True),
         *_OF_ALL,
     ),
     "activity": (

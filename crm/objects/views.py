@@ -10,7 +10,7 @@ from crm.kernel.ports import Document
 from crm.objects.twins import Twin
 from crm.objects.writing import value_at
 
-_INSIDE = frozenset({"_id", "keys", "tokens", "unaudited", "owes"})
+_INSIDE = frozenset({"_id", "keys", "tokens", "unaudited", "owes", "alone", "led"})
 """What the store needs for itself."""
 
 

@@ -31,6 +31,9 @@ _WRONG_USE = frozenset(
         "field_too_long",
         "too_many",
         "not_comparable",
+        "no_such_stage",
+        "no_such_funnel",
+        "no_such_reason",
     }
 )
 """What is refused because it was written wrongly; so is all that is called ``bad_…``."""

@@ -297,8 +297,10 @@ class LeadBatch:
         before it."""
         now = session.last_at or session.opened_at
         document = {"_id": id, "line": session.line, "customer": session.customer}
-        record = _record(document, 0, now, action, id=f"{id}-{session.id}.{session.rev}.{len(self.writes)}")
-        record["type"] = "lead" if collection == "leads" else "customer"
+        of = "lead" if collection == "leads" else "customer"
+        record = _record(
+            document, 0, now, action, type=of, id=f"{id}-{session.id}.{session.rev}.{len(self.writes)}"
+        )
         record["before"] = {name: where.get(name) for name in values if isinstance(where.get(name), str)}
         record["after"] = dict(values)
         update = {
@@ -330,9 +332,11 @@ def _is_known(card: Document, session: Session) -> bool:
     return bool(card.get("lead")) or card.get("created_at", session.opened_at) < session.opened_at
 
 
-def _record(document: Document, version: int, at: int, action: str, *, id: str) -> Document:
+def _record(
+    document: Document, version: int, at: int, action: str, *, id: str, type: str = "lead"
+) -> Document:
     record = {
-        "_id": id, "at": at, "operator": "", "action": f"lead_{action}", "verb": action, "type": "lead",
+        "_id": id, "at": at, "operator": "", "action": f"{type}_{action}", "verb": action, "type": type,
         "object": document["_id"], "line": document["line"], "customer": document["customer"],
     }  # fmt: skip
     return record | ({"version": version} if version else {})

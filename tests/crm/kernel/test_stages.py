@@ -66,9 +66,10 @@ def test_a_closed_deal_is_opened_again() -> None:
 
 
 def test_losing_needs_a_reason_and_where_reasons_are_given_one_of_them() -> None:
-    assert refusal(deal(), "lost") == ("reason_needed", {"stage": "lost", "reasons": ""})
+    assert refusal(deal(), "lost") == ("reason_needed", {"stage": "lost"})
     assert refusal(deal(), "lost", reason=" \x1b[2J ")[0] == "reason_needed"
     repair = deal(funnel="repair")
+    assert refusal(repair, "lost")[0] == "which_reason"
     assert refusal(repair, "scrapped", reason="bored") == (
         "no_such_reason",
         {"reason": "bored", "reasons": "too dear, no parts"},
