@@ -12,6 +12,7 @@ from crm.kernel.access import Actor, ObjectType, Verb, within
 from crm.kernel.errors import Conflict, Duplicate, Refused
 from crm.kernel.ports import Document, Portion, Store
 from crm.kernel.records import Media, to_document
+from crm.kernel.text import one_line
 from crm.objects import twins as alike
 from crm.objects.checking import Checks, changed_only
 from crm.objects.twins import ALIVE, Twin, keys_of
@@ -23,6 +24,8 @@ PAGE_MAX = 200
 WHERE_MAX = 20
 """Conditions of one list."""
 SORTS = ("created_at", "changed_at", "due_at", "close_date", "stage_since", "title", "name")
+MAX_TITLE = 80
+"""Characters of a title that is made of a text."""
 _OWNERS: tuple[ObjectType, ...] = ("deal", "lead", "contact", "company", "customer")
 """Of what an activity is: the first that is named gives it its line."""
 
@@ -92,7 +95,7 @@ class Objects:
         actor and key there is made but one, however often it is asked for."""
         if actor.may(type, "add") == "none" or type == "customer":
             raise Refused("no_right", right="add")
-        values = await self.checks.values(actor, type, given, making=True)
+        values = await self.checks.values(actor, type, _titled(type, given), making=True)
         document = await self._with_owner(actor, type, _nested(values))
         if type in ("lead", "deal"):
             begins = {"funnel": values.get("funnel") or "", "key": values.get("stage") or ""}
@@ -216,6 +219,14 @@ class Objects:
         if len(files) == len(before.get("files", [])):
             raise Refused("no_such_file")
         return await self.write(actor, type, before, Edit("file_removed", {"files": files}), at=at)
+
+
+def _titled(type: ObjectType, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A note or a comment needs no title: the beginning of its text is one."""
+    about = given.get("about")
+    if type != "activity" or given.get("title") or not isinstance(about, str):
+        return given
+    return {**given, "title": one_line(about[: 4 * MAX_TITLE], MAX_TITLE)}
 
 
 def _with_consequences(

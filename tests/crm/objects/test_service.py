@@ -274,6 +274,16 @@ async def test_a_task_is_of_the_line_of_its_deal_and_is_done_at_a_time(desk: Obj
     assert "done_at" not in await desk.set(BEK, "activity", task["_id"], {"done": "no"}, at=AT)
 
 
+async def test_a_note_is_called_by_how_it_begins(desk: Objects) -> None:
+    deal = (await desk.add(ANNA, "deal", {"title": "Chairs"}, at=AT)).document
+    text = "He wants them on\nFriday. " + "x" * 5000
+    note = (
+        await desk.add(ANNA, "activity", {"kind": "note", "about": text, "deal": deal["_id"]}, at=AT)
+    ).document
+    assert (note["about"], note["title"][:24], len(note["title"])) == (text, "He wants them on Friday.", 80)
+    assert (await refusal(desk.add(ANNA, "activity", {"kind": "task"}, at=AT)))[0] == "needs_field"
+
+
 async def test_files_come_and_go_and_stay_few(desk: Objects) -> None:
     deal = (await desk.add(ANNA, "deal", {"title": "Chairs"}, at=AT)).document
     for n in (*range(50), 3):
