@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
+from crm.kernel import reach
 from crm.kernel.codes import MINOR_DIGITS
 from crm.kernel.errors import Refused
 from crm.kernel.fields import FieldKind, ObjectField
+from crm.kernel.reach import MAX_EMAIL, Phone
 from crm.kernel.records import MAX_TAG
 from crm.kernel.text import clean, is_visible, one_line
 
@@ -22,29 +23,9 @@ MOST_MINOR = 10**15
 MOST_NUMBER = 10**15
 MAX_DIGITS = 15
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
-MAX_EMAIL = 254
 MAX_LINK = 2_000
-MAX_PHONE = 60
 _SHOWN = 60
 """Characters of a wrong value that are said again."""
-
-Phone = dict[str, str]
-"""``raw`` as written; ``e164`` and ``ext`` where it is a number."""
-
-
-def plain_phones(text: str) -> list[Phone]:
-    """Numbers that say their country themselves; the others have no ``e164``."""
-    found = []
-    for part in re.split(r"[,;\n]", text):
-        raw = one_line(part, MAX_PHONE)
-        digits = re.sub(r"[\s().-]", "", raw)
-        if re.fullmatch(r"\+[1-9][0-9]{7,14}", digits):
-            found.append({"raw": raw, "e164": digits})
-        elif re.search(r"[0-9]", raw):
-            found.append({"raw": raw})
-        elif raw:
-            raise ValueError(raw)
-    return found
 
 
 @dataclass(frozen=True)
@@ -54,7 +35,7 @@ class Habits:
 
     currency: str = "UZS"
     zone: tzinfo = UTC
-    phones: Callable[[str], list[Phone]] = plain_phones
+    phones: Callable[[str], list[Phone]] = field(default_factory=lambda: reach.phones_of("UZ"))
 
 
 def stored(field: ObjectField, value: Any, habits: Habits) -> Any:
@@ -222,16 +203,10 @@ def _emails(field: ObjectField, value: Any, habits: Habits) -> list[str]:
 
 
 def _email(field: ObjectField, text: str) -> str:
-    address = unicodedata.normalize("NFC", text.strip()).lower()
-    local, at, domain = address.rpartition("@")
-    try:
-        domain = domain.encode("idna").decode() if not domain.isascii() else domain
-    except UnicodeError:
-        at = ""
-    fine = at and local and len(address) <= MAX_EMAIL and re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", domain)
-    if not fine or re.search(r'[\s@<>,;:"()\[\]\\]', local) or one_line(local) != local:
+    address = reach.email(text)
+    if not address:
         raise bad("bad_email", field, text)
-    return f"{local}@{domain}"
+    return address
 
 
 def _tags(field: ObjectField, value: Any, habits: Habits) -> list[str]:

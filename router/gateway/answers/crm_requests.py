@@ -10,6 +10,7 @@ from crm.kernel.access import OBJECT_TYPES, VERBS, Actor, ObjectType
 from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Conflict, Refused
 from crm.kernel.ports import Document, Store
+from crm.kernel.reach import phones_of
 from crm.kernel.records import Media
 from crm.kernel.text import file_name
 from crm.objects import views
@@ -51,7 +52,14 @@ class CrmRequests:
         self._settings = settings
         types = Types(settings.fields)
         self.objects = Objects(
-            store, Checks(store, types, Habits(settings.currency), settings, DeskStaff(store, picture))
+            store,
+            Checks(
+                store,
+                types,
+                Habits(settings.currency, phones=phones_of(settings.country)),
+                settings,
+                DeskStaff(store, picture),
+            ),
         )
 
     def answers(self) -> dict[type[protocol.Frame], Callable[[Connection, Any], Awaitable[None]]]:
