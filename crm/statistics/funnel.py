@@ -232,7 +232,7 @@ def group(leads: Sequence[Document], deals: Mapping[str, Document]) -> dict[str,
         amount = deal.get("amount")
         if amount and amount.get("currency"):
             amounts[amount["currency"]] += amount.get("minor", 0)
-    born = {deal["_id"]: lead["created_at"] for lead in leads if (deal := deals.get(lead["_id"]))}
+    born = {deals[lead["_id"]]["_id"]: lead["created_at"] for lead in leads if lead["_id"] in deals}
     cycles = [max(0, deal.get("closed_at", 0) - born[deal["_id"]]) for deal in won]
     converted = sum(bool(lead.get("converted")) for lead in leads)
     with_amount = Counter((deal.get("amount") or {}).get("currency", "") for deal in won)
