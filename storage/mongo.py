@@ -38,6 +38,7 @@ from crm.kernel.errors import (
     Unavailable,
 )
 from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
+from crm.kernel.spelling import folds_anew
 from storage.filters import compile_filter, split_path
 from storage.mongo_errors import DUPLICATE, UNKNOWN_COMMAND, is_taken, reaching
 from storage.paging import both, page_of, stretches, whole_sort
@@ -143,15 +144,12 @@ class MongoStore:
         unhurried = self._of(SEARCHED).with_options(write_concern=WriteConcern(w=1, j=False))
         while True:
             async with self._reaching():
-                page = self._of(SEARCHED).find(
-                    {"_id": {"$gt": last}}, {"text": 1, "words": 1}, limit=RESPELL_PAGE
-                )
+                page = self._of(SEARCHED).find({"_id": {"$gt": last}}, {"text": 1}, limit=RESPELL_PAGE)
                 found = await page.sort([("_id", 1)]).to_list(None)
             for document in found:
-                of_now = words(document.get("text") or "")
-                if of_now != document.get("words"):
+                if folds_anew(text := document.get("text") or ""):
                     async with self._reaching():
-                        change = {"$set": {"words": of_now}}
+                        change = {"$set": {"words": words(text)}}
                         await unhurried.update_one({"_id": document["_id"]}, change)
             if len(found) < RESPELL_PAGE:
                 break

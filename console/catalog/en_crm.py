@@ -39,6 +39,8 @@ TEXTS: dict[str, str] = {
     "refused.no_such_reason": "{reason} is none of the reasons: {reasons}.",
     "refused.lead_converts": "A lead is not moved there: convert it.",
     "refused.lead_converted": "The lead {id} has been converted and stays as it is.",
+    "refused.customer_busy": "He is being merged or converted just now: try again when that is done.",
+    "refused.no_such_receipt": "There is no receipt {id}.",
     "refused.same_stage": "It is in {stage} already.",
     "refused.funnel_gone": "Its funnel {funnel} is there no more: name one of {funnels}.",
     "refused.moved_too_often": "It has been moved {limit} times: that is all that is kept.",

@@ -39,6 +39,8 @@ TEXTS: dict[str, str] = {
     "refused.no_such_reason": "{reason} — не из причин: {reasons}.",
     "refused.lead_converts": "Лид туда не перемещают: сконвертируйте его.",
     "refused.lead_converted": "Лид {id} сконвертирован и больше не меняется.",
+    "refused.customer_busy": "Сейчас идёт объединение или конвертация этого клиента: повторите, когда она закончится.",
+    "refused.no_such_receipt": "Квитанции {id} нет.",
     "refused.same_stage": "Уже в стадии {stage}.",
     "refused.funnel_gone": "Его воронки {funnel} больше нет: назовите одну из {funnels}.",
     "refused.moved_too_often": "Перемещено уже {limit} раз: больше не хранится.",

@@ -39,6 +39,8 @@ TEXTS: dict[str, str] = {
     "refused.no_such_reason": "{reason} sabablardan biri emas: {reasons}.",
     "refused.lead_converts": "Lid u yerga ko‘chirilmaydi: uni konvertatsiya qiling.",
     "refused.lead_converted": "{id} lidi konvertatsiya qilingan va endi o‘zgarmaydi.",
+    "refused.customer_busy": "Bu mijoz hozir birlashtirilmoqda yoki aylantirilmoqda: tugagach, qayta urinib ko‘ring.",
+    "refused.no_such_receipt": "{id} kvitansiyasi yo‘q.",
     "refused.same_stage": "Allaqachon {stage} bosqichida.",
     "refused.funnel_gone": "Uning {funnel} voronkasi endi yo‘q: bulardan birini ayting: {funnels}.",
     "refused.moved_too_often": "{limit} marta ko‘chirilgan: bundan ortig‘i saqlanmaydi.",

@@ -236,13 +236,6 @@ class StoreErasure:
             if his := [one for one in page if is_his(one)]:
                 await self._drop(collection, his, {collection: len(his)})
 
-    async def needs(self, key: str) -> bool:
-        """Whether somebody else has the file too."""
-        for collection, field in (("messages", "media.key"), *((name, "files.key") for name in OBJECTS)):
-            if await self._store.find(collection, {field: key}, limit=1):
-                return True
-        return False
-
     async def forget_names(self) -> None:
         """What he was looked for by, when everything has been found."""
         await self._store.write([self._noted({"$set": {"chats": [], "objects": {}}})])
@@ -327,3 +320,11 @@ def unfinished(person: Person, intents: Iterable[Document]) -> bool:
     """Whether another change of several documents is about him and not done."""
     names = {*person.customers, *(id for ids in person.objects.values() for id in ids)}
     return any(one.get("kind") != KIND and mentions(one, names) for one in intents)
+
+
+async def is_needed(store: Store, key: str) -> bool:
+    """Whether a message or an object has the file."""
+    for collection, field in (("messages", "media.key"), *((name, "files.key") for name in OBJECTS)):
+        if await store.find(collection, {field: key}, limit=1):
+            return True
+    return False

@@ -89,6 +89,10 @@ class Retention(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):
     ] = 0
     leads: Annotated[int, Setting("leads that were lost, from then on", "period_or_off")] = 0
     audit: Annotated[int, Setting("who did what", "period_or_off")] = 0
+    decisions: Annotated[
+        int, Setting("why sessions went where they went, and what supervisors were told", "period_or_off")
+    ] = 0
+    strays: Annotated[int, Setting("what named nothing that the desk knew", "period_or_off")] = 0
 
 
 class CrmSettings(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True):

@@ -9,6 +9,7 @@ import argparse
 from typing import Any
 
 from navbat.cli.arguments import STATUSES, Parser, languages, whole
+from navbat.cli.consent_words import add_consent, add_retention
 from navbat.cli.crm_words import add_audit, add_crm
 from navbat.cli.stats_words import add_stats
 from navbat.cli.verbs import add_verbs
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reads(commands)
     add_crm(commands, _command)
     add_audit(commands, _command)
+    add_retention(commands, _command)
     add_verbs(lambda name, call, about: _command(commands, name, call, about, json=True))
     scenario = _command(
         commands, "scenario", "navbat.lab.scenario:main", "play stories about a line's rules", json=True
@@ -341,6 +343,7 @@ def _add_looks(commands: Any) -> None:
         actions, "show", "navbat.cli.commands:customer", "show what is known of a customer", json=True
     )
     show.add_argument("customer", metavar="ID")
+    add_consent(actions, _command)
     file = _command(commands, "file", "navbat.cli.commands:fetch", "fetch a file of a message", json=True)
     file.add_argument("message", metavar="MESSAGE", help="its id, as `history --json` prints it")
     file.add_argument("--number", type=whole(), default=1, metavar="N", help="which of its files [1]")

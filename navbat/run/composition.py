@@ -216,6 +216,7 @@ class DeskProcess:
         if "gateway" in self._roles:
             from navbat.run.web.files import Files
             from navbat.run.web.metrics import Metrics
+            from router.consent.keeper import ConsentKeeper
             from router.gateway.gateway import Gateway
 
             server = f"{socket.gethostname()}:{os.getpid()}"
@@ -226,6 +227,7 @@ class DeskProcess:
             routes += [*gateway.routes(), *Files(gateway, media, door).routes()]
             routes += Metrics(log, store, gateway.picture, health, door).routes()
             starts.append(("gateway", gateway.run))
+            starts.append(("consent", ConsentKeeper(log, store, media, place.crm.retention).run))
         web_server = await self._open_server(routes, door) if routes else None
         for name, start in starts:
             self._own(self._supervisor.start(name, start))

@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from crm.consent.erasure import Intent, StoreErasure
+from crm.consent.erasure import Intent, StoreErasure, is_needed
 from crm.kernel.ports import Document, Store
 from router.backoff import Backoff
 from router.desk.events import CustomerErased
@@ -90,7 +90,7 @@ class Eraser:
         for key in intent.media:
             if (wait := self._young - self._media.age(key)) > 0:
                 await asyncio.sleep(wait)
-            if await work.needs(key):
+            if await is_needed(self._store, key):
                 shared += 1
             else:
                 await self._media.remove(key)
@@ -102,8 +102,8 @@ class Eraser:
         await work.forget_names()
         stays = [*ALWAYS_STAYS]
         if not await self._store.scrub():
-            stays.append("store_pages")
-        stays += [f"redis_{file}" for file in await write_files_anew(self._log)]
+            stays.append("pages_of_store")
+        stays += [f"{file}_of_redis" for file in await write_files_anew(self._log)]
         if intent.counts.get("files_shared"):
             stays.append("files_shared")
         if intent.counts.get("deals_without_person"):

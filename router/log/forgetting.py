@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -114,28 +114,29 @@ class Forgetting:
 
     # ---------------------------------------------------------------- what is his
 
-    def _his(self, data: bytes) -> bool:
+    def is_his(self, data: bytes) -> bool:
+        """Whether encoded bytes tell of him."""
         if self._needles is not None and not self._needles.search(data):
             return False
         return self._traces.are_in(decoded(data), later=self._is_later)
 
     def _of_log(self, data: bytes) -> bytes | None:
-        his = self._his(data)
+        his = self.is_his(data)
         self._pass(data, "CustomerErased")
         return None if his else data
 
     def _of_stream(self, data: bytes) -> bytes | None:
-        return None if self._his(data) else data
+        return None if self.is_his(data) else data
 
     def _of_journal(self, data: bytes) -> bytes | None:
         try:
             entry = _parts(data) if self._needles is None or self._needles.search(data) else None
         except msgspec.MsgspecError:
-            return None if self._his(data) else data
+            return None if self.is_his(data) else data
         changed = False
         if entry is not None:
-            told = [_NOTHING if self._his(bytes(raw)) else raw for raw in entry.told]
-            sessions = [raw for raw in entry.sessions if not self._his(bytes(raw))]
+            told = [_NOTHING if self.is_his(bytes(raw)) else raw for raw in entry.told]
+            sessions = [raw for raw in entry.sessions if not self.is_his(bytes(raw))]
             changed = len(sessions) < len(entry.sessions) or any(
                 new is not old for new, old in zip(told, entry.told, strict=True)
             )
@@ -170,7 +171,7 @@ class Forgetting:
     async def _hits(self, key: str, change: Change) -> int:
         hits, after = 0, ""
         self._is_later = False
-        while rows := await self._page(key, after):
+        while rows := await self.page(key, after):
             hits += sum(change(data) != data for _, data in rows)
             after = rows[-1][0]
             await asyncio.sleep(0)
@@ -182,7 +183,7 @@ class Forgetting:
         async with reaching("erasure"):
             await self._run("UNLINK", new)
         while True:
-            rows = await self._page(key, after)
+            rows = await self.page(key, after)
             kept = [(id, data) for id, data in ((id, change(data)) for id, data in rows) if data is not None]
             await self._talk([("XADD", new, id, "e", data) for id, data in kept])
             after = rows[-1][0] if rows else after
@@ -192,7 +193,8 @@ class Forgetting:
                 if await self._run("EVAL", _SWAP, 2, key, new, after):
                     return
 
-    async def _page(self, key: str, after: str) -> list[tuple[str, bytes]]:
+    async def page(self, key: str, after: str) -> list[tuple[str, bytes]]:
+        """The next entries of a stream."""
         async with reaching("erasure"):
             found = await self._run("XRANGE", key, f"({after}" if after else "-", "+", "COUNT", PAGE)
         return [(id.decode(), payload(pairs(fields))) for id, fields in found or ()]
@@ -207,17 +209,23 @@ class Forgetting:
 
     async def _quarantine(self) -> int:
         keys = (self._keys.quarantine, self._keys.quarantine_order, self._keys.quarantine_facts)
-        position, gone = 0, 0
+        ids = [id async for id, data in self.hash(keys[0]) if self.is_his(data)]
+        if not ids:
+            return 0
+        async with reaching("erasure"):
+            gone: int = await self._run("EVAL", _DROP, 3, *keys, *ids)
+        return gone
+
+    async def hash(self, key: str) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Its fields and values, by HSCAN."""
+        position = 0
         while True:
             async with reaching("erasure"):
-                position, found = await self._run("HSCAN", keys[0], position, "COUNT", PAGE)
-            items = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-            ids = [id for id, data in items if self._his(data)]
-            if ids:
-                async with reaching("erasure"):
-                    gone += await self._run("EVAL", _DROP, 3, *keys, *ids)
+                position, found = await self._run("HSCAN", key, position, "COUNT", PAGE)
+            for field, data in found.items():
+                yield field, data
             if not int(position):
-                return gone
+                return
 
     # ---------------------------------------------------------------- plumbing
 
@@ -236,6 +244,45 @@ class Forgetting:
         for reply in replies:
             if isinstance(reply, Exception):
                 raise Unavailable(f"Redis refuses to copy a stream: {type(reply).__name__}")
+
+
+async def lying(log: Log, traces: Traces) -> list[dict[str, Any]]:
+    """What Redis holds of a person now and the store does not have as such, each with where it is: states of
+    open sessions, what waits to be sent or fetched, what was set aside; and of log and journal, which say what the
+    store says, how many entries. Raises ``Unavailable``."""
+    found = _Lying(log, traces)
+    keys = log.keys
+    for channel in sorted({chat.partition(":")[0] for chat in traces.chats}):
+        for place, key in (("outbox", keys.out(channel)), ("fetch", keys.fetch(channel))):
+            found.items += [{"place": place, "content": decoded(data)} async for data in found.of_stream(key)]
+    for place, key in (("session", keys.sessions), ("set_aside", keys.quarantine)):
+        found.items += [{"place": place, "content": decoded(data)} async for data in found.of_hash(key)]
+    for place, key in (("log", keys.log), ("journal", keys.journal)):
+        entries = 0
+        async for _ in found.of_stream(key):
+            entries += 1
+        found.items.append({"place": place, "entries": entries})
+    return found.items
+
+
+class _Lying:
+    def __init__(self, log: Log, traces: Traces) -> None:
+        self._forgetting = Forgetting(log, traces, "")
+        self.items: list[dict[str, Any]] = []
+
+    async def of_stream(self, key: str) -> AsyncIterator[bytes]:
+        after = ""
+        while rows := await self._forgetting.page(key, after):
+            for _, data in rows:
+                if self._forgetting.is_his(data):
+                    yield data
+            after = rows[-1][0]
+            await asyncio.sleep(0)
+
+    async def of_hash(self, key: str) -> AsyncIterator[bytes]:
+        async for _, data in self._forgetting.hash(key):
+            if self._forgetting.is_his(data):
+                yield data
 
 
 # ------------------------------------------------------------------ Redis' own files

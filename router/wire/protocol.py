@@ -39,6 +39,15 @@ from router.wire.admin_frames import (
 )
 from router.wire.commands import *  # noqa: F403 - every command, as it is declared there
 from router.wire.commands import declared
+from router.wire.consent_frames import (
+    ErasePerson,
+    ExportPerson,
+    GetReceipts,
+    PersonPart,
+    ReceiptList,
+    ReceiptView,
+    RunRetention,
+)
 from router.wire.crm_frames import (
     AddObject,
     AttachFile,
@@ -212,6 +221,7 @@ ClientFrame = Union[
     GetQuarantine, GetSetAside, RetrySetAside, DropSetAside, GetStatistics, GetBehind, RebuildStatistics,
     GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
     DetachFile, GetAudit, GetFunnels, MoveObject, PlanConversion, ConvertLead,
+    ExportPerson, ErasePerson, GetReceipts, RunRetention,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
 """All that a client may send."""
@@ -380,6 +390,7 @@ ServerFrame = Union[
     LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, SessionsBehind,
     Rebuilding,
     CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, FunnelList, ConversionPlanned, LeadConverted,
+    PersonPart, ReceiptList,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

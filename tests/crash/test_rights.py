@@ -175,6 +175,10 @@ ABOUT_DESK: list[Frame] = [
     (wire.GetSetAside, {"id": "1-1"}, _no_right),
     (wire.RetrySetAside, {"id": "1-1"}, _no_right),
     (wire.DropSetAside, {"id": "1-1"}, _no_right),
+    (wire.ExportPerson, {"customer": "{customer}"}, _no_right),
+    (wire.ErasePerson, {"customer": "{customer}"}, _no_right),
+    (wire.GetReceipts, {}, _no_right),
+    (wire.RunRetention, {"dry_run": True}, _no_right),
 ]
 ELSEWHERE = {wire.Hello, wire.Ping, wire.SetDuty, wire.Typing}
 """Frames without an answer (they are sent below), and the one that is about oneself only."""

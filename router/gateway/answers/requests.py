@@ -17,6 +17,7 @@ from router.desk import events
 from router.desk.state import Known, Session
 from router.gateway.answers.admin_requests import Administration
 from router.gateway.answers.commands import Answers
+from router.gateway.answers.consent_requests import ConsentRequests
 from router.gateway.answers.crm_requests import CrmRequests
 from router.gateway.answers.current import Current
 from router.gateway.answers.funnel_requests import FunnelRequests
@@ -56,8 +57,9 @@ class Requests:
         reads = Reads(log, store, picture, broadcast, status, self._current, self._hints)
         self._answers = reads.answers() | QuarantineRequests(log, store).answers()
         objects = CrmRequests(store, picture, self._crm)
-        self._answers |= objects.answers() | StatisticsRequests(store, picture, self._crm).answers()
+        self._answers |= objects.answers() | StatisticsRequests(store, picture).answers()
         self._answers |= FunnelRequests(store, objects.objects, self._crm, picture).answers()
+        self._answers |= ConsentRequests(log, store, self._crm).answers()
         if book:
             self._answers |= Administration(log, store, book).answers()
 

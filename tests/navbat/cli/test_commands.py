@@ -224,7 +224,7 @@ def test_status(running: Desk) -> None:
     assert (status["desk"], status["redis"], status["store"]) == ("shop", "embedded", "sqlite")
     assert status["log_lag"] == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+", status["version"])
-    assert set(status["processes"]["desk"]["parts"]) == {"gateway", "receiver", "sender"}
+    assert set(status["processes"]["desk"]["parts"]) == {"gateway", "consent", "receiver", "sender"}
     assert set(status["processes"]["router"]["parts"]) == {"router"}
     assert set(status["processes"]["projector"]["parts"]) == {"projector"}
     assert set(status["channels"]) == {"lo"}
