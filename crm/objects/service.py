@@ -84,7 +84,8 @@ class Objects:
             name, operator, value = split_where(text)
             conditions.append(condition(self.checks.field(type, name), operator, value, self.checks.habits))
         there: Mapping[str, Any] = {"deleted": {"$exists": True}} if deleted else ALIVE
-        return within(actor, type, verb, {"$and": [there, *conditions]})
+        readable = within(actor, type, "read", {"$and": [there, *conditions]})
+        return readable if verb == "read" else within(actor, type, verb, readable)
 
     # ---------------------------------------------------------------- making
 

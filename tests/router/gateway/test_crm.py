@@ -98,10 +98,11 @@ async def test_who_comes_second_is_shown_both_values(desk: DeskInProcess) -> Non
 
 
 async def test_what_is_wrong_is_said_with_what_is_possible(desk: DeskInProcess) -> None:
-    anna = await desk.login("anna")
+    anna, root = await desk.login("anna"), await desk.login("root")
     id = (await add(anna, "deal", title="Chairs")).object["id"]
     code, params = await refused(anna, protocol.GetObjects, type="deals")
-    assert (code, params["allowed"]) == ("no_such_type", "customer, lead, contact, company, deal, activity")
+    assert (code, params["allowed"]) == ("no_such_type", "lead, contact, company, deal, activity")
+    assert (await refused(root, protocol.DeleteObject, type="customer", id="c1"))[0] == "no_such_type"
     code, params = await refused(anna, protocol.SetObject, type="deal", id=id, fields={"titel": "x"})
     assert (code, "title" in params["allowed"]) == ("no_such_field", True)
     for fields, wanted in (
