@@ -38,7 +38,6 @@ from crm.kernel.errors import (
     Unavailable,
 )
 from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
-from crm.kernel.spelling import folds_anew
 from storage.filters import compile_filter, split_path
 from storage.mongo_errors import DUPLICATE, UNKNOWN_COMMAND, is_taken, reaching
 from storage.paging import both, page_of, stretches, whole_sort
@@ -144,12 +143,15 @@ class MongoStore:
         unhurried = self._of(SEARCHED).with_options(write_concern=WriteConcern(w=1, j=False))
         while True:
             async with self._reaching():
-                page = self._of(SEARCHED).find({"_id": {"$gt": last}}, {"text": 1}, limit=RESPELL_PAGE)
+                page = self._of(SEARCHED).find(
+                    {"_id": {"$gt": last}}, {"text": 1, "words": 1}, limit=RESPELL_PAGE
+                )
                 found = await page.sort([("_id", 1)]).to_list(None)
             for document in found:
-                if folds_anew(text := document.get("text") or ""):
+                of_now = words(document.get("text") or "")
+                if of_now != document.get("words"):
                     async with self._reaching():
-                        change = {"$set": {"words": words(text)}}
+                        change = {"$set": {"words": of_now}}
                         await unhurried.update_one({"_id": document["_id"]}, change)
             if len(found) < RESPELL_PAGE:
                 break

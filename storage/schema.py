@@ -34,6 +34,8 @@ class Index(NamedTuple):
 _OBJECT = (
     # `keys`: by what the like of it is found, such as `phone:+998901234567`.
     Index(("keys",), many=True),
+    # `tokens`: by what it is searched for (`crm.kernel.tokens`).
+    Index(("tokens",), many=True),
     # `owes`: something of it is still to be copied into the audit.
     Index(("owes",), sparse=True),
     Index(("created_at",)),
@@ -72,6 +74,9 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("seen_at",)),
         Index(("merged_into",), sparse=True),
         Index(("keys",), many=True),
+        Index(("tokens",), many=True),
+        # `respell`: its tokens are of an earlier name.
+        Index(("respell",), sparse=True),
         Index(("owes",), sparse=True),
     ),
     "leads": (*_OBJECT, Index(("stage", "created_at"))),

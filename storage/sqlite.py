@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from crm.kernel.errors import Duplicate, LeaseLost
 from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
+from storage import sqlite_words
 from storage.codec import decode, encode
 from storage.filters import Matcher, compile_filter, split_path
 from storage.narrow import column, elements, narrow, order_by
@@ -30,7 +31,7 @@ from storage.scrubbing import scrub
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.values import check_document, check_operands
-from storage.words import SPELLING, query_words
+from storage.words import query_words
 
 TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
 
@@ -59,6 +60,8 @@ class SqliteStore:
     async def open(self) -> None:
         await self._writes.open()
         await self._writes.run(lambda db: _in_transaction(db, create_all))
+        while not await self._writes.run(lambda db: _in_transaction(db, sqlite_words.fill)):
+            pass
         await self._reads.open()
 
     async def close(self) -> None:
@@ -301,10 +304,11 @@ def _put_messages(db: sqlite3.Connection, sql: str, rows: list[tuple[str, str]])
     db.execute(f'DROP TRIGGER IF EXISTS "{words}_insert"')
     count = db.executemany(sql, rows).rowcount
     db.execute(
-        f"INSERT INTO {words}(rowid, text) SELECT n, nb_fold(doc ->> '$.text') FROM {table} WHERE n > ?",
+        f"INSERT INTO {words}(rowid, text, line) SELECT n, {sqlite_words.TEXT.format('doc')}, {sqlite_words.LINE.format('doc')}"
+        f" FROM {table} WHERE n > ?",
         (last,),
     )
-    _create_words_triggers(db)
+    sqlite_words.create_triggers(db)
     return count
 
 
@@ -382,7 +386,7 @@ def create_all(db: sqlite3.Connection) -> None:
         create_collection(db, collection)
         for index in indexes:
             _create_many(db, collection, index) if index.many else _create_index(db, collection, index)
-    _create_words(db)
+    sqlite_words.create(db)
 
 
 def create_collection(db: sqlite3.Connection, collection: str) -> None:
@@ -417,61 +421,6 @@ def _create_many(db: sqlite3.Connection, collection: str, index: Index) -> None:
     for fields in ("value", "n"):
         db.execute(f'CREATE INDEX IF NOT EXISTS "{collection}.{field}_{fields}" ON {table}({fields})')
     changed = f"old.doc ->> '{path}' IS NOT new.doc ->> '{path}'"
-    _create_triggers(db, collection, index.name, insert=insert, delete=delete, changed=changed)
-
-
-def _create_words(db: sqlite3.Connection) -> None:
-    """Contentless: the index holds words only, the text stays in the document. ``nb_fold`` makes
-    the spellings of a word one, which no tokenizer of SQLite's does for Uzbek and for ``ё``."""
-    words = f"{SEARCHED}_words"
-    db.execute(
-        f"CREATE VIRTUAL TABLE IF NOT EXISTS {words} USING"
-        " fts5(text, content='', tokenize='unicode61 remove_diacritics 0', prefix='2 3')"
+    sqlite_words.create_all_triggers(
+        db, collection, index.name, insert=insert, delete=delete, changed=changed
     )
-    _create_words_triggers(db)
-    _respell(db, words)
-
-
-def _create_words_triggers(db: sqlite3.Connection) -> None:
-    words = f"{SEARCHED}_words"
-    text = "nb_fold({}.doc ->> '$.text')"
-    _create_triggers(
-        db,
-        SEARCHED,
-        "words",
-        insert=f"INSERT INTO {words}(rowid, text) VALUES(new.n, {text.format('new')})",
-        delete=f"INSERT INTO {words}({words}, rowid, text) VALUES('delete', old.n, {text.format('old')})",
-        changed="old.doc ->> '$.text' IS NOT new.doc ->> '$.text'",
-    )
-
-
-def _respell(db: sqlite3.Connection, words: str) -> None:
-    """Brings the words of another time up to date. A contentless index forgets a text only by the very
-    words that it was given, so this must be done before a message is changed."""
-    if db.execute("PRAGMA user_version").fetchone()[0] >= SPELLING:
-        return
-    text = "doc ->> '$.text'"
-    db.execute(
-        f"CREATE TEMP TABLE respelled AS SELECT n, {text} AS text FROM {_table(SEARCHED)} WHERE nb_folds_anew({text})"
-    )
-    db.execute(
-        f"INSERT INTO {words}({words}, rowid, text) SELECT 'delete', n, nb_fold_before(text) FROM respelled"
-    )
-    db.execute(f"INSERT INTO {words}(rowid, text) SELECT n, nb_fold(text) FROM respelled")
-    db.execute("DROP TABLE respelled")
-    db.execute(f"PRAGMA user_version = {SPELLING}")
-
-
-def _create_triggers(
-    db: sqlite3.Connection, collection: str, name: str, *, insert: str, delete: str, changed: str
-) -> None:
-    table = _table(collection)
-    for event, when, body in (
-        ("INSERT", "true", f"{insert};"),
-        ("DELETE", "true", f"{delete};"),
-        ("UPDATE", changed, f"{delete}; {insert};"),
-    ):
-        db.execute(
-            f'CREATE TRIGGER IF NOT EXISTS "{collection}_{name}_{event.lower()}" AFTER {event} ON {table}'
-            f" WHEN {when} BEGIN {body} END"
-        )

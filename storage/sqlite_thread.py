@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from crm.kernel import spelling
 from crm.kernel.errors import NotStored, TimedOut, Unavailable
+from storage.words import line_word
 
 MAX_WAITING = 1000
 """Calls that may wait for the thread; more are refused instead of piling up."""
@@ -178,11 +179,7 @@ def connect(path: Path, timeout: float, *, read_only: bool) -> sqlite3.Connectio
         db.execute("PRAGMA journal_size_limit = 67108864")
         db.execute("PRAGMA cache_size = -16384")
         db.execute("PRAGMA temp_store = MEMORY")
-        for name, function in (
-            ("nb_fold", spelling.fold),
-            ("nb_fold_before", spelling.fold_before),
-            ("nb_folds_anew", spelling.folds_anew),
-        ):
+        for name, function in (("nb_sound", spelling.sound), ("nb_line", line_word)):
             db.create_function(name, 1, lambda text, f=function: f(text or ""), deterministic=True)
         if read_only:
             db.execute("PRAGMA query_only = ON")

@@ -1,29 +1,34 @@
 """Words of a text for search: letters and digits of any script, as people look for them
-(``crm.kernel.spelling.fold``)."""
+(``crm.kernel.spelling.sound``)."""
 
 from __future__ import annotations
 
 import re
 
-from crm.kernel.spelling import fold
+from crm.kernel.spelling import sound
 
 MAX_WORDS = 32
 """Words of one query that are looked at; more say nothing new."""
 
-SPELLING = 1
-"""Counts up when ``fold`` changes. A store whose index was made by another one brings it up to date when
+SPELLING = 2
+"""Counts up when ``sound`` changes. A store whose index was made by another one brings it up to date when
 it is opened."""
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> list[str]:
-    """The folded words of a text, each once."""
-    return list(dict.fromkeys(_WORD.findall(fold(text))))
+    """The words of a text, each once."""
+    return list(dict.fromkeys(_WORD.findall(sound(text))))
 
 
 def query_words(text: str) -> list[str]:
-    """The folded words of a query. The last one is still being typed: it stands for all that
+    """The words of a query. The last one is still being typed: it stands for all that
     begins with it."""
-    found = _WORD.findall(fold(text))
+    found = _WORD.findall(sound(text))
     return [*list(dict.fromkeys(found[:-1]))[: MAX_WORDS - 1], *found[-1:]]
+
+
+def line_word(line: str) -> str:
+    """The name of a line as one word of the index, whatever is in it."""
+    return "l" + line.encode().hex()

@@ -15,6 +15,7 @@ from typing import Any
 from crm.kernel.access import ObjectType
 from crm.kernel.errors import Conflict, NotFound
 from crm.kernel.ports import Document, Store, Update, Write
+from crm.kernel.tokens import SEARCHED_FIELDS, tokens_of
 from crm.objects.types import COLLECTION, PREFIX
 
 SWEPT = 500
@@ -48,7 +49,7 @@ def born(
     made = {**document, "version": 1, "created_at": at, "changed_at": at, "created_by": by}
     record = _record(type, made, "added", by=by, at=at, params=params or {})
     record["after"] = _shown(document)
-    return {**made, "unaudited": [record], "owes": 1}
+    return {**made, "tokens": tokens_of(made), "unaudited": [record], "owes": 1}
 
 
 def update_of(type: ObjectType, before: Document, edit: Edit, *, by: str, at: int) -> Update:
@@ -64,11 +65,26 @@ def update_of(type: ObjectType, before: Document, edit: Edit, *, by: str, at: in
         | {path: value for path, value in edit.set.items() if value is not None},
         "$push": {**edit.push, "unaudited": record},
     }
+    if any(path.partition(".")[0] in SEARCHED_FIELDS for path in (*edit.set, *edit.push, *edit.pull)):
+        update["$set"]["tokens"] = tokens_of(_after(before, edit))
     if gone := [path for path, value in edit.set.items() if value is None]:
         update["$unset"] = dict.fromkeys(gone, "")
     if edit.pull:
         update["$pull"] = dict(edit.pull)
     return update
+
+
+def _after(before: Document, edit: Edit) -> Document:
+    """What is searched of the document, as it is after the edit; what is pulled out is still there, which does
+    no harm to tokens."""
+    after = dict(before)
+    for path, value in (*edit.set.items(), *((path, [one]) for path, one in edit.push.items())):
+        head, _, rest = path.partition(".")
+        if rest:
+            after[head] = {**(after.get(head) or {}), rest: value}
+        else:
+            after[head] = [*(after.get(head) or ()), *value] if path in edit.push else value
+    return after
 
 
 async def insert(store: Store, type: ObjectType, document: Document) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from crm.kernel.ports import Write
+from crm.kernel.ports import Store, Write
 from crm.kernel.records import to_document
+from crm.kernel.tokens import tokens_of
 from router.desk.state import CustomerSeen, FieldsFilled, Session
 
 CARD = ("name", "phone", "email")
 """What a bot learns that has a place of its own on the customer's card; the rest is in ``fields``."""
+
+SPELLED = 500
+"""Cards that are given their tokens together."""
 
 _KEY = re.compile(r"[A-Za-z_][\w-]*")
 
@@ -25,7 +29,8 @@ def handled_write(session: Session) -> Write:
 def card_writes(filled: FieldsFilled) -> Iterator[Write]:
     """What the customer told a bot of himself. ``told``: field -> when; such a name or phone is not
     replaced by what the channel says."""
-    yield Write.upsert("customers", {"_id": filled.customer}, {"$setOnInsert": {"id": filled.customer}})
+    made = {"$setOnInsert": {"id": filled.customer}, "$set": {"respell": 1}}
+    yield Write.upsert("customers", {"_id": filled.customer}, made)
     for field, value in filled.fields.items():
         # A name may hold what a key of a store may not.
         safe = field if _KEY.fullmatch(field) else "_" + re.sub(r"[^\w-]", "_", field)
@@ -63,4 +68,21 @@ def customer_writes(seen: CustomerSeen) -> Iterator[Write]:
         if field in facts:
             theirs = {"$and": [newer, {f"told.{field}": None}]}
             yield Write.update("customers", theirs, {"$set": {field: facts.pop(field)}})
-    yield Write.update("customers", newer, {"$set": facts})
+    yield Write.update("customers", newer, {"$set": {**facts, "respell": 1}})
+
+
+async def spell(store: Store) -> None:
+    """Gives the cards that were written their tokens for the search. Which name stands on a card is decided in
+    the store, so they are looked at once more, and marked (``respell``) until that is done: whoever dies in
+    between is followed by whoever comes next."""
+    while found := await store.find("customers", {"respell": 1}, limit=SPELLED):
+        writes = []
+        for card in found:
+            unchanged = {"_id": card["_id"], **{name: card.get(name) for name in CARD}}
+            if all(value is None or isinstance(value, str) for value in unchanged.values()):
+                change = {"$set": {"tokens": tokens_of(card)}, "$unset": {"respell": ""}}
+            else:
+                unchanged, change = {"_id": card["_id"]}, {"$unset": {"respell": ""}}
+            writes.append(Write.update("customers", unchanged, change))
+        if not await store.write(writes) or len(found) < SPELLED:
+            return

@@ -19,6 +19,7 @@ from crm.kernel import stages
 from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.ports import Document, Store, Write
 from crm.kernel.text import one_line
+from crm.kernel.tokens import tokens_of
 from crm.lines import versions
 from crm.objects.twins import keys_of
 from router.desk.state import AnyTold, Audit, MessageAdded, Session, Stood
@@ -255,6 +256,7 @@ class LeadBatch:
         }
         if keys := keys_of("lead", document):
             document["keys"] = keys
+        document["tokens"] = tokens_of(document)
         record = _record(document, 1, at, "added", id=f"{document['_id']}-1")
         record["after"] = {"title": document["title"], "stage": document["stage"], "customer": card["_id"]}
         self.writes += [

@@ -291,6 +291,11 @@ class Batch:
             *(handled_write(s) for s in sessions if s.status == "closed" and s.holder),
         ]
 
+    @property
+    def has_cards(self) -> bool:
+        """Whether it writes cards of customers, which need to be spelled then."""
+        return any(isinstance(told, (CustomerSeen, FieldsFilled)) for _, told in self._told)
+
     def counted(self) -> tuple[list[tuple[str, AnyTold]], dict[str, Session]]:
         """What figures are made of, once ``writes`` has been asked for: all that is told and can be believed,
         and the sessions."""

@@ -23,6 +23,7 @@ from crm.kernel.records import MessageChange
 from router.backoff import Backoff
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 from router.history import rebuild, redo
+from router.history.cards import spell
 from router.history.counting import Counting
 from router.history.erased import ErasedPeople, remembered
 from router.history.line_time import LineTimes
@@ -188,6 +189,8 @@ class Projector:
             writes = batch.writes()
             counted = await self._counting.writes(*batch.counted())
             await self._commit(writes, entries[-1][0] if only is None else self._position, counted)
+            if batch.has_cards:
+                await spell(self._store)
         except BaseException:
             self._is_sure = False
             raise
@@ -205,6 +208,7 @@ class Projector:
         """What the store has is what is gone on from."""
         self._counting.forget()
         await redo.carry_out(self._store)
+        await spell(self._store)
         self._times.configure(await self._log.load_fields())
         self._memory, self._is_sure = await self._remember(), True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from crm.kernel.ports import Document, Filter, Update
+from crm.kernel.tokens import tokens_of
 
 
 class Migration(NamedTuple):
@@ -27,5 +28,11 @@ def _person(document: Document) -> Update:
 STEPS: tuple[Migration, ...] = (
     Migration(
         "customers have versions and a list of phones", "customers", {"version": {"$exists": False}}, _person
+    ),
+    Migration(
+        "customers are found by tokens",
+        "customers",
+        {"tokens": {"$exists": False}},
+        lambda document: {"$set": {"tokens": tokens_of(document)}},
     ),
 )

@@ -12,8 +12,8 @@ import pytest
 
 from crm.kernel.errors import Unavailable, UnsupportedQuery
 from crm.kernel.ports import Document, Write
-from crm.kernel.spelling import fold_before
-from storage import sqlite_thread
+from crm.kernel.spelling import fold
+from storage import sqlite_thread, sqlite_words
 from storage.filters import compile_filter
 from storage.narrow import narrow, order_by
 from storage.sqlite import BULK, SqliteStore
@@ -225,24 +225,36 @@ async def test_pages_of_a_thread_are_not_sorted(sqlite: SqliteStore) -> None:
     assert "TEMP B-TREE" not in await sqlite._reads.run(plan)
 
 
-async def test_words_of_another_spelling_are_brought_up_to_date(tmp_path: Path) -> None:
-    """The index of an earlier version knew fewer apostrophes; what it holds is found, and forgotten."""
+async def test_words_of_another_spelling_are_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index of an earlier version kept letters as they are; what it holds is found, and forgotten."""
+    monkeypatch.setattr(sqlite_words, "FILLED", 2)
     path = tmp_path / "store.sqlite"
     store = SqliteStore(path)
     await store.open()
     await store.write([Write.insert("messages", {"_id": "0", "text": "oʻzbek"})])
     await store.close()
     with sqlite3.connect(path) as db:
-        db.create_function("nb_fold", 1, fold_before)
+        db.create_function("nb_fold", 1, fold)
+        db.execute("DROP TABLE messages_words")
+        for event in ("insert", "delete", "update"):
+            db.execute(f"DROP TRIGGER messages_words_{event}")
+        db.execute("CREATE VIRTUAL TABLE messages_words USING fts5(text, content='', prefix='2 3')")
+        db.execute(
+            "CREATE TRIGGER messages_words_insert AFTER INSERT ON messages WHEN true BEGIN INSERT INTO"
+            " messages_words(rowid, text) VALUES(new.n, nb_fold(new.doc ->> '$.text')); END"
+        )
         for n, text in enumerate(("gꞌisht", "g＇isht choy", "oʽzbek"), 1):
             db.execute(
                 "INSERT INTO messages(id, doc) VALUES(?, json_object('_id', ?, 'text', ?))", (n, str(n), text)
             )
-        db.execute("PRAGMA user_version = 0")
+        db.execute("PRAGMA user_version = 1")
     store = SqliteStore(path)
     await store.open()
     assert [d["_id"] for d in await store.search("g'isht", filter={})] == ["2", "1"]
     assert [d["_id"] for d in await store.search("ozbek", filter={})] == ["3", "0"]
+    assert [d["_id"] for d in await store.search("ўзбек", filter={})] == ["3", "0"]
     assert await store.search("isht", filter={}) == []
     await store.write(
         [Write.update("messages", {"_id": str(n)}, {"$set": {"text": "salom"}}) for n in range(4)]

@@ -57,7 +57,7 @@ class Requests:
         reads = Reads(log, store, picture, broadcast, status, self._current, self._hints)
         self._answers = reads.answers() | QuarantineRequests(log, store).answers()
         objects = CrmRequests(store, picture, self._crm)
-        self._answers |= objects.answers() | StatisticsRequests(store, picture).answers()
+        self._answers |= objects.answers() | StatisticsRequests(store, picture, self._crm).answers()
         self._answers |= FunnelRequests(store, objects.objects, self._crm, picture).answers()
         self._answers |= ConsentRequests(log, store, self._crm).answers()
         if book:

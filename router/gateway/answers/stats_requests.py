@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from crm.kernel.access import ObjectType
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store, Write
-from crm.statistics import asking, load, tables
+from crm.statistics import asking, funnel, load, tables
 from crm.statistics.asking import Question
 from crm.statistics.behind import behind
 from crm.statistics.cells import ERROR
@@ -32,12 +34,15 @@ BY: dict[str, tuple[str, ...]] = {
     "csat": asking.BY,
     "load": ("", "hour"),
 }
+EXPORTED: dict[str, ObjectType] = {"funnel": "lead"}
+"""Whoever may export these may take the figures along."""
 
 
 class StatisticsRequests:
     """Answers the frames of ``router.wire.stats_frames``."""
 
-    def __init__(self, store: Store, picture: Picture) -> None:
+    def __init__(self, store: Store, picture: Picture, crm: CrmSettings) -> None:
+        self._crm = crm
         self._store = store
         self._picture = picture
 
@@ -49,10 +54,16 @@ class StatisticsRequests:
         }
 
     async def _statistics(self, connection: Connection, frame: protocol.GetStatistics) -> None:
-        if frame.export and actor_of(connection).may("customer", "export") == "none":
+        if (
+            frame.export
+            and actor_of(connection).may(EXPORTED.get(frame.kind, "customer"), "export") == "none"
+        ):
             raise Refused("no_right", right="export")
-        if frame.kind in ("funnel", "visits"):
+        if frame.kind == "visits":
             connection.send(self._empty(connection, frame))
+            return
+        if frame.kind == "funnel":
+            connection.send(await self._funnel(connection, frame))
             return
         by = frame.by or USUAL.get(frame.kind, "")
         if by not in BY[frame.kind]:
@@ -68,6 +79,20 @@ class StatisticsRequests:
                 rid=frame.rid, kind=frame.kind, since=question.since, to=question.to, by=by, rows=rows,
                 total=total, now=now, error=round(ERROR, 4),
             )
+        )  # fmt: skip
+
+    async def _funnel(self, connection: Connection, frame: protocol.GetStatistics) -> protocol.Statistics:
+        if frame.by not in funnel.BY:
+            raise Refused("bad_by", by=frame.by[:40])
+        asked = actor_of(connection)
+        if asked.may("lead", "read") == "none":
+            raise Refused("no_right", right="read")
+        question = self._question(connection, frame, frame.by)
+        times = LineTimes(self._picture.configured.lines)
+        found = await funnel.FunnelReport(self._store, self._crm, asked, times).figures(question, frame.line)
+        return protocol.Statistics(
+            rid=frame.rid, kind="funnel", since=question.since, to=question.to, by=frame.by, rows=found.rows,
+            total=found.total, parts=found.parts,
         )  # fmt: skip
 
     def _empty(self, connection: Connection, frame: protocol.GetStatistics) -> protocol.Statistics:
