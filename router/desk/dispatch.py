@@ -93,12 +93,12 @@ def _dispatch(floor: Floor, queues: list[Queue]) -> None:
         if chosen is None:
             passed_there[need] = passed_there.get(need, 0) + 1
         else:
-            _give(floor, session, of, *chosen)
+            _give(floor, session, of, need, *chosen)
 
 
-def _give(floor: Floor, session: Session, queue: Queue, name: str, new_round: bool) -> None:
+def _give(floor: Floor, session: Session, queue: Queue, need: Need, name: str, new_round: bool) -> None:
     """The queue offers the session to one operator."""
-    candidates, dropped = _among(floor, session, queue, name)
+    candidates, dropped = _among(floor, session, queue, need, name)
     if new_round:
         moves.new_round(floor, session)
     floor.give(session, floor.operators[name], queue.rules.answer_within)
@@ -145,20 +145,21 @@ def _show(floor: Floor, session: Session, queue: Queue, seen_by: list[str]) -> N
 
 def explain(floor: Floor, session: Session, queue: Queue, why: str, chosen: str = "") -> Decided:
     """The decision as it is told: whom, among whom, what dropped the others, and the timers."""
-    candidates, dropped = _among(floor, session, queue, chosen)
+    candidates, dropped = _among(floor, session, queue, need_of(session, queue.rules), chosen)
     return Decided(
         at=floor.now, session=session.id, line=queue.name, why=why, chosen=chosen, candidates=candidates,
         dropped=dropped, timers=_dues(session),
     )  # fmt: skip
 
 
-def _among(floor: Floor, session: Session, queue: Queue, chosen: str) -> tuple[list[str], dict[str, str]]:
+def _among(
+    floor: Floor, session: Session, queue: Queue, need: Need, chosen: str
+) -> tuple[list[str], dict[str, str]]:
     """The candidates, and what dropped the other members."""
     candidates: list[str] = []
     dropped: dict[str, str] = {}
     if len(queue.members) > EXPLAIN:
         return candidates, dropped
-    need = need_of(session, queue.rules)
     left_out = {*session.round.had, *session.round.hidden_from}
     for name in queue.members:
         reason = queue.dropped.get(name)
