@@ -8,13 +8,15 @@ which needs nothing but an ordinary index.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import bson
+import pymongo
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
@@ -41,7 +43,7 @@ from crm.kernel.ports import Document, Filter, Portion, Sort, Update, Write
 from storage.filters import compile_filter, split_path
 from storage.mongo_errors import DUPLICATE, UNKNOWN_COMMAND, is_taken, reaching
 from storage.paging import both, page_of, stretches, whole_sort
-from storage.schema import INDEXES, SEARCHED, Index, check_collection, expired, is_collection
+from storage.schema import INDEXES, OPENING, SEARCHED, Index, check_collection, expired, is_collection
 from storage.updates import check_update, inserted, updated, with_id
 from storage.values import check_document, check_operands, value_at
 from storage.words import SPELLING, query_words, words
@@ -116,7 +118,7 @@ class MongoStore:
         for collection, indexes in INDEXES.items():
             for index in indexes:
                 await self._create(collection, index)
-        async with self._reaching():
+        async with self._unhurried():
             await self._of(SEARCHED).create_index([("words", 1), ("at", -1)], name="words")
         await self._respell()
 
@@ -163,7 +165,8 @@ class MongoStore:
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.close()
+            # It says good-bye to the server, which may not listen any more.
+            await asyncio.to_thread(client.close)
 
     async def collections(self) -> list[str]:
         async with self._reaching():
@@ -370,7 +373,7 @@ class MongoStore:
         options: dict[str, Any] = {"unique": True} if index.unique else {}
         if index.unique or index.sparse:
             options["sparse"] = True
-        async with self._reaching():
+        async with self._unhurried():
             await self._of(collection).create_index(keys, name=index.name, **options)
 
     @property
@@ -388,6 +391,13 @@ class MongoStore:
 
     def _reaching(self) -> AbstractAsyncContextManager[None]:
         return reaching(self._timeout)
+
+    @asynccontextmanager
+    async def _unhurried(self) -> AsyncIterator[None]:
+        # The driver's own limit takes the place of that of the connection, which is one call's.
+        with pymongo.timeout(OPENING):
+            async with reaching(OPENING):
+                yield
 
     def _synced(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._of(collection).with_options(write_concern=WriteConcern(w="majority", j=True))

@@ -110,7 +110,8 @@ INDEXES: dict[str, tuple[Index, ...]] = {
     "alerts": (Index(("at",)), Index(("session", "at"))),
     "ratings": (Index(("at",)), Index(("session", "at")), Index(("operator", "at"))),
     "strays": (Index(("at",)),),
-    "early": (Index(("key",)), Index(("at",))),
+    # Changes of messages that have not come, and after a month never will.
+    "early": (Index(("key",)), Index(("at",), expires=30 * 86400)),
     # `customers`: the cards that an erasure was about.
     "receipts": (Index(("done_at",)), Index(("customers",), many=True)),
     "cursors": (),
@@ -131,6 +132,9 @@ def expired(now: int) -> Iterator[Write]:
                 (field,) = index.fields
                 yield Write.delete(collection, {field: {"$lte": now - index.expires * 1000}})
 
+
+OPENING = 3600.0
+"""Seconds for making one index that a newer version wants of all that is there already."""
 
 SEARCHED = "messages"
 """The collection whose field ``text`` is searched by words."""

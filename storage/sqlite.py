@@ -26,7 +26,7 @@ from storage.codec import decode, encode
 from storage.filters import Matcher, compile_filter, split_path
 from storage.narrow import column, elements, narrow, order_by
 from storage.paging import both, page_of, stretches, whole_sort
-from storage.schema import INDEXES, SEARCHED, Index, check_collection, expired
+from storage.schema import INDEXES, OPENING, SEARCHED, Index, check_collection, expired
 from storage.scrubbing import scrub
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
@@ -59,7 +59,7 @@ class SqliteStore:
 
     async def open(self) -> None:
         await self._writes.open()
-        await self._writes.run(lambda db: _in_transaction(db, create_all))
+        await self._writes.run(lambda db: _in_transaction(db, create_all), within=OPENING)
         while not await self._writes.run(lambda db: _in_transaction(db, sqlite_words.fill)):
             pass
         await self._reads.open()

@@ -72,8 +72,8 @@ class SqliteThread:
             thread.submit(self._disconnect)
             await asyncio.to_thread(thread.shutdown)
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs ``work`` in the thread. A call that is given up (time out, cancellation) is not
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, within: float | None = None) -> T:
+        """Runs ``work`` in the thread; ``within``: seconds in place of the usual ones. A call that is given up (time out, cancellation) is not
         begun any more, or interrupted, which rolls its transaction back."""
         if self._thread is None:
             raise Unavailable("the store is closed")
@@ -84,7 +84,7 @@ class SqliteThread:
         self._waiting += 1
         future.add_done_callback(self._finished)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(within or self._timeout):
                 return await asyncio.shield(future)
         except asyncio.CancelledError:
             call.give_up()

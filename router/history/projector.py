@@ -42,8 +42,8 @@ READ = 32
 """Journal entries of one read."""
 BATCH = 3000
 """Told things of one write to the store, or one entry if it tells more."""
-EARLY_DAYS = 30
-"""So long a change waits for its message."""
+SWEEP_EVERY = 3600.0
+"""Seconds."""
 GATHER = 0.1
 """Seconds between two reads while there is little to read: a transaction costs more than a message,
 and pages are brought up to date from the journal anyway."""
@@ -79,6 +79,7 @@ class Projector:
         """The next read, while what the last one found is written and is not all there is."""
         self._looked = 0.0
         """When it was last looked whether figures are to be made anew (monotonic)."""
+        self._swept = -SWEEP_EVERY
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def run(self) -> None:
@@ -101,9 +102,16 @@ class Projector:
     async def _serve(self, lease: Lease) -> None:
         await self.claim()
         while True:
+            await self._sweep()
             await self._rebuild()
             if 0 < await self.step(self._block_ms) < READ:
                 await asyncio.sleep(GATHER)
+
+    async def _sweep(self) -> None:
+        """Deletes what is past its time, now and then."""
+        if time.monotonic() - self._swept >= SWEEP_EVERY:
+            await self._store.expire(now_ms())
+            self._swept = time.monotonic()
 
     async def _rebuild(self) -> None:
         """If somebody has asked for it."""
@@ -275,8 +283,6 @@ class Projector:
         memory.erased = ErasedPeople(
             [one for where in remembered(now_ms()) for one in await self._store.find(*where)]
         )
-        oldest = now_ms() - EARLY_DAYS * 24 * 3600 * 1000
-        await self._store.write([Write.delete("early", {"at": {"$lt": oldest}})])
         found = await self._store.find("early", {}, sort=[("_id", -1)], limit=Memory.MAX_EARLY)
         for document in reversed(found):
             change = msgspec.msgpack.decode(document["change"], type=MessageChange)

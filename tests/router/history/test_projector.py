@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -261,6 +262,7 @@ class Broken:
         self.all_or_nothing = False
         self.get = store.get
         self.find = store.find
+        self.expire = store.expire
 
     async def write(self, writes: Sequence[Write], *, expect: tuple[str, Filter] | None = None) -> int:
         luck = self._chance.random()
@@ -474,3 +476,21 @@ async def test_what_was_read_ahead_of_a_write_that_failed_is_read_again(
         pass
     stored = await store.find("messages", {}, sort=[("seq", 1)])
     assert [document["seq"] for document in stored] == [*range(1, 3 * READ)]
+
+
+async def test_a_change_that_never_found_its_message_goes_in_the_end(log: Log, store: SqliteStore) -> None:
+    month = 30 * 24 * 3600 * 1000
+    waiting = msgspec.msgpack.encode(MessageChange(at=1, chat=CHAT, external_id="e9", text="x"))
+    times = {"old": now_ms() - month, "new": now_ms()}
+    early = [{"_id": id, "at": at, "key": "shop:42 e9", "change": waiting} for id, at in times.items()]
+    await store.write([Write.insert("early", document) for document in early])
+    running = asyncio.create_task(Projector(log, store).run())
+    try:
+        await until(lambda: _is_left(store, ["new"]))
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def _is_left(store: SqliteStore, ids: list[str]) -> bool:
+    return [d["_id"] for d in await store.find("early", {})] == ids
