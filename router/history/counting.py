@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
+from crm.kernel.errors import Unavailable
 from crm.kernel.ports import Document, Store, Write
 from crm.statistics import facts as rules
 from crm.statistics.cells import (
@@ -29,6 +30,8 @@ from crm.statistics.cells import (
 from crm.statistics.clients import Visits, cells_of
 from crm.statistics.facts import Case, Facts, Times
 from router.desk.state import Alert, AnyTold, MessageAdded, Rated, Session, Stood
+from router.desk.state import document_of as document_of_session
+from router.history.rebuild import packed, relived
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,7 @@ class Counting:
     """What of the journal's batches becomes figures. ``forget`` when a write has failed."""
 
     def __init__(self, store: Store, times: Times) -> None:
+        self._store = store
         self._times = times
         self._cases: Working[Case] = Working(store, "facts", CASES, rules.case_of)
         self._rollups: Working[Cell] = Working(store, "rollups", ROLLUPS, cell_of)
@@ -95,12 +99,24 @@ class Counting:
         self, told: Sequence[tuple[str, AnyTold]], sessions: Mapping[str, Session]
     ) -> list[Write]:
         """``told``: each with its place in the journal, in order. ``sessions``: their states after it."""
+        try:
+            return await self._writes(told, sessions)
+        except (Unavailable, MemoryError):
+            raise
+        except Exception:  # figures that cannot be made cost nobody his history
+            logger.exception("%d things told are not counted", len(told))
+            self.forget()
+            return []
+
+    async def _writes(
+        self, told: Sequence[tuple[str, AnyTold]], sessions: Mapping[str, Session]
+    ) -> list[Write]:
         of: dict[str, list[tuple[str, AnyTold]]] = {id: [] for id in sessions}
         for at, one in told:
             if (id := session_of(one)) and (id in sessions or _counts(one)):
                 of.setdefault(id, []).append((at, one))
         await self._cases.load(of)
-        work = _Work(self._times)
+        work = _Work(self._times, await self._begun(of, sessions))
         for id, events in of.items():
             try:
                 case = work.go_on(id, self._cases.get(id), events, sessions.get(id))
@@ -113,6 +129,22 @@ class Counting:
         writes += await self._roll_up(work)
         self._cases.trim()
         return writes
+
+    async def _begun(
+        self, of: Mapping[str, Sequence[tuple[str, AnyTold]]], sessions: Mapping[str, Session]
+    ) -> dict[str, Case]:
+        """Sessions that began before anybody counted, and go on: as their threads tell of them."""
+        begun: dict[str, Case] = {}
+        for id, events in of.items():
+            if id not in sessions or self._cases.get(id) is not None:
+                continue
+            said = (told.message.seq for _, told in events if isinstance(told, MessageAdded))
+            seq = next(said, sessions[id].seq + 1)
+            if seq > 1:
+                # How it stands after this batch, the batch itself tells.
+                session = document_of_session(sessions[id]) | {"_id": id, "status": ""}
+                begun[id] = await relived(self._store, session, self._times, before=seq)
+        return begun
 
     async def _roll_up(self, work: _Work) -> list[Write]:
         changes: dict[RollupKey, Cell] = {}
@@ -149,8 +181,7 @@ class Counting:
                 for (line, day), cell in cells.items():
                     key = RollupKey(CLIENTS, day, line, "", "")
                     changes.setdefault(key, Cell()).merge(cell, sign)
-            packed = [{"line": line, "day": day, "times": times} for (line, day), times in visits.items()]
-            writes.append(Write.replace("visitors", {"_id": customer, "days": packed}, plain=True))
+            writes.append(Write.replace("visitors", packed(customer, visits), plain=True))
         self._visits.trim()
         return writes
 
@@ -173,8 +204,9 @@ def _counts(told: AnyTold) -> bool:
 class _Work:
     """One batch: by how much it changes the figures."""
 
-    def __init__(self, times: Times) -> None:
+    def __init__(self, times: Times, begun: Mapping[str, Case]) -> None:
         self._times = times
+        self._begun = begun
         self.difference = Tally()
         self.visits: dict[tuple[str, str, str], int] = {}
         self.changed: list[Case] = []
@@ -184,7 +216,7 @@ class _Work:
     ) -> Case | None:
         """The session's case after what it is told. Nothing changes where that raises."""
         before = case
-        case = begun(id, events, session) if before is None else Case(copy(before.facts))
+        case = Case(copy(before.facts)) if before else self._begun.get(id) or begun(id, events, session)
         if case is None:
             return None  # a rating of what nobody knows
         for at, told in events:

@@ -77,6 +77,8 @@ class Projector:
         """The memory is what the store has: no write has failed since it was read."""
         self._ahead: asyncio.Task[list[tuple[str, Entry]]] | None = None
         """The next read, while what the last one found is written and is not all there is."""
+        self._rebuilding = ""
+        """Who wants figures made anew."""
         self._looked = 0.0
         """When it was last looked whether figures are to be made anew (monotonic)."""
         self._swept = -SWEEP_EVERY
@@ -114,14 +116,15 @@ class Projector:
             self._swept = time.monotonic()
 
     async def _rebuild(self) -> None:
-        """If somebody has asked for it."""
-        if time.monotonic() - self._looked < LOOK_EVERY:
+        """A part of it, if somebody has asked for it."""
+        if not self._rebuilding and time.monotonic() - self._looked < LOOK_EVERY:
             return
         self._looked = time.monotonic()
-        id = await rebuild.asked(self._store)
-        if id:
+        self._rebuilding = await rebuild.asked(self._store)
+        if self._rebuilding and not await rebuild.learn(self._store, self._times, self._rebuilding):
             self._counting.forget()
-            await rebuild.rebuild(self._store, self._times, id)
+            await rebuild.rebuild(self._store, self._times, self._rebuilding)
+            self._rebuilding = ""
 
     async def claim(self) -> None:
         """Shuts out whoever wrote before, and starts from where the store says it was."""

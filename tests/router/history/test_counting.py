@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crm.kernel.errors import Unavailable
-from crm.kernel.ports import Document
+from crm.kernel.ports import Document, Write
 from crm.statistics import load
 from crm.statistics.asking import Question
 from crm.statistics.behind import behind
@@ -165,3 +165,48 @@ async def test_a_random_month(log: Log, tmp_path: Path, seed: int, monkeypatch: 
     await rebuild.rebuild(store, lines, "again")
     assert await everything(store) == before
     await store.close()
+
+
+async def test_what_was_before_anybody_counted(log: Log, tmp_path: Path) -> None:
+    """The first half of a desk's history has no facts: rebuilt, all is there but what nobody had written down,
+    which is since when something was offered, and what all let pass."""
+    month = Month(7).live(STEPS)
+    figures = naive(month.entries)
+    unknown = ("accept", "accept_working", "missed_offers")
+    store = SqliteStore(tmp_path / "store.sqlite")
+    await store.open()
+    await log.redis.hset(log.keys.desk, "configured", encode(month.configured))
+    half = len(month.entries) // 2
+    for number, entry in enumerate(month.entries):
+        if number == half:
+            await run(log, store)
+            for collection in ("facts", "rollups", "visitors"):
+                await store.write([Write.delete(collection, {})])
+        await log.redis.xadd(log.keys.journal, {"e": encode(entry)})
+    await run(log, store)
+    lines = LineTimes(LINES)
+    await store.write([Write.upsert("cursors", {"_id": "rebuild"}, {"$set": {"asked": "me"}})])
+    while await rebuild.learn(store, lines, "me"):
+        pass
+    await rebuild.rebuild(store, lines, "me")
+    cells = await rollups(store, "m")
+    counts: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
+    for cell in cells.values():
+        counts.update(cell.counts)
+        counts.update({name: one.count for name, one in cell.durations.items()})
+    for (_, name), times in figures.counts.items():
+        wanted[name] += times
+    for (_, name), values in figures.durations.items():
+        wanted[name] += len(values)
+    for name in unknown:
+        assert 0 < counts.pop(name) < wanted.pop(name)
+    assert counts == wanted
+    await store.close()
+
+
+async def run(log: Log, store: SqliteStore) -> None:
+    projector = Projector(log, store)
+    await projector.claim()
+    while await projector.step():
+        pass
