@@ -62,7 +62,7 @@ def _values(name: str, hint: Any) -> list[tuple[str, Any]]:
 ALLOWED = [
     pair
     for name, hint in get_type_hints(Line).items()
-    if name != "zone"
+    if name != "zone" and not name.startswith("crm_")  # of leads the rules of the queue know nothing
     for pair in _values(name, hint)
 ]  # fmt: skip
 ALLOWED += [("notices", name) for name in Notices.__struct_fields__]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from crm.conversations import history
 from crm.kernel.errors import LeaseLost, Unavailable
-from crm.kernel.ports import Document, Filter, Write
+from crm.kernel.ports import Document, Filter, Store, Write
 from crm.kernel.records import Customer, DeliveryStatus, Identity, Media, Message, MessageChange, customer_of
 from crm.statistics.facts import case_of
 from router.desk.state import (
@@ -256,7 +256,7 @@ class Broken:
     """A store that breaks off: before a write, in the middle of one (as a MongoDB without
     transactions may) or after it."""
 
-    def __init__(self, store: SqliteStore, chance: random.Random) -> None:
+    def __init__(self, store: Store, chance: random.Random) -> None:
         self._store = store
         self._chance = chance
         self.all_or_nothing = False

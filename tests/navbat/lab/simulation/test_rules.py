@@ -14,8 +14,9 @@ from navbat.config.declared import declared
 from navbat.lab.simulate import rules
 from router.desk.rules import LineRules
 
-NEVER = {"holidays"}
-"""Looking years of a country up would cost more than all else in so short a world."""
+NEVER = {"holidays", "crm_funnel"}
+"""Looking years of a country up would cost more than all else in so short a world; of funnels the desk knows
+nothing."""
 
 
 def test_every_setting_of_a_line_and_of_an_operator_changes() -> None:
