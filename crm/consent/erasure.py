@@ -174,8 +174,12 @@ class StoreErasure:
 
     async def _unname(self, sessions: list[str]) -> None:
         """What sessions contributed to the figures stays, and says no longer of whom it was."""
-        for one in await self._store.find("facts", {"_id": {"$in": sessions}}):
-            await self._store.write([Write.update("facts", {"_id": one["_id"]}, {"$set": {"customer": ""}})])
+        named = [
+            one for one in await self._store.find("facts", {"_id": {"$in": sessions}}) if one["customer"]
+        ]
+        nobody = {"$set": {"customer": ""}}
+        if named:
+            await self._store.write([Write.update("facts", {"_id": one["_id"]}, nobody) for one in named])
 
     async def forget_objects(self) -> None:
         """Those included that have come to be since this was decided, of what he had said before."""

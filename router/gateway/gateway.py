@@ -23,6 +23,7 @@ from router.desk.state import (  # fmt: skip
     Alert,
     CommandDone,
     Entry,
+    Erased,
     LoginsRevoked,
     MessageAdded,
     MessageChanged,
@@ -234,6 +235,8 @@ class Gateway:
             self._alert(told)
         elif isinstance(told, LoginsRevoked):
             self._revoke(told)
+        elif isinstance(told, Erased):
+            self._journal_tail.erase(told.sessions)
 
     def _alert(self, alert: Alert) -> None:
         frame = encode_frame(Changes(alerts=[alert_view(alert)]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -79,10 +80,16 @@ class JournalTail:
         self._begins, size, sessions = self._entries.popleft()
         self.bytes -= size
         for session in sessions:
-            parts = self._parts[session]
-            parts.popleft()
-            if not parts:
-                del self._parts[session]
+            parts = self._parts.get(session)
+            if parts:
+                parts.popleft()
+                if not parts:
+                    del self._parts[session]
+
+    def erase(self, sessions: Iterable[str]) -> None:
+        """Nothing was said in these."""
+        for session in sessions:
+            self._parts.pop(session, None)
 
     def covers(self, after: str) -> bool:
         """Whether all entries after that one, up to ``newest``, are here."""
