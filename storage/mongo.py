@@ -293,13 +293,16 @@ class MongoStore:
             await self._expect(expect, None)
             return await self._write_in_order(writes, None)
 
-    async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
+    async def search(
+        self, text: str, *, filter: Filter, limit: int = 50, whole: bool = False
+    ) -> list[Document]:
         compile_filter(filter)
-        *whole, last = query_words(text) or [""]
+        *before, last = query_words(text) or [""]
         if not last:
             return []
         # Words are letters and digits only, so nothing in them means anything to a pattern.
-        parts = [{"words": word} for word in whole] + [{"words": {"$regex": f"^{last}"}}]
+        end: Any = last if whole else {"$regex": f"^{last}"}
+        parts = [*({"words": word} for word in before), {"words": end}]
         async with self._reaching():
             cursor = self._of(SEARCHED).find({"$and": [*parts, filter]}, _hidden(SEARCHED), limit=limit)
             return await cursor.sort([("at", -1), ("_id", -1)]).to_list(None)

@@ -31,7 +31,6 @@ from storage.scrubbing import scrub
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.values import check_document, check_operands
-from storage.words import query_words
 
 TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
 
@@ -174,12 +173,13 @@ class SqliteStore:
 
         return await self._writes.run(lambda db: _in_transaction(db, work))
 
-    async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
+    async def search(
+        self, text: str, *, filter: Filter, limit: int = 50, whole: bool = False
+    ) -> list[Document]:
         matches = compile_filter(filter)
-        terms = query_words(text)
-        if not terms:
+        query = sqlite_words.query(text, filter, whole=whole)
+        if not query:
             return []
-        query = " ".join(f'"{term}"' for term in terms) + "*"
         narrowed = narrow(SEARCHED, filter)
         # CROSS JOIN: the words lead, newest first, and nothing is sorted however many there are.
         sql = (

@@ -4,12 +4,36 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
+from crm.kernel.ports import Filter
 from storage.schema import SEARCHED
-from storage.words import SPELLING
+from storage.words import SPELLING, line_word, query_words
 
 FILLED = 5_000
 """Messages whose words are written together into a new index."""
+
+
+MAX_LINES = 500
+"""Lines that a query of the index names; of more the documents are asked."""
+
+
+def query(text: str, filter: Filter, *, whole: bool) -> str:
+    """What the index is asked for; empty where nothing is looked for. The lines of the filter are asked of the
+    index too: in a small line a common word would else be looked for among all the others."""
+    terms = query_words(text)
+    if not terms:
+        return ""
+    asked = "{text} : (" + " AND ".join(f'"{term}"' for term in terms) + (")" if whole else "*)")
+    if lines := _lines(filter.get("line")):
+        asked += " AND {line} : (" + " OR ".join(line_word(line) for line in lines) + ")"
+    return asked
+
+
+def _lines(wanted: object) -> list[str]:
+    named = wanted.get("$in", ()) if isinstance(wanted, Mapping) else [wanted]
+    lines = [line for line in named if isinstance(line, str)]
+    return lines if len(lines) == len(named) <= MAX_LINES else []
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -24,7 +48,7 @@ def create(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA user_version = {-SPELLING}")
     db.execute(
         f"CREATE VIRTUAL TABLE IF NOT EXISTS {words} USING"
-        " fts5(text, line, content='', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3')"
+        " fts5(text, line, content='', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3 4 5')"
     )
     create_triggers(db)
 

@@ -7,6 +7,8 @@ import re
 
 from crm.kernel.spelling import sound
 
+MAX_QUERY = 2_000
+"""Characters of a query that are looked at."""
 MAX_WORDS = 32
 """Words of one query that are looked at; more say nothing new."""
 
@@ -25,7 +27,7 @@ def words(text: str) -> list[str]:
 def query_words(text: str) -> list[str]:
     """The words of a query. The last one is still being typed: it stands for all that
     begins with it."""
-    found = _WORD.findall(sound(text))
+    found = _WORD.findall(sound(text[:MAX_QUERY]))
     return [*list(dict.fromkeys(found[:-1]))[: MAX_WORDS - 1], *found[-1:]]
 
 

@@ -142,6 +142,8 @@ class Store(Protocol):
         With ``expect``, a collection and a filter, nothing is written unless a document of it
         matches: then ``LeaseLost`` is raised. That is how a writer makes sure it is still the one."""
 
-    async def search(self, text: str, *, filter: Filter, limit: int = 50) -> list[Document]:
-        """Messages whose text holds all the words (prefix match on the last one) and that match
-        ``filter``; the last stored come first. Any text is a legal query."""
+    async def search(
+        self, text: str, *, filter: Filter, limit: int = 50, whole: bool = False
+    ) -> list[Document]:
+        """Messages whose text holds all the words and that match ``filter``; the last stored come first. The
+        last word may be the beginning of one, unless all are ``whole``. Any text is a legal query."""

@@ -18,7 +18,7 @@ EXACT, PREFIX, FORGIVEN = 0, 1, 2
 """How well something matches; less is better."""
 
 LENGTHS = (2, 4, 6, 9)
-"""Letters of the beginnings that are kept."""
+"""Letters of the beginnings that are kept: one letter says nothing."""
 DELETED_FROM = 6
 """Letters at the beginning of a name of which one is left out."""
 FORGIVING = 4
@@ -167,9 +167,17 @@ def terms_of(query: str) -> list[Term]:
     query = query[:MAX_QUERY].strip()
     if _NUMBER.fullmatch(query) and len(digits := _digits(query)) >= GRAM:
         return [Term("", digits[-NATIONAL:])]
-    words = [word[:MAX_WORD] for word in _WORD.findall(sound(query))]
-    unique = list(dict.fromkeys(words))[:MAX_TERMS]
+    unique = _words(query)[:MAX_TERMS]
     return [Term(word, word if word.isdecimal() and word.isascii() else "") for word in unique]
+
+
+def words_of(query: str) -> list[Term]:
+    """The words of a query, also where it looks like a number."""
+    return [Term(word, "") for word in _words(query[:MAX_QUERY])]
+
+
+def _words(text: str) -> list[str]:
+    return list(dict.fromkeys(word[:MAX_WORD] for word in _WORD.findall(sound(text))))
 
 
 def asked(terms: Sequence[Term], *, forgiving: bool) -> list[dict[str, Any]]:
@@ -209,7 +217,8 @@ def _rank(term: Term, words: Mapping[Kind, set[str]]) -> int | None:
     for word in (*words["name"], *words["text"]):
         if word[:MAX_WORD] == term.word:
             return EXACT
-    if any(word.startswith(term.word) for kind in ("name", "text") for word in words[kind]):
+    begun = (word for kind in ("name", "text") for word in words[kind] if word.startswith(term.word))
+    if len(term.word) >= LENGTHS[0] and any(begun):
         return PREFIX
     return FORGIVEN if any(is_one_error(term.word, word) for word in words["name"]) else None
 

@@ -1,0 +1,1 @@
+"""Search: messages, customers and objects, whoever may read them."""
