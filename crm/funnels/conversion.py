@@ -6,11 +6,12 @@ unless there is something alike already: then he is told of all of it, and has t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from crm.kernel import stages
+from crm.kernel import reach, stages
 from crm.kernel.access import Actor, within
 from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import Refused
@@ -56,7 +57,9 @@ class ConversionPlan:
     twins: dict[Target, list[Twin]] = field(default_factory=dict)
     open: list[Target] = field(default_factory=list)
     fills: bool = False
-    """The contact that is there may learn the lead's phones and addresses."""
+    """The contact that is there may learn phones and addresses."""
+    reached: Document = field(default_factory=dict)
+    """``phones`` and ``emails`` of the lead, or where it has none those on the card of its customer."""
 
     def check(self) -> None:
         """Raises ``Refused``: ``twins_found`` with all there are, ``converts_into_nothing``."""
@@ -87,6 +90,7 @@ class Conversions:
     async def plan(self, actor: Actor, lead: str, wanted: Wanted, *, at: int) -> ConversionPlan:
         """Raises ``Refused``: what he may not, what is not there, ``lead_converted``."""
         plan = ConversionPlan(await self._objects.editable(actor, "lead", lead))
+        plan.reached = await self._reached(actor, plan.lead)
         choices = {target: self._choice(plan.lead, target, getattr(wanted, target)) for target in TARGETS}
         for target, choice in choices.items():
             if choice in (NEW, NONE):
@@ -106,6 +110,21 @@ class Conversions:
                 plan.open.append(target)
         return plan
 
+    async def _reached(self, actor: Actor, lead: Document) -> Document:
+        card: Document = {}
+        if lead.get("customer"):
+            with contextlib.suppress(Refused):
+                card = await self._objects.checks.readable(actor, "customer", lead["customer"])
+        phones = [
+            reach.phone(one, self._settings.country) if isinstance(one, str) else one
+            for one in card.get("phones") or ()
+        ]
+        found = {
+            "phones": lead.get("phones") or [phone for phone in phones if phone],
+            "emails": lead.get("emails") or card.get("emails"),
+        }
+        return {name: values for name, values in found.items() if values}
+
     def _choice(self, lead: Document, target: Target, said: str) -> str:
         if said:
             return said
@@ -121,7 +140,8 @@ class Conversions:
         if actor.may(target, "add") == "none":
             raise Refused("no_right", right="add")
         lead, given = plan.lead, wanted.fields.get(target, {})
-        draft = self._copied(lead, target, has_deal="deal" in plan.ids, has_contact="contact" in plan.ids)
+        known = {**lead, **plan.reached}
+        draft = self._copied(known, target, has_deal="deal" in plan.ids, has_contact="contact" in plan.ids)
         name = lead.get("company_name") if target == "company" else lead.get("name")
         draft["title" if target == "deal" else "name"] = (
             lead["title"] if target == "deal" else one_line(name or lead["title"])

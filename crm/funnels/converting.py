@@ -44,7 +44,7 @@ def intent_of(settings: CrmSettings, plan: ConversionPlan, *, by: str, at: int) 
         "_id": f"{KIND}-{lead['_id']}", "kind": KIND, "lead": lead["_id"], "version": lead["version"],
         "customer": lead.get("customer", ""), "line": lead.get("line", ""), "by": by, "at": at, "ids": ids,
         "documents": {target: born(target, draft, by=by, at=at) for target, draft in plan.drafts.items()},
-        "reached": {name: lead[name] for name in ("phones", "emails") if plan.fills and lead.get(name)},
+        "reached": plan.reached if plan.fills else {},
         "standing": moved["$set"], "entry": moved["$push"]["stages"],
     }  # fmt: skip
 

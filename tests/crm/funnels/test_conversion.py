@@ -150,6 +150,17 @@ async def test_what_is_there_is_used_and_learns_only_what_it_does_not_know(offic
     assert made["lead"]["contact"] == contact
 
 
+async def test_what_only_the_customers_card_knows_is_taken_from_there(office: Office) -> None:
+    number = {"raw": PHONE, "e164": PHONE}
+    card = {"_id": "c1", "line": "sales", "phones": [number, "8 90 111 22 33", "none"], "emails": ["a@b.uz"]}
+    await office.store.write([Write.insert("customers", card)])
+    lead = await office.lead(phones=[], customer="c1")
+    contact = (await office.convert(lead))["contact"]
+    assert contact["phones"][0] == number
+    assert [phone["raw"] for phone in contact["phones"]] == [PHONE, "8 90 111 22 33"]
+    assert (contact["emails"], f"phone:{PHONE}" in contact["keys"]) == (["a@b.uz"], True)
+
+
 async def test_activities_and_notes_move_along(office: Office) -> None:
     lead = await office.lead()
     mine = [
