@@ -38,6 +38,10 @@ def _add_looks(actions: Any, make: Make) -> None:
     listing.add_argument("--deleted", action="store_true", help="those that were deleted")
     add_paging(listing, 50)
     _named(make(actions, "show", "navbat.cli.crm:show", "show all that an object says", json=True))
+    timeline = make(
+        actions, "timeline", "navbat.cli.timeline:main", "tell all that happened, the newest first", json=True
+    )
+    add_timeline(_named(timeline))
     fields = make(actions, "fields", "navbat.cli.crm:fields", "list the fields of objects", json=True)
     fields.add_argument("type", nargs="?", choices=TYPES, metavar="TYPE", help=", ".join(TYPES))
 
@@ -79,6 +83,15 @@ def add_audit(commands: Any, make: Make) -> None:
     audit.add_argument("--object", default="", metavar="ID", help="of this object")
     audit.add_argument("--session", default="", metavar="ID", help="of this session")
     add_paging(audit, 100)
+
+
+def add_timeline(made: argparse.ArgumentParser) -> None:
+    """What `crm timeline` and `customer timeline` have in common."""
+    made.add_argument(
+        "--kind", action="append", default=[], choices=("message", "activity", "stage"), metavar="KIND",
+        help="only of this kind (message, activity, stage); may be given again",
+    )  # fmt: skip
+    add_paging(made, 50)
 
 
 def add_paging(parser: argparse.ArgumentParser, limit: int) -> None:

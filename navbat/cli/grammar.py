@@ -10,7 +10,7 @@ from typing import Any
 
 from navbat.cli.arguments import STATUSES, Parser, languages, whole
 from navbat.cli.consent_words import add_consent, add_retention
-from navbat.cli.crm_words import add_audit, add_crm
+from navbat.cli.crm_words import add_audit, add_crm, add_timeline
 from navbat.cli.stats_words import add_stats
 from navbat.cli.verbs import add_verbs
 
@@ -343,6 +343,15 @@ def _add_looks(commands: Any) -> None:
         actions, "show", "navbat.cli.commands:customer", "show what is known of a customer", json=True
     )
     show.add_argument("customer", metavar="ID")
+    timeline = _command(
+        actions,
+        "timeline",
+        "navbat.cli.timeline:of_customer",
+        "tell all that happened, the newest first",
+        json=True,
+    )
+    timeline.add_argument("customer", metavar="ID")
+    add_timeline(timeline)
     add_consent(actions, _command)
     file = _command(commands, "file", "navbat.cli.commands:fetch", "fetch a file of a message", json=True)
     file.add_argument("message", metavar="MESSAGE", help="its id, as `history --json` prints it")

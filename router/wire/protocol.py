@@ -99,6 +99,7 @@ from router.wire.stats_frames import (
     Statistics,
     StatisticsKind,
 )
+from router.wire.timeline_frames import GetTimeline, Timeline
 from router.wire.views import AlertView, DecisionView, LineView, OperatorView, SessionView
 
 VERSION = 1
@@ -220,7 +221,7 @@ ClientFrame = Union[
     GetStatus, Follow, Typing, GetLine, GetLineVersions, SetLine, RollbackLine, GetOperator, SetOperator,
     GetQuarantine, GetSetAside, RetrySetAside, DropSetAside, GetStatistics, GetBehind, RebuildStatistics,
     GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
-    DetachFile, GetAudit, GetFunnels, MoveObject, PlanConversion, ConvertLead,
+    DetachFile, GetAudit, GetTimeline, GetFunnels, MoveObject, PlanConversion, ConvertLead,
     ExportPerson, ErasePerson, GetReceipts, RunRetention,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
@@ -389,7 +390,7 @@ ServerFrame = Union[
     Welcome, Snapshot, Changes, Done, Page, SessionList, Card, Why, StatusReport, DeskEvent, Hint, Pong, Bye,
     LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, SessionsBehind,
     Rebuilding,
-    CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, FunnelList, ConversionPlanned, LeadConverted,
+    CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, Timeline, FunnelList, ConversionPlanned, LeadConverted,
     PersonPart, ReceiptList,
 ]  # fmt: skip
 

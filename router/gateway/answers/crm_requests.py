@@ -19,6 +19,7 @@ from crm.objects.service import PAGE_MAX, Objects
 from crm.objects.twins import Twin
 from crm.objects.types import Types
 from crm.objects.values import Habits
+from crm.timeline.reading import Timelines
 from router.gateway.actor import actor_of
 from router.gateway.connection import Connection
 from router.gateway.picture import Picture
@@ -50,6 +51,7 @@ class CrmRequests:
     def __init__(self, store: Store, picture: Picture, settings: CrmSettings) -> None:
         self._store = store
         self._settings = settings
+        self._timelines = Timelines(store)
         types = Types(settings.fields)
         self.objects = Objects(
             store,
@@ -75,6 +77,7 @@ class CrmRequests:
             protocol.AttachFile: self._attach,
             protocol.DetachFile: self._detach,
             protocol.GetAudit: self._audit,
+            protocol.GetTimeline: self._timeline,
         }
 
     # ---------------------------------------------------------------- reading
@@ -116,6 +119,13 @@ class CrmRequests:
             actor_of(connection), type_named(frame.type), frame.fields, id=frame.id
         )
         connection.send(protocol.Twins(rid=frame.rid, twins=_twin_views(found)))
+
+    async def _timeline(self, connection: Connection, frame: protocol.GetTimeline) -> None:
+        of: ObjectType = "customer" if frame.type == "customer" else type_named(frame.type)
+        page = await self._timelines.page(
+            actor_of(connection), of, frame.id, limit=frame.limit, after=frame.after, kinds=frame.kinds
+        )
+        connection.send(protocol.Timeline(rid=frame.rid, items=page.items, next=page.next))
 
     # ---------------------------------------------------------------- changing
 

@@ -136,6 +136,48 @@ def test_objects_are_made_found_changed_and_deleted(make_desk: MakeDesk) -> None
     assert anna.json("crm", "show", "deal", id)["version"] == 8
 
 
+def test_a_timeline_has_what_was_said_and_what_was_done(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.start()
+    anna, root = desk.add("anna"), desk.add("root", "--role", "admin")
+    vali = desk.add("vali", "--lines", "support")
+    desk.write("c1", "m1", "hello")
+    wait_for(lambda: anna.json("sessions"))
+    customer = anna.json("sessions")[0]["customer"]
+    wait_for(
+        lambda: _done(
+            root,
+            "crm",
+            "add",
+            "activity",
+            "kind=note",
+            "about=Likes oak.",
+            "line=sales",
+            f"customer={customer}",
+        )
+    )
+    told = wait_for(
+        lambda: _two(anna.json("customer", "timeline", customer, "--kind", "message", "--kind", "activity"))
+    )
+    assert [(one["kind"], one["by"], one["text"]) for one in told] == [
+        ("note", "root", "Likes oak."), ("message", "Ali", "hello")
+    ]  # fmt: skip
+    assert told[1]["data"]["direction"] == "in"
+    first = anna.json("customer", "timeline", customer, "--kind", "activity", "--limit", "1")
+    assert first == told[:1]
+    assert "Likes oak." in anna.command("customer", "timeline", customer).stdout
+    deal = root.command(
+        "crm", "add", "deal", "title=Chairs", "line=sales", f"customer={customer}"
+    ).stdout.strip()
+    assert [one["kind"] for one in anna.json("crm", "timeline", "deal", deal)] == ["stage", "message"]
+    assert vali.command("customer", "timeline", customer, status=1).stdout == ""
+    assert "first page" in anna.command("crm", "timeline", "deal", deal, "--after", "x", status=2).stderr
+
+
+def _two(found: list[Any]) -> list[Any] | None:
+    return found if len(found) == 2 else None
+
+
 def _done(operator: Operator, *words: str) -> bool:
     try:
         operator.command(*words)

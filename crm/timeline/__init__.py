@@ -1,0 +1,1 @@
+"""All that happened to a person, a firm or a deal, as one stream."""
