@@ -46,7 +46,7 @@ class Owner(NamedTuple):
     customers: Sequence[str]
 
 
-class Source(Protocol):
+class TimelineSource(Protocol):
     """Where entries come from. A new kind of thing that happens is one more of these."""
 
     name: str
@@ -59,7 +59,7 @@ class Source(Protocol):
         from the end."""
 
 
-class Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class TimelinePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """Where a page ends: behind which entry."""
 
     owner: str
@@ -74,17 +74,17 @@ class Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
         return Before(self.at, None if source < self.source else "")
 
 
-def cursor(place: Place) -> str:
+def cursor(place: TimelinePlace) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
-def place_of(after: str, owner: str) -> Place | None:
+def place_of(after: str, owner: str) -> TimelinePlace | None:
     """None for the beginning. Raises ``WrongUse`` for what is no place in this timeline."""
     if not after:
         return None
     try:
         data = base64.urlsafe_b64decode(after[:2000] + "=" * (-len(after[:2000]) % 4))
-        place = msgspec.json.decode(data, type=Place)
+        place = msgspec.json.decode(data, type=TimelinePlace)
     except (ValueError, binascii.Error, msgspec.MsgspecError):
         raise WrongUse("this is no place in a timeline") from None
     if place.owner != owner:

@@ -10,7 +10,7 @@ from crm.kernel.access import Actor, ObjectType
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Document, Store
 from crm.objects.types import COLLECTION
-from crm.timeline.entries import Owner, Place, Source, TimelineEntry, cursor, place_of
+from crm.timeline.entries import Owner, TimelinePlace, TimelineSource, TimelineEntry, cursor, place_of
 from crm.timeline.sources import Activities, Messages, Steps
 
 PAGE_MAX = 200
@@ -27,9 +27,9 @@ class TimelinePage(NamedTuple):
 class Timelines:
     """The timelines of one desk. ``more``: sources beside the usual ones."""
 
-    def __init__(self, store: Store, more: Sequence[Source] = ()) -> None:
+    def __init__(self, store: Store, more: Sequence[TimelineSource] = ()) -> None:
         self._store = store
-        usual: list[Source] = [Messages(store), Activities(store), Steps(store)]
+        usual: list[TimelineSource] = [Messages(store), Activities(store), Steps(store)]
         self._sources = [*usual, *more]
 
     async def page(
@@ -57,7 +57,7 @@ class Timelines:
             return TimelinePage([one[3] for one in merged], "")
         at, source_name, key, _ = merged[limit - 1]
         return TimelinePage(
-            [one[3] for one in merged[:limit]], cursor(Place(f"{type}/{id}", at, source_name, key))
+            [one[3] for one in merged[:limit]], cursor(TimelinePlace(f"{type}/{id}", at, source_name, key))
         )
 
     async def _owner(self, actor: Actor, type: ObjectType, id: str) -> Owner:

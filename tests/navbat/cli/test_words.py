@@ -14,7 +14,7 @@ import pytest
 
 from bots import registry
 from crm.kernel.errors import ConfigError
-from navbat.config.file import Duration, NumberOrOff, OffDuration, YamlFile, parse_text
+from navbat.config.file import Duration, NumberOrOff, OffDuration, PeriodOrOff, YamlFile, parse_text
 from navbat.config.flows import FlowSettings
 from navbat.config.lines import Line, Operator
 from navbat.config.rulebook import as_kept
@@ -85,7 +85,7 @@ def spoken(word: str, kinds: list[Any]) -> list[Any]:
         word.casefold() in ("true", "false")
     ):
         meant = [SWITCH[folded]]
-    if kinds[0] in (OffDuration, NumberOrOff) or typing.get_origin(kinds[0]) is typing.Literal:
+    if kinds[0] in (OffDuration, PeriodOrOff, NumberOrOff) or typing.get_origin(kinds[0]) is typing.Literal:
         meant += [0, "off", False] if folded in ("off", "no", "false") else []
     if int in kinds or kinds[0] is NumberOrOff:
         meant += [int(word)] if word.lstrip("+").isdigit() and not word.startswith("0") else []
