@@ -10,7 +10,7 @@ from crm.kernel.access import Actor, ObjectType
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Document, Store
 from crm.objects.types import COLLECTION
-from crm.timeline.entries import Owner, TimelinePlace, TimelineSource, TimelineEntry, cursor, place_of
+from crm.timeline.entries import Owner, TimelineEntry, TimelinePlace, TimelineSource, cursor, place_of
 from crm.timeline.sources import Activities, Messages, Steps
 
 PAGE_MAX = 200
