@@ -217,10 +217,16 @@ channels:
 
     async def stored(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         """Messages as the store has them, in order within each session."""
+        return await self.kept("messages", wanted, ("session", "seq"))
+
+    async def kept(
+        self, collection: str, wanted: dict[str, Any], order: Sequence[str] = ("_id",)
+    ) -> list[dict[str, Any]]:
+        """Documents of the store."""
         store = SqliteStore(self.folder / "data" / "navbat.sqlite")
         await store.open()
         try:
-            return await store.find("messages", wanted, sort=[("session", 1), ("seq", 1)])
+            return await store.find(collection, wanted, sort=[(field, 1) for field in order])
         finally:
             await store.close()
 

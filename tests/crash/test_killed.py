@@ -83,6 +83,15 @@ class Life:
         await until(self._settled, SETTLED_WITHIN)
         await self._check_messages()
         await self._check_replies()
+        await until(self._is_led, SETTLED_WITHIN)
+
+    async def _is_led(self) -> bool:
+        """Every customer is one lead, and who answers him is responsible for it and for him."""
+        leads, cards = [await self.house.kept(name, {}) for name in ("leads", "customers")]
+        customers = [lead["customer"] for lead in leads]
+        assert len(customers) == len(set(customers)) <= len(CHATS)
+        led = {lead["_id"] for lead in leads if lead["responsible"] == "anna"}
+        return len(led) == len(CHATS) and {card.get("responsible") for card in cards} == {"anna"}
 
     async def _settled(self) -> bool:
         """The store has everything, and every delivery has an outcome."""
