@@ -1,0 +1,1 @@
+"""Leads, deals, people, companies and tasks on the screen."""
