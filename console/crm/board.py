@@ -155,7 +155,9 @@ class StagesPage(CrmPage[None]):
         who = one_line(str(item.get("responsible") or "–"), 16)
         days = max(0, shell(self).now() - int(item.get("stage_since") or 0)) // 86_400_000
         age = shell(self).words("span.days", n=days) if days else ""
-        return text.append("\n" + fit("  ".join(p for p in (amount, who, age) if p), WIDTH - 3), "dim not bold")
+        return text.append(
+            "\n" + fit("  ".join(p for p in (amount, who, age) if p), WIDTH - 3), "dim not bold"
+        )
 
     def _stage(self, key: str) -> FunnelStage | None:
         return next((stage for stage in self.funnel.stages if stage.key == key), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 
+from console.crm.converting import convert, told
 from console.crm.page import CrmPage, Declared
 from console.crm.steps import pick_stage
 from console.crm.values import label, shown, stage_of, title, value_of, written
@@ -23,16 +24,29 @@ from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
 LABEL_WIDTH = 18
-FIRST = ("title", "name", "kind", "stage", "lost_reason", "amount", "phones", "emails", "due_at", "responsible")
+FIRST = (
+    "title",
+    "name",
+    "kind",
+    "stage",
+    "lost_reason",
+    "amount",
+    "phones",
+    "emails",
+    "due_at",
+    "responsible",
+)
 """What one looks for comes first; the other fields follow as they are declared, the desk's own last."""
 HIDDEN = frozenset({"semantics", "funnel", "version", "files"})
 
 
 class ObjectPage(CrmPage[None]):
-    """Enter changes the marked field, ``m`` the stage, ``k`` opens the tasks, ``d`` deletes."""
+    """Enter changes the marked field, ``m`` the stage, ``x`` converts a lead, ``k`` opens the tasks, ``d``
+    deletes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "move", show=False),
+        Binding("x", "convert", show=False),
         Binding("k", "tasks", show=False),
         Binding("d", "drop", show=False),
         Binding("r", "load", show=False),
@@ -199,6 +213,19 @@ class ObjectPage(CrmPage[None]):
             if answer.conflicts:
                 self.warn("crm.moved_meanwhile")
 
+    @work(group="convert", exclusive=True)
+    async def action_convert(self) -> None:
+        """A lead becomes contact, company and deal; what it became is opened."""
+        if self.of == "lead" and self.item and not self._is_converted:
+            await convert(self, self._ask, self._id, self._converted)
+
+    def _converted(self, answer: wire.LeadConverted) -> None:
+        self.action_load()
+        made = told(answer)
+        of = next((one for one in ("deal", "contact", "company") if one in made), "")
+        if of:
+            self.app.push_screen(ObjectPage(self._ask, of, made[of], self.declared))
+
     def action_tasks(self) -> None:
         """The tasks of this object, and a new one."""
         from console.crm.objects import ObjectsPage  # a list opens cards, and a card a list
@@ -232,8 +259,3 @@ class ObjectPage(CrmPage[None]):
         frame = wire.DeleteObject(rid=0, type=self.of, id=self._id, version=self.item["version"])
         if isinstance(await self._ask(frame, wire.ObjectShown), wire.ObjectShown):
             self.dismiss(None)
-
-
-def is_open(item: Mapping[str, Any]) -> bool:
-    """Whether something is still to be done with a lead or a deal."""
-    return item.get("semantics", "work") == "work"

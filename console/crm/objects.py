@@ -16,6 +16,7 @@ from console.crm.board import StagesPage
 from console.crm.card import ObjectPage
 from console.crm.page import CrmPage
 from console.crm.values import TYPES, money, shown, stage_of, title, value_of
+from console.link import new_id
 from console.screens.fields import Field, FieldsScreen
 from console.screens.search import Ask
 from console.shell import shell
@@ -250,7 +251,9 @@ class ObjectsPage(CrmPage[None]):
 
     @work(group="make", exclusive=True)
     async def make(self, values: dict[str, Any]) -> None:
-        answer = await self._ask(wire.AddObject(rid=0, type=self.of, fields=values), wire.ObjectShown)
+        answer = await self._ask(
+            wire.AddObject(rid=0, type=self.of, fields=values, key=new_id()), wire.ObjectShown
+        )
         if not isinstance(answer, wire.ObjectShown):
             return
         if answer.twins:

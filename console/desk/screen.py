@@ -24,6 +24,7 @@ from textual.widgets import Static
 
 from console.actions import ACTIONS, BY_ID
 from console.desk.attaching import Attaching
+from console.desk.business import Business
 from console.desk.errands import Errands
 from console.desk.keeper import Keeper
 from console.desk.leading import Leading
@@ -112,8 +113,9 @@ class MainScreen(Swift, Screen[None]):
         self.undo = Undo(self)
         self.verbs = Verbs(self)
         self.leading = Leading(self)
+        self.business = Business(self)
         self._verbs_of: tuple[Part, ...] = (
-            self.verbs, self.leading, self.reading, self.attaching, self.undo,
+            self.verbs, self.leading, self.business, self.reading, self.attaching, self.undo,
         )  # fmt: skip
 
     def verb(self, id: str) -> Callable[[], None]:

@@ -18,7 +18,7 @@ def texts(language: str) -> dict[str, str]:
     """The catalogue of one language; only those in use are imported."""
     parts = (
         importlib.import_module(f"console.catalog.{language}{part}")
-        for part in ("", "_crm", "_desk", "_kept", "_signs")
+        for part in ("", "_crm", "_desk", "_kept", "_pages", "_signs")
     )
     return {key: text for part in parts for key, text in part.TEXTS.items()}
 

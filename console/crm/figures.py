@@ -1,0 +1,312 @@
+"""Statistics: key figures, a chart, and a table of which every row opens the conversations behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import OptionList, Static
+from textual_plotext import PlotextPlot
+
+from console.crm.page import CrmPage
+from console.screens.dialogs import Choice, PickScreen
+from console.screens.listing import Listing
+from console.screens.search import Ask
+from console.shell import shell
+from console.text.values import DAYS
+from console.text.words import local
+from console.text.wrap import fit
+from crm.kernel.text import one_line
+from router.wire import protocol as wire
+
+KINDS = ("sessions", "operators", "csat", "load")
+PERIODS = {"today": 1, "week": 7, "month": 30, "quarter": 90}
+"""Name -> days, today counted."""
+BY = {
+    "sessions": ("day", "line", "channel", "operator", "hour"),
+    "operators": ("operator", "line", "day"),
+    "csat": ("operator", "line", "day"),
+    "load": ("",),
+}
+HEADS = {
+    "sessions": ("new", "closed", "missed", "transferred_out", "first_response"),
+    "operators": ("taken", "missed_offers", "out", "transferred_out", "first_response"),
+    "csat": ("asked", "rated", "good", "bad", "mean"),
+}
+"""The columns of a table; all of them have their own name in the desk's answer."""
+DURATIONS = frozenset({"first_response", "response", "queue", "accept", "resolution", "handle", "held"})
+SHADES = " ░▒▓█"
+COLUMN = 11
+
+
+class FiguresPage(CrmPage[str]):
+    """Digits change the kind, ``p`` the period, ``b`` what the rows are, ``i`` the line; Enter opens what is behind
+    a row, and gives the conversation that is chosen there."""
+
+    DEFAULT_CSS = """
+    FiguresPage {
+        & #total { height: auto; padding: 0 1; }
+        & #chart { height: 2fr; min-height: 6; }
+        & #heat { height: auto; display: none; padding: 0 1; }
+        & OptionList { height: 1fr; min-height: 3; }
+        & #head { height: 1; color: $faint; padding: 0 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(n), f"show({n})", show=False) for n in range(1, len(KINDS) + 1)),
+        Binding("p", "period", show=False),
+        Binding("b", "by", show=False),
+        Binding("i", "line", show=False),
+        Binding("r", "load", show=False),
+    ]
+
+    def __init__(self, title: str, ask: Ask) -> None:
+        super().__init__(title, ask)
+        self.kind = "sessions"
+        self._by = 0
+        self._period = "week"
+        self._line = ""
+        self.found: wire.Statistics | None = None
+
+    def compose(self) -> ComposeResult:
+        with self.box():
+            yield Static("", id="tabs", markup=False)
+            yield Static("", id="total", markup=False)
+            yield PlotextPlot(id="chart")
+            yield Static("", id="heat", markup=False)
+            yield Static("", id="head", markup=False)
+            yield OptionList(id="options", markup=False)
+            yield Static(shell(self).words("figures.hint"), classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        self.options.focus()
+        self.action_load()
+
+    # -------------------------------------------------------------- asking
+
+    @work(group="figures", exclusive=True)
+    async def action_load(self) -> None:
+        self._say_tabs()
+        since, to = self._days()
+        kind: Any = self.kind
+        frame = wire.GetStatistics(rid=0, kind=kind, by=self.by, since=since, to=to, line=self._line)
+        found = await self._ask(frame, wire.Statistics)
+        if isinstance(found, wire.Statistics):
+            self.found = found
+            self._show(found)
+
+    @property
+    def by(self) -> str:
+        return BY[self.kind][self._by % len(BY[self.kind])]
+
+    def _days(self) -> tuple[str, str]:
+        today = local(shell(self).now(), shell(self).zone).date()
+        return (today - timedelta(days=PERIODS[self._period] - 1)).isoformat(), today.isoformat()
+
+    def action_show(self, number: int) -> None:
+        self.kind, self._by = KINDS[number - 1], 0
+        self.action_load()
+
+    def action_period(self) -> None:
+        names = list(PERIODS)
+        self._period = names[(names.index(self._period) + 1) % len(names)]
+        self.action_load()
+
+    def action_by(self) -> None:
+        self._by += 1
+        self.action_load()
+
+    def action_line(self) -> None:
+        words = shell(self).words
+        lines = sorted(shell(self).picture.lines)
+        choices = [
+            Choice("", words("figures.all_lines")),
+            *(Choice(name, one_line(name, 40)) for name in lines),
+        ]
+
+        def picked(line: str | None) -> None:
+            if line is not None:
+                self._line = line
+                self.action_load()
+
+        self.app.push_screen(PickScreen(words("figures.line"), choices, typing=len(choices) > 9), picked)
+
+    # -------------------------------------------------------------- showing
+
+    def _say_tabs(self) -> None:
+        words = shell(self).words
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for number, kind in enumerate(KINDS, 1):
+            text.append(f" {number} ", "dim")
+            text.append(words(f"figures.{kind}"), "bold reverse" if kind == self.kind else "")
+        by = words.maybe(f"figures.by_{self.by}", "") if self.by else ""
+        where = one_line(self._line, 30) or words("figures.all_lines")
+        rest = " · ".join(part for part in (words(f"figures.{self._period}"), by, where) if part)
+        self.query_one("#tabs", Static).update(text.append(f"   {rest}", "dim"))
+
+    def _show(self, found: wire.Statistics) -> None:
+        is_load = found.kind == "load"
+        chart = self.query_one(PlotextPlot)
+        chart.display = not is_load and bool(found.rows)
+        heat = self.query_one("#heat", Static)
+        heat.display = is_load
+        self.options.display = self.query_one("#head", Static).display = not is_load
+        if is_load:
+            heat.update(self._heat(found.heat))
+            self.query_one("#total", Static).update("")
+            return
+        self.query_one("#total", Static).update(self._total(found))
+        self.query_one("#head", Static).update(self._head())
+        self.put_rows([(str(row["key"]) or "–", self._row(row)) for row in found.rows])
+        self._draw(chart, found.rows)
+
+    def _heads(self) -> Sequence[str]:
+        room = max(1, (self.app.size.width - 28) // COLUMN)
+        return HEADS[self.kind][:room]
+
+    def _head(self) -> Text:
+        words = shell(self).words
+        heads = (words(f"figure.{name}")[: COLUMN - 1].rjust(COLUMN) for name in self._heads())
+        return Text(" " * 18 + "".join(heads), no_wrap=True)
+
+    def _row(self, row: Mapping[str, Any]) -> Text:
+        text = Text(fit(one_line(str(row["key"]), 40) or "–", 18), "bold", no_wrap=True)
+        for name in self._heads():
+            text.append(self._figure(name, row.get(name)).rjust(COLUMN), "not bold")
+        return text
+
+    def _figure(self, name: str, value: Any) -> str:
+        """A figure as it is read: a duration by its median."""
+        if name in DURATIONS:
+            median = value.get("median") if isinstance(value, Mapping) else None
+            return shell(self).words.span(median) if median is not None else "–"
+        if value is None:
+            return "–"
+        return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+    def _total(self, found: wire.Statistics) -> Text:
+        words = shell(self).words
+        text = Text()
+        figures = [(name, self._figure(name, found.total.get(name))) for name in HEADS[self.kind]]
+        if found.kind == "sessions":
+            figures += [
+                (name, self._figure(name, found.total.get(name))) for name in ("response", "resolution")
+            ]
+            figures += [(name, self._figure(name, found.now.get(name))) for name in ("open", "unanswered")]
+        for name, value in figures:
+            text.append(f"{words(f'figure.{name}')} ", "dim").append(value, "bold").append("   ")
+        return text
+
+    def _draw(self, chart: PlotextPlot, rows: Sequence[Mapping[str, Any]]) -> None:
+        name = HEADS[self.kind][0]
+        values = [row.get(name) or 0 for row in rows]
+        labels = [one_line(str(row["key"]), 20)[-11:] for row in rows]
+        plot = chart.plt
+        plot.clear_data()
+        plot.clear_figure()
+        if values:
+            plot.bar(labels, values, width=0.6)
+            plot.title(shell(self).words(f"figure.{name}"))
+        chart.refresh()
+
+    def _heat(self, hours: Sequence[Mapping[str, Any]]) -> Text:
+        """Seven days of hours, told apart by how much came, in words below for those who see no shades."""
+        words = shell(self).words
+        most = max((one["arrivals"] for one in hours), default=0)
+        text = Text("    " + "".join(f"{hour:<3}" for hour in range(24)) + "\n", "dim")
+        for day, name in enumerate(DAYS):
+            text.append(f"{words(f'week.{name}')[:3]:<4}", "bold")
+            for one in hours[day * 24 : day * 24 + 24]:
+                shade = 0 if not most else -(-one["arrivals"] * (len(SHADES) - 1) // most)
+                text.append(SHADES[shade] * 2 + " ")
+            text.append("\n")
+        busiest = max(hours, key=lambda one: one["arrivals"], default=None)
+        if busiest is None or not most:
+            return text.append("\n" + words("figures.nothing"), "dim")
+        day = words(f"week.{DAYS[busiest['weekday']]}")
+        said = words("figures.busiest", day=day, hour=busiest["hour"], n=busiest["arrivals"])
+        return text.append("\n" + said)
+
+    # -------------------------------------------------------------- what is behind
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self) -> None:
+        """Of the marked row, the conversations of one of its figures."""
+        if self.found is None:
+            return
+        words, key = shell(self).words, self.marked()
+        row = next((one for one in self.found.rows if str(one["key"]) == key), {})
+        choices = [
+            Choice(name, words(f"figure.{name}"), self._figure(name, row.get(name)))
+            for name in HEADS[self.kind]
+            if name not in ("good", "bad", "mean", "rated")
+        ]
+
+        def picked(figure: str | None) -> None:
+            if figure is not None:
+                self._open(figure, key)
+
+        self.app.push_screen(PickScreen(words("figures.behind"), choices, typing=False), picked)
+
+    def _open(self, figure: str, key: str) -> None:
+        since, to = self._days()
+        frame = wire.GetBehind(rid=0, figure=figure, since=since, to=to, line=self._line)
+        if self.by == "day":
+            frame.since = frame.to = key
+        elif self.by == "hour":
+            frame.since = frame.to = key[:10]
+        elif self.by in ("line", "channel", "operator"):
+            setattr(frame, self.by, key)
+
+        def chosen(session: str | None) -> None:
+            if session:
+                self.dismiss(session)
+
+        self.app.push_screen(BehindPage(self._ask, frame, shell(self).words(f"figure.{figure}")), chosen)
+
+
+class BehindPage(Listing[str]):
+    """The conversations that a figure is made of; Enter gives the marked one."""
+
+    DEFAULT_CSS = """
+    BehindPage { & .box { width: 100; } }
+    """
+
+    def __init__(self, ask: Ask, frame: wire.GetBehind, title: str) -> None:
+        super().__init__(title, ask)
+        self._frame = frame
+
+    def compose(self) -> ComposeResult:
+        with self.box():
+            yield OptionList(id="options", markup=False)
+            yield Static("", classes="hint", id="count", markup=False)
+
+    def on_mount(self) -> None:
+        self.options.focus()
+        self.load()
+
+    @work(group="behind", exclusive=True)
+    async def load(self) -> None:
+        found = await self._ask(self._frame, wire.Behind)
+        if not isinstance(found, wire.Behind):
+            self.dismiss(None)
+            return
+        rows = {item.session.id: self._row(item) for item in found.items}
+        self.put_rows(list(rows.items()))
+        count = f"{len(rows)}{'+' if found.next else ''}"
+        self.query_one("#count", Static).update(shell(self).words("search.count", n=count))
+
+    def _row(self, item: wire.BehindItem) -> Text:
+        view = item.session
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(f"{one_line(item.hour, 16)}  ", "dim")
+        text.append(fit(one_line(view.name or view.chat, 60), 20) + "  ", "bold")
+        text.append(fit(one_line(item.operator or view.line, 40), 14) + "  ")
+        if item.value > 1:
+            text.append(shell(self).words.span(item.value) + "  ")
+        return text.append(one_line(view.last_text, 200), "dim")

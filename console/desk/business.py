@@ -1,0 +1,37 @@
+"""The way from the desk to its customers' affairs and its figures."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from console.desk.part import Part
+from console.shell import shell, work
+
+
+class Business(Part):
+    """Opens the pages; they are imported when they are wanted, and a desk that never opens them pays nothing."""
+
+    def do_crm(self) -> None:
+        """Leads, deals, contacts, companies and tasks."""
+        from console.crm.objects import ObjectsPage
+
+        self.desk.app.push_screen(ObjectsPage(shell(self.desk).words("action.crm"), self.desk.errands.ask))
+
+    def do_tasks(self) -> None:
+        """What is to be done, the first due first."""
+        from console.crm.objects import ObjectsPage
+
+        words = shell(self.desk).words
+        self.desk.app.push_screen(ObjectsPage(words("action.tasks"), self.desk.errands.ask, "activity"))
+
+    def do_figures(self) -> None:
+        """The desk's figures, and from there to the conversations behind them."""
+        from console.crm.figures import FiguresPage
+
+        def chosen(session: str | None) -> None:
+            if session:
+                work(self.desk, partial(self.desk.reading.show, session), group="jump", exclusive=True)
+
+        self.desk.app.push_screen(
+            FiguresPage(shell(self.desk).words("action.figures"), self.desk.errands.ask), chosen
+        )
