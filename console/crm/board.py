@@ -197,7 +197,11 @@ class StagesPage(CrmPage[None]):
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         page = ObjectPage(self._ask, self.of, event.option_id or "", self.declared)
-        self.app.push_screen(page, lambda _: self.action_load())
+        self.app.push_screen(page, self._again)
+
+    def _again(self, _: object) -> None:
+        """What was in front has gone, and may have changed something."""
+        self.action_load()
 
     # -------------------------------------------------------------- moving cards
 

@@ -54,7 +54,7 @@ class ObjectPage(CrmPage[None]):
 
     def __init__(self, ask: Ask, of: str, id: str, declared: Declared) -> None:
         super().__init__("", ask)
-        self.of, self._id = of, id
+        self.of, self.object = of, id
         self.declared = declared
         self.item: dict[str, Any] = {}
         self._may: frozenset[str] = frozenset()
@@ -74,7 +74,7 @@ class ObjectPage(CrmPage[None]):
     async def action_load(self) -> None:
         if not self.declared.fields and not await self.declare():
             return
-        frame = wire.GetObject(rid=0, type=self.of, id=self._id)
+        frame = wire.GetObject(rid=0, type=self.of, id=self.object)
         found = await self._ask(frame, wire.ObjectShown)
         if isinstance(found, wire.ObjectShown):
             self._show(found)
@@ -164,7 +164,7 @@ class ObjectPage(CrmPage[None]):
         """Writes on the version that is on screen; when somebody was faster, both values are shown and asked
         about."""
         on = self.item["version"] if version is None else version
-        frame = wire.SetObject(rid=0, type=self.of, id=self._id, fields=fields, version=on)
+        frame = wire.SetObject(rid=0, type=self.of, id=self.object, fields=fields, version=on)
         answer = await self._ask(frame, wire.ObjectShown)
         if not isinstance(answer, wire.ObjectShown):
             return
@@ -205,7 +205,7 @@ class ObjectPage(CrmPage[None]):
     @work(group="save", exclusive=True)
     async def step(self, stage: str, reason: str) -> None:
         frame = wire.MoveObject(
-            rid=0, type=self.of, id=self._id, stage=stage, reason=reason, version=self.item["version"]
+            rid=0, type=self.of, id=self.object, stage=stage, reason=reason, version=self.item["version"]
         )
         answer = await self._ask(frame, wire.ObjectShown)
         if isinstance(answer, wire.ObjectShown):
@@ -217,7 +217,7 @@ class ObjectPage(CrmPage[None]):
     async def action_convert(self) -> None:
         """A lead becomes contact, company and deal; what it became is opened."""
         if self.of == "lead" and self.item and not self._is_converted:
-            await convert(self, self._ask, self._id, self._converted)
+            await convert(self, self._ask, self.object, self._converted)
 
     def _converted(self, answer: wire.LeadConverted) -> None:
         self.action_load()
@@ -233,7 +233,7 @@ class ObjectPage(CrmPage[None]):
         if self.of == "activity" or not self.item:
             return
         heading = f"{shell(self).words('crm.activitys')} · {title(self.item)}"
-        page = ObjectsPage(heading, self._ask, "activity", (f"{self.of}={self._id}",))
+        page = ObjectsPage(heading, self._ask, "activity", (f"{self.of}={self.object}",))
         self.app.push_screen(page)
 
     def action_drop(self) -> None:
@@ -256,6 +256,6 @@ class ObjectPage(CrmPage[None]):
 
     @work(group="save", exclusive=True)
     async def _delete(self) -> None:
-        frame = wire.DeleteObject(rid=0, type=self.of, id=self._id, version=self.item["version"])
+        frame = wire.DeleteObject(rid=0, type=self.of, id=self.object, version=self.item["version"])
         if isinstance(await self._ask(frame, wire.ObjectShown), wire.ObjectShown):
             self.dismiss(None)

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from console.crm.values import title
 from console.screens.dialogs import Choice, PickScreen
 from console.screens.search import Ask
-from console.shell import shell
+from console.shell import shell, work
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
@@ -41,7 +41,7 @@ class Questions:
         """The next question, or the conversion when all are answered."""
         left = [target for target in TARGETS if target not in self._answers]
         if not left:
-            self._screen.run_worker(self._convert, group="convert", exclusive=True)
+            work(self._screen, self._convert, group="convert", exclusive=True)
             return
         target = left[0]
         words = shell(self._screen).words
@@ -71,7 +71,10 @@ class Questions:
             self.next()
 
     async def _convert(self) -> None:
-        frame = wire.ConvertLead(rid=0, lead=self._plan.lead["id"], **self._answers)
+        frame = wire.ConvertLead(
+            rid=0, lead=self._plan.lead["id"], contact=self._answers["contact"],
+            company=self._answers["company"], deal=self._answers["deal"],
+        )  # fmt: skip
         answer = await self._ask(frame, wire.LeadConverted)
         if isinstance(answer, wire.LeadConverted):
             self._done(answer)

@@ -144,7 +144,7 @@ class FiguresPage(CrmPage[str]):
         for number, kind in enumerate(KINDS, 1):
             text.append(f" {number} ", "dim")
             text.append(words(f"figures.{kind}"), "bold reverse" if kind == self.kind else "")
-        by = words.maybe(f"figures.by_{self.by}", "") if self.by else ""
+        by = words.maybe(f"figures.by.{self.by}", "") if self.by else ""
         where = one_line(self._line, 30) or words("figures.all_lines")
         rest = " · ".join(part for part in (words(f"figures.{self._period}"), by, where) if part)
         self.query_one("#tabs", Static).update(text.append(f"   {rest}", "dim"))
@@ -219,9 +219,9 @@ class FiguresPage(CrmPage[str]):
         words = shell(self).words
         most = max((one["arrivals"] for one in hours), default=0)
         text = Text("    " + "".join(f"{hour:<3}" for hour in range(24)) + "\n", "dim")
-        for day, name in enumerate(DAYS):
+        for number, name in enumerate(DAYS):
             text.append(f"{words(f'week.{name}')[:3]:<4}", "bold")
-            for one in hours[day * 24 : day * 24 + 24]:
+            for one in hours[number * 24 : number * 24 + 24]:
                 shade = 0 if not most else -(-one["arrivals"] * (len(SHADES) - 1) // most)
                 text.append(SHADES[shade] * 2 + " ")
             text.append("\n")
@@ -292,8 +292,8 @@ class BehindPage(Listing[str]):
 
     @work(group="behind", exclusive=True)
     async def load(self) -> None:
-        found = await self._ask(self._frame, wire.Behind)
-        if not isinstance(found, wire.Behind):
+        found = await self._ask(self._frame, wire.SessionsBehind)
+        if not isinstance(found, wire.SessionsBehind):
             self.dismiss(None)
             return
         rows = {item.session.id: self._row(item) for item in found.items}

@@ -209,11 +209,15 @@ class ObjectsPage(CrmPage[None]):
         if id == MORE:
             self.load(self._next)
         else:
-            self.app.push_screen(ObjectPage(self._ask, self.of, id, self.declared), lambda _: self.load())
+            self.app.push_screen(ObjectPage(self._ask, self.of, id, self.declared), self._again)
+
+    def _again(self, _: object) -> None:
+        """What was in front has gone, and may have changed something."""
+        self.load()
 
     def action_board(self) -> None:
         of = self.of if self.of in ("lead", "deal") else "deal"
-        self.app.push_screen(StagesPage(self._ask, of, self.declared), lambda _: self.load())
+        self.app.push_screen(StagesPage(self._ask, of, self.declared), self._again)
 
     def action_done(self) -> None:
         """A task is done, or is not after all."""
@@ -261,4 +265,4 @@ class ObjectsPage(CrmPage[None]):
             text = shell(self).words("crm.alike", names=names)
             self.notify(text, severity="warning", markup=False, timeout=8)
         page = ObjectPage(self._ask, self.of, answer.object["id"], self.declared)
-        self.app.push_screen(page, lambda _: self.load())
+        self.app.push_screen(page, self._again)

@@ -11,6 +11,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from console.actions import ACTIONS, GROUPS, Situation
+from console.crm import figures
+from console.crm.values import TYPES
 from console.desk.leading import SNOOZES
 from console.text.reasons import why_not
 from console.text.signs import COLOURS, SIGNS
@@ -19,8 +21,10 @@ from console.text.words import LANGUAGES, Words, preferred, setting_texts, texts
 from console.themes import NAMES
 from console.widgets.chrome import names_of
 from crm.kernel.access import VERBS
+from crm.kernel.crm_settings import Semantics
 from crm.kernel.records import Duty, MessageKind, Right
 from crm.lines.versions import VersionSource
+from crm.objects.types import FIELDS
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.desk.fired import EFFECTS
@@ -30,6 +34,7 @@ from router.gateway.access import RIGHTS
 from tests.fakes.gateway import session
 
 ROOT = Path(__file__).parents[2]
+ALIKE = ("phone", "email", "inn", "name")
 CODED = ("trouble", "refused", "bye", "system", "alert", "because", "dropped", "timer")
 """Families whose keys are named by the desk; their codes are looked for in its source."""
 
@@ -62,6 +67,21 @@ def reasons() -> set[str]:
     return {"list"} | {code for a in ACTIONS for s in situations if (code := why_not(a.id, s)[0])}
 
 
+def page_words() -> set[str]:
+    """What the pages of the CRM and of the figures name by what the desk tells."""
+    built_in = [field for fields in FIELDS.values() for field in fields]
+    keys = {f"field.{field.name}" for field in built_in}
+    keys |= {f"choice.{choice}" for field in built_in for choice in field.choices}
+    keys |= {f"crm.{of}{s}" for of in TYPES for s in ("", "s")} | {f"crm.new.{of}" for of in TYPES}
+    keys |= {f"crm.example.{kind}" for kind in ("money", "date", "moment", "phones", "emails", "tags")}
+    keys |= {f"crm.example.{name}" for name in ("amount", "close_date", "due_at")}
+    keys |= {f"crm.semantics.{one}" for one in get_args(Semantics)} | {f"crm.alike_by.{by}" for by in ALIKE}
+    keys |= {f"figures.{name}" for name in (*figures.KINDS, *figures.PERIODS)}
+    keys |= {f"figures.by.{by}" for some in figures.BY.values() for by in some if by}
+    keys |= {f"figure.{name}" for heads in figures.HEADS.values() for name in heads}
+    return keys | {f"figure.{name}" for name in ("response", "resolution", "open", "unanswered")}
+
+
 def wanted() -> set[str]:
     """The keys that the console asks for."""
     keys = {text for text in literals("console") if re.fullmatch(r"[a-z]+(\.[a-z_-]+)+", text)}
@@ -88,6 +108,7 @@ def wanted() -> set[str]:
     }
     keys |= {f"sign.{means}" for signs in SIGNS.values() for _, means in signs}
     keys |= {f"signs.{place}" for place in SIGNS} | {f"colour.{means}" for means in COLOURS.values()}
+    keys |= page_words()
     keys |= {f"offer.{kind}" for kind in ("responsible", "last_operator")}
     keys |= {f"left.{code}" for code in ("closed", "closing", "spam", "blocked", "held", "offered", "bot")}
     keys |= {f"left.{code}" for code in ("waiting", "gone", "again", "wrote")} | {
