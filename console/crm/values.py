@@ -14,8 +14,6 @@ from crm.kernel.text import clean, one_line
 
 TYPES = ("lead", "deal", "contact", "company", "activity")
 """What has a list, in the order of its tabs."""
-THIN = "\u202f"
-"""Stands between thousands."""
 
 
 def money(value: Any) -> str:
@@ -25,7 +23,7 @@ def money(value: Any) -> str:
     currency = one_line(str(value.get("currency", "")), 8)
     digits = MINOR_DIGITS.get(currency, 2)
     whole, rest = divmod(abs(value["minor"]), 10**digits)
-    text = f"{whole:,}".replace(",", THIN) + (f".{rest:0{digits}}" if rest else "")
+    text = f"{whole:,}".replace(",", " ") + (f".{rest:0{digits}}" if rest else "")
     return f"{'-' if value['minor'] < 0 else ''}{text} {currency}".rstrip()
 
 
@@ -75,7 +73,8 @@ def written(field: ObjectField, value: Any, zone: tzinfo | None) -> str:
     if value is None or value == "":
         return ""
     if field.kind == "money":
-        return money(value).replace(THIN, "").replace(" ", ":")
+        amount, _, currency = money(value).rpartition(" ")
+        return f"{amount.replace(' ', '')}:{currency}"
     if field.kind == "moment":
         return local(value, zone).strftime("%Y-%m-%d %H:%M") if value else ""
     if field.kind == "phones":
