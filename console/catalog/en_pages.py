@@ -38,7 +38,6 @@ TEXTS: dict[str, str] = {
     "crm.both_changed": "{field} was changed meanwhile",
     "crm.keep_theirs": "keep what is there",
     "crm.write_mine": "write mine",
-    "crm.moved_meanwhile": "Somebody else changed it meanwhile: look again.",
     "crm.move": "To which stage?",
     "crm.why_lost": "Why is it lost?",
     "crm.semantics.work": "in hand",

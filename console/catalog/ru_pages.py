@@ -38,7 +38,6 @@ TEXTS: dict[str, str] = {
     "crm.both_changed": "{field}: тем временем изменили",
     "crm.keep_theirs": "оставить как есть",
     "crm.write_mine": "записать моё",
-    "crm.moved_meanwhile": "Тем временем это изменил кто-то другой: посмотрите снова.",
     "crm.move": "На какую стадию?",
     "crm.why_lost": "Почему проиграно?",
     "crm.semantics.work": "в работе",

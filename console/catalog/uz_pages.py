@@ -38,7 +38,6 @@ TEXTS: dict[str, str] = {
     "crm.both_changed": "{field}: shu orada o‘zgartirildi",
     "crm.keep_theirs": "boricha qolsin",
     "crm.write_mine": "menikini yozish",
-    "crm.moved_meanwhile": "Shu orada boshqasi o‘zgartirdi: yana qarang.",
     "crm.move": "Qaysi bosqichga?",
     "crm.why_lost": "Nega boy berildi?",
     "crm.semantics.work": "ishda",

@@ -14,7 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from console.crm.card import ObjectPage
-from console.crm.page import CrmPage, Declared
+from console.crm.page import CrmPage, Possible
 from console.crm.steps import pick_stage, to_stage
 from console.crm.values import money, stage_named, title, total
 from console.screens.search import Ask
@@ -53,7 +53,7 @@ class StagesPage(CrmPage[None]):
         Binding("r", "load", show=False),
     ]
 
-    def __init__(self, ask: Ask, of: str, declared: Declared) -> None:
+    def __init__(self, ask: Ask, of: str, declared: Possible) -> None:
         super().__init__("", ask)
         self.of = of
         self.declared = declared
@@ -238,11 +238,13 @@ class StagesPage(CrmPage[None]):
         )
         answer = await self._ask(frame, wire.ObjectShown)
         if isinstance(answer, wire.ObjectShown):
-            if answer.conflicts:
-                self.warn("crm.moved_meanwhile")
             self._put(answer.object)
-        else:
-            self.action_load()
+            return
+        await self._read()
+        where = (key for key, items in self.columns.items() if any(one["id"] == item["id"] for one in items))
+        if (key := next(where, "")) in self.keys:
+            self._go(self.keys.index(key))
+            self.options.highlighted = self.options.get_option_index(item["id"])
 
     def _put(self, item: dict[str, Any]) -> None:
         for key, items in self.columns.items():

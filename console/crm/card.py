@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 
 from console.crm.converting import convert, told
-from console.crm.page import CrmPage, Declared
+from console.crm.page import CrmPage, Possible
 from console.crm.steps import pick_stage
 from console.crm.values import label, shown, stage_of, title, value_of, written
 from console.screens.dialogs import AskScreen, Choice, PickScreen
@@ -52,7 +52,7 @@ class ObjectPage(CrmPage[None]):
         Binding("r", "load", show=False),
     ]
 
-    def __init__(self, ask: Ask, of: str, id: str, declared: Declared) -> None:
+    def __init__(self, ask: Ask, of: str, id: str, declared: Possible) -> None:
         super().__init__("", ask)
         self.of, self.object = of, id
         self.declared = declared
@@ -210,8 +210,8 @@ class ObjectPage(CrmPage[None]):
         answer = await self._ask(frame, wire.ObjectShown)
         if isinstance(answer, wire.ObjectShown):
             self._show(answer)
-            if answer.conflicts:
-                self.warn("crm.moved_meanwhile")
+        else:
+            self.action_load()
 
     @work(group="convert", exclusive=True)
     async def action_convert(self) -> None:

@@ -54,7 +54,7 @@ class Questions:
     def _choices(self, target: str) -> list[Choice]:
         """What is there and alike comes first: a second card of one person is what nobody wants."""
         words, plan = shell(self._screen).words, self._plan
-        there = plan.ids.get(target, "")
+        there = "" if target in plan.drafts else plan.ids.get(target, "")
         alike = [
             Choice(twin.id, one_line(twin.title, 60), words(f"crm.alike_by.{twin.by}"))
             for twin in plan.twins.get(target, [])

@@ -301,6 +301,10 @@ class BehindPage(Listing[str]):
         count = f"{len(rows)}{'+' if found.next else ''}"
         self.query_one("#count", Static).update(shell(self).words("search.count", n=count))
 
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
     def _row(self, item: wire.BehindItem) -> Text:
         view = item.session
         text = Text(no_wrap=True, overflow="ellipsis")

@@ -17,7 +17,7 @@ from router.wire import protocol as wire
 
 
 @dataclass
-class Declared:
+class Possible:
     """What the desk says of its objects: read once for each opening of the pages."""
 
     fields: Mapping[str, Mapping[str, ObjectField]] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Declared:
     currency: str = ""
 
     @classmethod
-    def told(cls, frame: wire.CrmDeclared) -> Declared:
+    def told(cls, frame: wire.CrmDeclared) -> Possible:
         fields = {of: {one.name: one for one in those} for of, those in frame.fields.items()}
         return cls(fields, frame.may, frame.funnels, frame.currency)
 
@@ -50,13 +50,13 @@ class CrmPage(Listing[T]):
 
     def __init__(self, title: str, ask: Ask) -> None:
         super().__init__(title, ask)
-        self.declared = Declared()
+        self.declared = Possible()
 
     async def declare(self) -> bool:
         """Reads what there can be; False when the desk did not say."""
         found = await self._ask(wire.GetCrm(rid=0), wire.CrmDeclared)
         if isinstance(found, wire.CrmDeclared):
-            self.declared = Declared.told(found)
+            self.declared = Possible.told(found)
         return isinstance(found, wire.CrmDeclared)
 
     def frame_title(self, text: str) -> None:

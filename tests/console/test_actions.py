@@ -16,6 +16,7 @@ from router.wire import protocol as wire
 from tests.console import test_deskday, test_leading
 from tests.console.acts import TESTED, acts
 from tests.console.conftest import Clock, Seat, frames, seated
+from tests.console.crm import test_pages
 from tests.fakes.gateway import NOW, FakeGateway, message, session
 
 
@@ -501,7 +502,7 @@ async def test_a_refusal_gives_the_text_back_and_says_why(gateway: FakeGateway) 
 
 def test_every_action_is_tested() -> None:
     assert {"take_over", "state"} <= TESTED, (
-        f"{test_leading.__name__}, {test_deskday.__name__} note their own"
+        f"{test_leading.__name__}, {test_deskday.__name__}, {test_pages.__name__} note their own"
     )
     assert {action.id for action in ACTIONS} == TESTED
 
