@@ -7,6 +7,7 @@ TEXTS: dict[str, str] = {
     "right.export": "export",
     "refused.no_such_field": "A {type} has no field {field}. There are: {allowed}.",
     "refused.no_such_type": "There is no type {type}. There are: {allowed}.",
+    "refused.no_such_place": "There is no {place} to search; there are {allowed}.",
     "refused.no_such_object": "There is no {type} {id}, or it is not for you to see.",
     "refused.read_only_field": "{field} is written by the desk alone.",
     "refused.moved_not_set": "{field} is not set: move the object with `navbat crm move`.",

@@ -7,6 +7,7 @@ TEXTS: dict[str, str] = {
     "right.export": "выгружать",
     "refused.no_such_field": "У объекта {type} нет поля {field}. Есть: {allowed}.",
     "refused.no_such_type": "Нет вида объектов {type}. Есть: {allowed}.",
+    "refused.no_such_place": "Искать в «{place}» нельзя; можно в {allowed}.",
     "refused.no_such_object": "Объекта {type} {id} нет, или он не для вас.",
     "refused.read_only_field": "Поле {field} заполняет только сама система.",
     "refused.moved_not_set": "Поле {field} не задаётся: переместите объект командой `navbat crm move`.",

@@ -7,6 +7,7 @@ TEXTS: dict[str, str] = {
     "right.export": "eksport qilish",
     "refused.no_such_field": "{type} da {field} maydoni yo‘q. Borlari: {allowed}.",
     "refused.no_such_type": "{type} turi yo‘q. Borlari: {allowed}.",
+    "refused.no_such_place": "“{place}” da qidirib bo‘lmaydi; bular bor: {allowed}.",
     "refused.no_such_object": "{type} {id} yo‘q yoki uni ko‘rish sizga berilmagan.",
     "refused.read_only_field": "{field} maydonini faqat tizimning o‘zi to‘ldiradi.",
     "refused.moved_not_set": "{field} o‘rnatilmaydi: obyektni `navbat crm move` bilan ko‘chiring.",

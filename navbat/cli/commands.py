@@ -120,11 +120,11 @@ async def history(args: argparse.Namespace) -> int:
     if args.json:
         print_json([shapes.message(message) for message in found])
         return 0
-    _print_messages(found)
+    print_messages(found)
     return 0
 
 
-def _print_messages(found: list[Message], *, sessions: bool = False) -> None:
+def print_messages(found: list[Message], *, sessions: bool = False) -> None:
     for message in found:
         media = " ".join(f"[{m.kind} {one_line(m.name, 60)}]" for m in message.media)
         unknown = "[unsupported]" if message.kind == "unsupported" else ""
@@ -187,24 +187,6 @@ async def why(args: argparse.Namespace) -> int:
             + (f"; not {dropped}" if dropped else "")
             + (f"; timers {timers}" if timers else "")
         )
-    return 0
-
-
-async def search(args: argparse.Namespace) -> int:
-    """``navbat search``: the newest first."""
-    async with _client() as client:
-        request = protocol.Search(
-            rid=client.next_rid(),
-            text=args.text,
-            session=args.session,
-            customer=args.customer,
-            limit=args.limit,
-        )
-        found = (await client.ask(request, protocol.Page)).messages
-    if args.json:
-        print_json([shapes.message(message) for message in found])
-    else:
-        _print_messages(found, sessions=True)
     return 0
 
 

@@ -322,13 +322,25 @@ def _add_reads(commands: Any) -> None:
 
 def _add_looks(commands: Any) -> None:
     search = _command(
-        commands, "search", "navbat.cli.commands:search", "find messages by their words", json=True
+        commands,
+        "search",
+        "navbat.cli.search:main",
+        "find messages, customers, leads, contacts, companies and deals",
+        json=True,
     )
-    search.add_argument("text", metavar="TEXT", help="words, the last one perhaps only begun")
-    search.add_argument("--session", default="", metavar="ID", help="in this session")
-    search.add_argument("--customer", default="", metavar="ID", help="of this customer")
+    search.add_argument("text", metavar="TEXT", help="words, perhaps only begun, or digits of a number")
     search.add_argument(
-        "--limit", type=whole(), default=50, metavar="N", help="at most so many, 200 at the most [50]"
+        "--in",
+        dest="within",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        default=[],
+        metavar="PLACES",
+        help="only there: messages, customers, leads, contacts, companies, deals, with commas [all]",
+    )
+    search.add_argument("--session", default="", metavar="ID", help="messages of this session")
+    search.add_argument("--customer", default="", metavar="ID", help="messages with this customer")
+    search.add_argument(
+        "--limit", type=whole(), default=50, metavar="N", help="of each at most so many, 100 at the most [50]"
     )
     _command(
         commands,

@@ -89,6 +89,7 @@ from router.wire.quarantine_frames import (
     SetAside,
     SetAsideView,
 )
+from router.wire.search_frames import Find, FoundList, FoundView
 from router.wire.stats_frames import (
     BehindItem,
     GetBehind,
@@ -222,7 +223,7 @@ ClientFrame = Union[
     GetQuarantine, GetSetAside, RetrySetAside, DropSetAside, GetStatistics, GetBehind, RebuildStatistics,
     GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
     DetachFile, GetAudit, GetTimeline, GetFunnels, MoveObject, PlanConversion, ConvertLead,
-    ExportPerson, ErasePerson, GetReceipts, RunRetention,
+    ExportPerson, ErasePerson, GetReceipts, RunRetention, Find,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
 """All that a client may send."""
@@ -391,7 +392,7 @@ ServerFrame = Union[
     LineSettings, LineVersions, OperatorSettings, QuarantineList, SetAside, Retried, Statistics, SessionsBehind,
     Rebuilding,
     CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, Timeline, FunnelList, ConversionPlanned, LeadConverted,
-    PersonPart, ReceiptList,
+    PersonPart, ReceiptList, FoundList,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

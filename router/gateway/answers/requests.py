@@ -25,6 +25,7 @@ from router.gateway.answers.hints import Hints
 from router.gateway.answers.line_changes import LineCompiler
 from router.gateway.answers.quarantine_requests import QuarantineRequests
 from router.gateway.answers.reads import Reads
+from router.gateway.answers.search_requests import SearchRequests
 from router.gateway.answers.stats_requests import StatisticsRequests
 from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection
@@ -59,7 +60,7 @@ class Requests:
         objects = CrmRequests(store, picture, self._crm)
         self._answers |= objects.answers() | StatisticsRequests(store, picture, self._crm).answers()
         self._answers |= FunnelRequests(store, objects.objects, self._crm, picture).answers()
-        self._answers |= ConsentRequests(log, store, self._crm).answers()
+        self._answers |= ConsentRequests(log, store, self._crm).answers() | SearchRequests(store).answers()
         if book:
             self._answers |= Administration(log, store, book).answers()
 
