@@ -14,6 +14,7 @@ from textual.widgets import OptionList, Static
 from console.crm.converting import convert, told
 from console.crm.page import CrmPage, Possible
 from console.crm.steps import pick_stage
+from console.crm.timeline import PastPage
 from console.crm.values import label, shown, stage_of, title, value_of, written
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.search import Ask
@@ -41,13 +42,14 @@ HIDDEN = frozenset({"semantics", "funnel", "version", "files"})
 
 
 class ObjectPage(CrmPage[None]):
-    """Enter changes the marked field, ``m`` the stage, ``x`` converts a lead, ``k`` opens the tasks, ``d``
-    deletes."""
+    """Enter changes the marked field, ``m`` the stage, ``x`` converts a lead, ``k`` opens the tasks, ``h`` what
+    happened, ``d`` deletes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "move", show=False),
         Binding("x", "convert", show=False),
         Binding("k", "tasks", show=False),
+        Binding("h", "happened", show=False),
         Binding("d", "drop", show=False),
         Binding("r", "load", show=False),
     ]
@@ -225,6 +227,11 @@ class ObjectPage(CrmPage[None]):
         of = next((one for one in ("deal", "contact", "company") if one in made), "")
         if of:
             self.app.push_screen(ObjectPage(self._ask, of, made[of], self.declared))
+
+    def action_happened(self) -> None:
+        if self.of != "activity" and self.item:
+            heading = f"{shell(self).words('crm.happened')} · {title(self.item)}"
+            self.app.push_screen(PastPage(self._ask, self.of, self.object, heading))
 
     def action_tasks(self) -> None:
         """The tasks of this object, and a new one."""

@@ -14,6 +14,7 @@ from textual.widgets import Input, OptionList, Static
 
 from console.crm.board import StagesPage
 from console.crm.card import ObjectPage
+from console.crm.finding import FindPage
 from console.crm.page import CrmPage
 from console.crm.values import TYPES, money, shown, stage_of, title, value_of
 from console.link import new_id
@@ -38,9 +39,9 @@ NEEDED = {
 """What a form for a new object asks for; everything else is filled in on its card."""
 
 
-class ObjectsPage(CrmPage[None]):
+class ObjectsPage(CrmPage[str]):
     """Enter opens the card, ``a`` makes a new one, ``/`` narrows, ``o`` shows one's own only, ``b`` the board of
-    stages; digits change what is listed."""
+    stages, ``f`` looks for anything; digits change what is listed. Gives a conversation that was found."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(n), f"show({n})", show=False) for n in range(1, len(TYPES) + 1)),
@@ -51,6 +52,7 @@ class ObjectsPage(CrmPage[None]):
         Binding("o", "own", show=False),
         Binding("space", "done", show=False),
         Binding("slash", "narrow", show=False),
+        Binding("f", "find", show=False),
         Binding("escape", "back", show=False, priority=True),
     ]
 
@@ -214,6 +216,14 @@ class ObjectsPage(CrmPage[None]):
     def _again(self, _: object) -> None:
         """What was in front has gone, and may have changed something."""
         self.load()
+
+    def action_find(self) -> None:
+        def chosen(session: str | None) -> None:
+            if session:
+                self.dismiss(session)
+
+        page = FindPage(shell(self).words("crm.find"), self._ask, self.declared)
+        self.app.push_screen(page, chosen)
 
     def action_board(self) -> None:
         of = self.of if self.of in ("lead", "deal") else "deal"

@@ -15,23 +15,25 @@ class Business(Part):
         """Leads, deals, contacts, companies and tasks."""
         from console.crm.objects import ObjectsPage
 
-        self.desk.app.push_screen(ObjectsPage(shell(self.desk).words("action.crm"), self.desk.errands.ask))
+        page = ObjectsPage(shell(self.desk).words("action.crm"), self.desk.errands.ask)
+        self.desk.app.push_screen(page, self._show)
 
     def do_tasks(self) -> None:
         """What is to be done, the first due first."""
         from console.crm.objects import ObjectsPage
 
         words = shell(self.desk).words
-        self.desk.app.push_screen(ObjectsPage(words("action.tasks"), self.desk.errands.ask, "activity"))
+        page = ObjectsPage(words("action.tasks"), self.desk.errands.ask, "activity")
+        self.desk.app.push_screen(page, self._show)
 
     def do_figures(self) -> None:
         """The desk's figures, and from there to the conversations behind them."""
         from console.crm.figures import FiguresPage
 
-        def chosen(session: str | None) -> None:
-            if session:
-                work(self.desk, partial(self.desk.reading.show, session), group="jump", exclusive=True)
+        page = FiguresPage(shell(self.desk).words("action.figures"), self.desk.errands.ask)
+        self.desk.app.push_screen(page, self._show)
 
-        self.desk.app.push_screen(
-            FiguresPage(shell(self.desk).words("action.figures"), self.desk.errands.ask), chosen
-        )
+    def _show(self, session: str | None) -> None:
+        """The conversation that was chosen on a page."""
+        if session:
+            work(self.desk, partial(self.desk.reading.show, session), group="jump", exclusive=True)

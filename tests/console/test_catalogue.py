@@ -25,6 +25,7 @@ from crm.kernel.crm_settings import Semantics
 from crm.kernel.records import Duty, MessageKind, Right
 from crm.lines.versions import VersionSource
 from crm.objects.types import FIELDS
+from crm.search.finding import PLACES
 from navbat.config.rulebook import Rulebook
 from navbat.config.types import Config
 from router.desk.fired import EFFECTS
@@ -75,6 +76,7 @@ def page_words() -> set[str]:
     keys |= {f"crm.{of}{s}" for of in TYPES for s in ("", "s")} | {f"crm.new.{of}" for of in TYPES}
     keys |= {f"crm.example.{kind}" for kind in ("money", "date", "moment", "phones", "emails", "tags")}
     keys |= {f"crm.example.{name}" for name in ("amount", "close_date", "due_at")}
+    keys |= {f"found.{place}" for place in PLACES} | {"choice.message", "choice.stage"}
     keys |= {f"crm.semantics.{one}" for one in get_args(Semantics)} | {f"crm.alike_by.{by}" for by in ALIKE}
     keys |= {f"figures.{name}" for name in (*figures.KINDS, *figures.PERIODS)}
     keys |= {f"figures.by.{by}" for some in figures.BY.values() for by in some if by}

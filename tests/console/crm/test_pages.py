@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from console.crm.board import StagesPage
 from console.crm.card import ObjectPage
 from console.crm.figures import BehindPage, FiguresPage
+from console.crm.finding import FindPage
 from console.crm.objects import ObjectsPage
+from console.crm.timeline import PastPage
 from console.screens.dialogs import AskScreen, PickScreen
 from console.screens.fields import FieldsScreen
 from crm.kernel.ports import Document
@@ -203,3 +206,28 @@ async def test_figures_open_the_conversations_behind_them(desk: DeskInProcess) -
         await seat.until(lambda: seat.desk.session != "")
         await seat.press("f10", "4")
         await seat.until(lambda: "Busiest" in seat.text() or "Nothing came" in seat.text())
+
+
+async def test_anything_is_found_and_its_past_is_there(desk: DeskInProcess) -> None:
+    await desk.write("bot:ali", "choynak narxi qancha?")
+    async with seated(desk, token=desk.tokens["boss"]) as seat:
+        other = await desk.login("root")
+        id = await made(other, "deal", title="O‘nta choynak")
+        await other.ask(wire.MoveObject, type="deal", id=id, stage="agreed")
+        await objects(seat)
+        await seat.press("f")
+        found: FindPage = page(seat, FindPage)
+        async with asyncio.timeout(10):  # until the projector has it
+            while len(found.hits) < 2:
+                await seat.write("чойнак")
+                await seat.until(lambda: "found" in seat.text() or found.hits)
+                seat.app.screen.query_one("#what", Input).value = ""
+        assert {hit.within for hit in found.hits.values()} >= {"messages", "deals"}
+        found.options.focus()
+        found.options.highlighted = found.options.get_option_index(f"deals:{id}")
+        await seat.press("enter")
+        await seat.until(lambda: isinstance(seat.app.screen, ObjectPage) and seat.app.screen.item)
+        await seat.press("h")
+        past: PastPage = page(seat, PastPage)
+        await seat.until(lambda: len(past.entries) == 2)
+        assert "agreed" in seat.text() or "Terms agreed" in seat.text()
