@@ -56,10 +56,11 @@ def update_of(type: ObjectType, before: Document, edit: Edit, *, by: str, at: in
     """The update that makes the change on this version of the document."""
     version = before.get("version", 0) + 1
     record = _record(type, {**before, "version": version}, edit.action, by=by, at=at, params=edit.params)
-    record["before"] = {path.replace(".", "_"): value_at(before, path) for path in (*edit.set, *edit.pull)}
-    record["after"] = {
-        path.replace(".", "_"): value for path, value in (*edit.set.items(), *edit.push.items())
-    }
+    record["before"] = {_named(path): value_at(before, path) for path in (*edit.set, *edit.pull)}
+    record["after"] = {_named(path): value for path, value in (*edit.set.items(), *edit.push.items())}
+    for hidden in _HIDDEN:
+        record["before"].pop(hidden, None)
+        record["after"].pop(hidden, None)
     update: dict[str, dict[str, Any]] = {
         "$set": {"version": version, "changed_at": at, "owes": 1}
         | {path: value for path, value in edit.set.items() if value is not None},

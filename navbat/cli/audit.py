@@ -11,7 +11,7 @@ from navbat.cli import crm_shapes
 from navbat.cli.client import DeskClient, saved_login
 from navbat.cli.crm import ask, moment
 from navbat.cli.printing import print_page
-from navbat.cli.shapes import rfc3339
+from navbat.cli.shapes import rfc3339, with_times
 from router.wire import protocol
 
 
@@ -44,15 +44,20 @@ def _shape(record: Mapping[str, Any]) -> dict[str, Any]:
     return first | {name: value for name, value in record.items() if name not in first}
 
 
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, int) and name.endswith(("_at", "_since")):
+        return rfc3339(value) or ""
+    return crm_shapes.written(with_times(value))
+
+
 def _line(record: dict[str, Any]) -> str:
     what = record["object"] or record["session"] or ""
-    changed = [
-        f"{name}: {crm_shapes.written(now) or '-'}"
-        if not (before := crm_shapes.written((record["before"] or {}).get(name)))
-        else f"{name}: {before} → {crm_shapes.written(now) or '-'}"
-        for name, now in (record["after"] or {}).items()
-        if crm_shapes.written(now) or name in (record["before"] or {})
-    ]
+    before, after = record["before"] or {}, record["after"] or {}
+    changed = []
+    for name, value in after.items():
+        was, now = _value(name, before.get(name)), _value(name, value)
+        if was or now:
+            changed.append(f"{name}: {was} → {now or '-'}" if was else f"{name}: {now}")
     changed += [f"{name}={crm_shapes.written(value)}" for name, value in record["params"].items()]
     who, action = one_line(record["operator"] or "-", 16), one_line(str(record["action"]), 24)
     return f"{record['at']} {who:<16} {action:<24} {one_line(str(what), 40):<20} {one_line('; '.join(changed), 300)}".rstrip()

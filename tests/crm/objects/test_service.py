@@ -234,6 +234,16 @@ async def test_possible_duplicates_are_told_and_nothing_is_refused(desk: Objects
     assert len(alone) == 2
 
 
+async def test_the_audit_has_what_people_see_and_not_what_the_store_needs(
+    desk: Objects, store: Store
+) -> None:
+    contact = (await desk.add(ANNA, "contact", {"name": "Anvar"}, at=AT)).document
+    await desk.set(ANNA, "contact", contact["_id"], {"phones": "+998907654321"}, at=AT)
+    record = (await audit(store, contact["_id"]))[1]
+    assert record["before"] == {"phones": None}
+    assert record["after"] == {"phones": [{"raw": "+998907654321", "e164": "+998907654321"}]}
+
+
 async def test_a_number_without_a_country_is_like_no_other(desk: Objects) -> None:
     await desk.add(ANNA, "contact", {"name": "Anvar", "phones": "112"}, at=AT)
     assert (await desk.add(ANNA, "contact", {"name": "Bobur", "phones": "112"}, at=AT)).twins == []
