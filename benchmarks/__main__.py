@@ -28,6 +28,7 @@ NAMES = (
     "console",
     "idle",
     "projector",
+    "erase",
     "remembered",
     "rehearse",
     "scenario",

@@ -158,26 +158,28 @@ class Forgetting:
 
     async def _anew(self, key: str, change: Change, *, always: bool = False) -> int:
         """Returns how many entries changed or went."""
-        changed = 0
+        changed, after = 0, ""
+        self._is_later = False
         for turn in range(ROUNDS):
-            hits = await self._hits(key, change)
+            hits = await self._hits(key, change, after)
             if not hits and (turn or not always):
                 break
-            await self._copy(key, change)
+            # What came while it was copied has not been looked at yet: only that can still be his.
+            after = await self._copy(key, change)
             changed += hits
         self._is_later = False
         return changed
 
-    async def _hits(self, key: str, change: Change) -> int:
-        hits, after = 0, ""
-        self._is_later = False
+    async def _hits(self, key: str, change: Change, after: str) -> int:
+        hits = 0
         while rows := await self.page(key, after):
             hits += sum(change(data) != data for _, data in rows)
             after = rows[-1][0]
             await asyncio.sleep(0)
         return hits
 
-    async def _copy(self, key: str, change: Change) -> None:
+    async def _copy(self, key: str, change: Change) -> str:
+        """Returns up to which entry everything was looked at."""
         new, after = f"{key}:anew", ""
         self._is_later = False
         async with reaching("erasure"):
@@ -191,7 +193,7 @@ class Forgetting:
                 continue
             async with reaching("erasure"):
                 if await self._run("EVAL", _SWAP, 2, key, new, after):
-                    return
+                    return after
 
     async def page(self, key: str, after: str) -> list[tuple[str, bytes]]:
         """The next entries of a stream."""
