@@ -28,6 +28,8 @@ COLUMN_MAX = 200
 """Cards of one column that are read; the list has them all."""
 WIDTH = 26
 GONE = "gone"
+FRESH = 10.0
+"""Seconds after which it is read again while one looks at it."""
 
 
 class StagesPage(CrmPage[None]):
@@ -69,6 +71,11 @@ class StagesPage(CrmPage[None]):
 
     def on_mount(self) -> None:
         self.build()
+        self.set_interval(FRESH, self._freshen)
+
+    def _freshen(self) -> None:
+        if self.app.screen is self:
+            self.action_load()
 
     @property
     def funnel(self) -> Funnel:
@@ -83,8 +90,8 @@ class StagesPage(CrmPage[None]):
     async def build(self) -> None:
         """The columns of the funnel, empty, and then what is in them."""
         words = shell(self).words
-        funnel = self.funnel.name.get(words.language) or self.funnel.name.get("") or self._funnel
-        heading = f"{words(f'crm.{self.of}s')} · {one_line(funnel, 40)}"
+        funnel = self.funnel.name.get(words.language) or self.funnel.name.get("") or ""
+        heading = " · ".join(part for part in (words(f"crm.{self.of}s"), one_line(funnel, 40)) if part)
         self.frame_title(Text(heading).markup)
         self._column = 0
         await self._lay()

@@ -20,6 +20,7 @@ from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.search import Ask
 from console.shell import shell
 from console.text.wrap import fit
+from crm.kernel.errors import Refused, Unavailable
 from crm.kernel.fields import ObjectField
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
@@ -42,10 +43,11 @@ HIDDEN = frozenset({"semantics", "funnel", "version", "files"})
 
 
 class ObjectPage(CrmPage[None]):
-    """Enter changes the marked field, ``m`` the stage, ``x`` converts a lead, ``k`` opens the tasks, ``h`` what
+    """Enter changes the marked field or opens what is linked, ``e`` changes the link, ``m`` the stage, ``x`` converts a lead, ``k`` opens the tasks, ``h`` what
     happened, ``d`` deletes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "rewrite", show=False),
         Binding("m", "move", show=False),
         Binding("x", "convert", show=False),
         Binding("k", "tasks", show=False),
@@ -60,6 +62,8 @@ class ObjectPage(CrmPage[None]):
         self.declared = declared
         self.item: dict[str, Any] = {}
         self._may: frozenset[str] = frozenset()
+        self._named: dict[str, str] = {}
+        """Id of an object that is linked -> what it is called."""
 
     def compose(self) -> ComposeResult:
         with self.box():
@@ -92,6 +96,25 @@ class ObjectPage(CrmPage[None]):
         if self._is_converted:
             locked = words("crm.converted")
         self.query_one("#about", Static).update(locked)
+        self.name_links()
+
+    @work(group="links", exclusive=True)
+    async def name_links(self) -> None:
+        """What is linked is shown by its name. One that this login may not read stays an id."""
+        for field in self._fields():
+            id = value_of(field, self.item)
+            if field.kind != "reference" or not id or field.to == "customer" or id in self._named:
+                continue
+            found = await self._ask_quietly(wire.GetObject(rid=0, type=field.to, id=id))
+            self._named[id] = title(found.object) if found is not None else id
+            self.put_rows([(one.name, self._row(one)) for one in self._fields()])
+
+    async def _ask_quietly(self, frame: wire.GetObject) -> wire.ObjectShown | None:
+        link = shell(self).link
+        try:
+            return await link.request(frame, wire.ObjectShown) if link is not None else None
+        except (Refused, Unavailable):
+            return None
 
     @property
     def _is_converted(self) -> bool:
@@ -114,6 +137,7 @@ class ObjectPage(CrmPage[None]):
         value = shown(field, value_of(field, self.item), words, shell(self).zone)
         if field.name == "stage":
             value = stage_of(self.item, self.declared.funnels.get(self.of, {}), words)
+        value = self._named.get(value, value)
         changes = self._can_change(field)
         text = Text("  " if changes else "- ", "dim", no_wrap=True, overflow="ellipsis")
         text.append(fit(label(field, words), LABEL_WIDTH) + " ", "" if changes else "dim")
@@ -129,8 +153,12 @@ class ObjectPage(CrmPage[None]):
         field = self.declared.fields.get(self.of, {}).get(self.marked())
         if field is None:
             return
+        value = value_of(field, self.item)
         if field.name in ("stage", "funnel"):
             self.action_move()
+        elif field.kind == "reference" and value and field.to != "customer":
+            page = ObjectPage(self._ask, field.to, value, self.declared)
+            self.app.push_screen(page, lambda _: self.reload())
         elif not self._can_change(field):
             self.warn("crm.locked")
         elif field.kind == "flag":
@@ -138,6 +166,16 @@ class ObjectPage(CrmPage[None]):
         elif field.choices:
             self._pick(field)
         else:
+            self._write(field)
+
+    def reload(self) -> None:
+        """What was in front has gone, and may have changed something."""
+        self.action_load()
+
+    def action_rewrite(self) -> None:
+        """The marked field as a line of text, also where Enter goes to what is linked."""
+        field = self.declared.fields.get(self.of, {}).get(self.marked())
+        if field is not None and self._can_change(field) and not field.choices and field.name != "stage":
             self._write(field)
 
     def _pick(self, field: ObjectField) -> None:
@@ -231,7 +269,7 @@ class ObjectPage(CrmPage[None]):
     def action_happened(self) -> None:
         if self.of != "activity" and self.item:
             heading = f"{shell(self).words('crm.happened')} · {title(self.item)}"
-            self.app.push_screen(PastPage(self._ask, self.of, self.object, heading))
+            self.app.push_screen(PastPage(self._ask, self.of, self.object, heading, self.declared))
 
     def action_tasks(self) -> None:
         """The tasks of this object, and a new one."""

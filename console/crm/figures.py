@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -204,14 +204,17 @@ class FiguresPage(CrmPage[str]):
 
     def _draw(self, chart: PlotextPlot, rows: Sequence[Mapping[str, Any]]) -> None:
         name = HEADS[self.kind][0]
-        values = [row.get(name) or 0 for row in rows]
-        labels = [one_line(str(row["key"]), 20)[-11:] for row in rows]
+        values = {str(row["key"]): row.get(name) or 0 for row in rows}
+        if self.by == "day" and self.found is not None:
+            values = {day: values.get(day, 0) for day in _days(self.found.since, self.found.to)}
         plot = chart.plt
-        plot.clear_data()
         plot.clear_figure()
-        if values:
-            plot.bar(labels, values, width=0.6)
-            plot.title(shell(self).words(f"figure.{name}"))
+        plot.title(shell(self).words(f"figure.{name}"))
+        labels = [key[5:] if self.by == "day" else one_line(key, 18) or "–" for key in values]
+        if self.by in ("day", "hour"):
+            plot.bar(labels, list(values.values()), width=0.5)
+        else:
+            plot.bar(labels[::-1], list(values.values())[::-1], orientation="horizontal", width=0.3)
         chart.refresh()
 
     def _heat(self, hours: Sequence[Mapping[str, Any]]) -> Text:
@@ -314,3 +317,12 @@ class BehindPage(Listing[str]):
         if item.value > 1:
             text.append(shell(self).words.span(item.value) + "  ")
         return text.append(one_line(view.last_text, 200), "dim")
+
+
+def _days(since: str, to: str) -> list[str]:
+    """The days of a period, both ends counted; none for what is no period."""
+    try:
+        first, last = date.fromisoformat(since), date.fromisoformat(to)
+    except ValueError:
+        return []
+    return [(first + timedelta(days=n)).isoformat() for n in range(min(400, (last - first).days + 1))]

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, OptionList, Static
 
-from console.crm.board import StagesPage
+from console.crm.board import FRESH, StagesPage
 from console.crm.card import ObjectPage
 from console.crm.finding import FindPage
 from console.crm.page import CrmPage
@@ -79,6 +79,12 @@ class ObjectsPage(CrmPage[str]):
         self._say_tabs()
         self.options.focus()
         self.load()
+        self.set_interval(FRESH, self._freshen)
+
+    def _freshen(self) -> None:
+        """New leads come by themselves; who has gone further down is left where he is."""
+        if self.app.screen is self and len(self._items) <= PAGE and not self.query_one("#query").has_focus:
+            self.load()
 
     # -------------------------------------------------------------- reading
 

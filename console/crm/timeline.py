@@ -10,10 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 
-from console.crm.page import CrmPage
+from console.crm.page import CrmPage, Possible
+from console.crm.values import stage_of
 from console.screens.dialogs import ShowScreen
 from console.screens.search import Ask
 from console.shell import shell
+from console.text.paint import system_text
 from console.text.words import local
 from console.text.wrap import fit
 from crm.kernel.text import clean, one_line
@@ -31,8 +33,9 @@ class PastPage(CrmPage[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "load", show=False)]
 
-    def __init__(self, ask: Ask, of: str, id: str, heading: str) -> None:
+    def __init__(self, ask: Ask, of: str, id: str, heading: str, declared: Possible) -> None:
         super().__init__(heading, ask)
+        self.declared = declared
         self.of, self.object = of, id
         self.entries: dict[str, TimelineEntry] = {}
         self._next = ""
@@ -80,11 +83,22 @@ class PastPage(CrmPage[None]):
         text.append(local(entry.at, zone).strftime("%d.%m.%y %H:%M  "), "dim")
         kind = MARKS.get(direction, "") if entry.kind == "message" else self._kind(entry)
         text.append(fit(kind, 10) + " ", "bold")
-        text.append(fit(one_line(entry.by or words("thread.customer"), 40), 12) + "  ", "dim")
-        said = entry.text or entry.title
+        by = entry.by or (words("thread.customer") if direction == "in" else "–")
+        text.append(fit(one_line(by, 40), 12) + "  ", "dim")
+        return text.append(one_line(self._said(entry), 300), "dim" if direction in CALM else "")
+
+    def _said(self, entry: TimelineEntry) -> str:
+        words = shell(self).words
+        if entry.data.get("direction") == "system":
+            return system_text(words, entry.text)
         if entry.kind == "stage":
-            said = f"{one_line(entry.title, 60)} → {one_line(entry.text or str(entry.data.get('stage', '')), 60)}"
-        return text.append(one_line(said, 300), "dim" if direction in CALM else "")
+            standing = {
+                "funnel": entry.data.get("funnel", ""),
+                "stage": entry.text or entry.data.get("stage", ""),
+            }
+            stage = stage_of(standing, self.declared.funnels.get(entry.type, {}), words)
+            return f"{one_line(entry.title, 80)} → {stage}"
+        return entry.text or entry.title
 
     def _kind(self, entry: TimelineEntry) -> str:
         return shell(self).words.maybe(f"choice.{entry.kind}", entry.kind)
@@ -92,6 +106,6 @@ class PastPage(CrmPage[None]):
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         entry = self.entries.get(event.option_id or "")
-        if entry is not None and (said := entry.text or entry.title):
+        if entry is not None and (said := self._said(entry)):
             at = local(entry.at, shell(self).zone).strftime("%d.%m.%Y %H:%M")
             self.app.push_screen(ShowScreen(f"{at} · {one_line(entry.by, 40)}", Text(clean(said))))
