@@ -95,6 +95,8 @@ INDEXES: dict[str, tuple[Index, ...]] = {
     ),
     # What several documents are changed for is decided before the first of them is.
     "intents": (Index(("kind",)),),
+    # `watched`: what the history still writes late belongs to the card that stayed.
+    "merges": (Index(("other", "at")), Index(("master",)), Index(("watched",), sparse=True)),
     "accounts": (),
     "line_versions": (Index(("line", "version"), unique=True), Index(("source", "line", "version"))),
     "audit": (

@@ -68,7 +68,8 @@ class Actor:
             case "all":
                 return {}
             case "line":
-                return {"$or": [{"line": {"$in": sorted(self.lines)}}, {"responsible": self.name}]}
+                of = "lines" if type == "customer" else "line"
+                return {"$or": [{of: {"$in": sorted(self.lines)}}, {"responsible": self.name}]}
             case "own":
                 return {"responsible": self.name}
             case _:
@@ -81,6 +82,8 @@ class Actor:
             return reach == "all"
         if document.get("responsible") == self.name:
             return True
+        if type == "customer":  # he writes in several
+            return reach == "line" and not self.lines.isdisjoint(document.get("lines") or ())
         return reach == "line" and document.get("line") in self.lines
 
 

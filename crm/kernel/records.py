@@ -150,15 +150,19 @@ class MessageChange(Record, kw_only=True):
 
 
 class Identity(Record, kw_only=True):
-    """One way a customer can be reached. Unique: (channel, value)."""
+    """One way a customer can be reached. Unique: (channel, value). ``verified``: not only said by whoever
+    writes, but attested by the channel (his own contact, shared by himself)."""
 
     channel: str
     value: str
     kind: str = "chat"
+    verified: bool = False
 
 
 class Customer(Record, kw_only=True):
-    """A person (or company) who writes. One per chat until they are merged."""
+    """A person (or company) who writes. One per chat until they are merged. ``phone`` is what the channel or
+    a bot says, ``phones`` the numbers that are known to be his (``raw``, ``e164``, ``ext``). ``merged_into``:
+    the card that he has now."""
 
     id: str
     name: str = ""
@@ -169,6 +173,16 @@ class Customer(Record, kw_only=True):
     created_at: int = 0
     seen_at: int = 0
     can_write: bool = True
+    phones: list[dict[str, str]] = []
+    emails: list[str] = []
+    responsible: str = ""
+    vip: bool = False
+    blocked: bool = False
+    lead: str = ""
+    contact: str = ""
+    company: str = ""
+    merged_into: str = ""
+    version: int = 0
 
 
 class Token(Record, kw_only=True):

@@ -136,7 +136,22 @@ FIELDS: Mapping[ObjectType, tuple[ObjectField, ...]] = {
         ObjectField(name="session", kind="text", most=40),
         *_OF_ALL,
     ),
-    "customer": (),
+    "customer": (
+        ObjectField(name="name", kind="text"),
+        ObjectField(name="username", kind="text", read_only=True),
+        ObjectField(name="language", kind="text", most=8),
+        ObjectField(name="responsible", kind="operator"),
+        ObjectField(name="vip", kind="flag"),
+        ObjectField(name="blocked", kind="flag"),
+        *_REACHED,
+        ObjectField(name="lead", kind="reference", to="lead", read_only=True),
+        ObjectField(name="contact", kind="reference", to="contact"),
+        ObjectField(name="company", kind="reference", to="company"),
+        ObjectField(name="tags", kind="tags", most=50),
+        ObjectField(name="files", kind="files", most=50, read_only=True),
+        ObjectField(name="about", kind="text", long=True, most=MAX_LONG_TEXT),
+        *_BY_DESK,
+    ),
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

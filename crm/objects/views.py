@@ -10,7 +10,21 @@ from crm.kernel.ports import Document
 from crm.objects.twins import Twin
 from crm.objects.writing import value_at
 
-_INSIDE = frozenset({"_id", "keys", "tokens", "unaudited", "owes", "alone", "led"})
+_INSIDE = frozenset(
+    {
+        "_id",
+        "keys",
+        "tokens",
+        "unaudited",
+        "owes",
+        "alone",
+        "led",
+        "hinged",
+        "respell",
+        "suggested",
+        "offered",
+    }
+)
 """What the store needs for itself."""
 
 

@@ -207,26 +207,6 @@ async def upcoming(args: argparse.Namespace) -> int:
     return 0
 
 
-async def customer(args: argparse.Namespace) -> int:
-    """``navbat customer show``."""
-    async with _client() as client:
-        card = await client.ask(
-            protocol.GetCard(rid=client.next_rid(), customer=args.customer), protocol.Card
-        )
-    shown = shapes.customer(card)
-    if args.json:
-        print_json(shown)
-        return 0
-    for key, value in shown.items():
-        if isinstance(value, str) and value:
-            print(f"{key}: {one_line(value)}")
-    for identity in shown["identities"]:
-        print(f"{one_line(identity['channel'])}: {one_line(identity['value'])}")
-    for session in shown["sessions"]:
-        print(f"session {session['id']}: {session['status']}, {session['line']}, {session['opened_at']}")
-    return 0
-
-
 async def fetch(args: argparse.Namespace) -> int:
     """``navbat file``: prints where it is kept."""
     session, _, seq = args.message.rpartition("-")

@@ -98,7 +98,7 @@ async def fields(args: argparse.Namespace) -> int:
 
 async def add(args: argparse.Namespace) -> int:
     """``navbat crm add``: prints the id; what is like it goes to stderr."""
-    given = _fields(args.type, args.fields)
+    given = fields_given(args.type, args.fields)
     key = args.id or uuid.uuid4().hex
     async with DeskClient(saved_login()) as client:
         made = await ask(
@@ -128,7 +128,7 @@ def _twin(twin: protocol.TwinView) -> str:
 
 async def change(args: argparse.Namespace) -> int:
     """``navbat crm set``: 1 when somebody else was first, with both values."""
-    given = _fields(args.type, args.fields)
+    given = fields_given(args.type, args.fields)
     async with DeskClient(saved_login()) as client:
         found = await ask(
             client, protocol.SetObject, protocol.ObjectShown, type=args.type, id=args.id, fields=given,
@@ -212,7 +212,7 @@ async def ask(
 # ------------------------------------------------------------------ what was written
 
 
-def _fields(type: ObjectType, given: Sequence[str]) -> dict[str, Any]:
+def fields_given(type: ObjectType, given: Sequence[str]) -> dict[str, Any]:
     """``field=value`` …; a time without a zone is that of the clock on the wall here."""
     found: dict[str, Any] = {}
     for text in given:

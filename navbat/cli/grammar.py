@@ -11,6 +11,7 @@ from typing import Any
 from navbat.cli.arguments import STATUSES, Parser, languages, whole
 from navbat.cli.consent_words import add_consent, add_retention
 from navbat.cli.crm_words import add_audit, add_crm, add_timeline
+from navbat.cli.customer_words import add_customers
 from navbat.cli.stats_words import add_stats
 from navbat.cli.verbs import add_verbs
 
@@ -351,10 +352,7 @@ def _add_looks(commands: Any) -> None:
     )
     customer = commands.add_parser("customer", help="show customers", description="Show customers.")
     actions = customer.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
-    show = _command(
-        actions, "show", "navbat.cli.commands:customer", "show what is known of a customer", json=True
-    )
-    show.add_argument("customer", metavar="ID")
+    add_customers(actions, _command)
     timeline = _command(
         actions,
         "timeline",

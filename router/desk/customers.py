@@ -77,7 +77,10 @@ def _session_for(floor: Floor, event: events.FromChat, author: Author, known: Kn
     """The chat's open session, or a new one in the line of its channel."""
     id = floor.by_chat.get(event.key)
     if id is not None:
-        return floor.sessions[id]
+        session = floor.sessions[id]
+        if author.phone:  # he has shared his own number
+            _seen(floor, event, author, session.customer)
+        return session
     line = floor.channels.get(event.channel) or next(iter(floor.queues), "")
     if not line:
         stray(floor, event, "no line is configured")
@@ -296,6 +299,31 @@ def changed(floor: Floor, event: events.CustomerChanged) -> None:
         floor.touch(session)
         floor.reorder(session)
         floor.stirred.add(session.line)
+
+
+def claimed(floor: Floor, event: events.ChatsClaimed) -> None:
+    """The open sessions of these chats are this customer's; whoever is responsible for him is asked at once
+    where nobody has them yet."""
+    known = Known(
+        customer=event.customer, name=event.name, language=event.language, responsible=event.responsible,
+        vip=event.vip, last_operator=event.last_operator,
+    )  # fmt: skip
+    chats = set(event.chats)
+    for session in [*floor.sessions.values()]:
+        theirs = session.chat in chats or person_chat(session.chat) in chats
+        if session.customer == event.customer or not (
+            theirs or (event.was and session.customer == event.was)
+        ):
+            continue
+        recognise(session, known)
+        if session.status in ("waiting", "bot") and (known.responsible or known.last_operator):
+            session.asked = 0
+            floor.fresh += [session] if session.status == "waiting" else []
+        floor.touch(session)
+        floor.reorder(session)
+        floor.stirred.add(session.line)
+    for chat in chats:
+        floor.outcome.acquainted[person_chat(chat)] = known
 
 
 def stray(floor: Floor, event: events.Event, reason: str) -> None:

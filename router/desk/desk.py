@@ -337,6 +337,7 @@ HANDLERS: dict[type[events.Event], Callable[[Desk, Any], None]] = {
     events.Reacted: customers.reacted,
     events.MessageRead: customers.read,
     events.MediaStored: customers.media_stored,
+    events.ChatsClaimed: customers.claimed,
     events.CustomerChanged: customers.changed,
     events.CustomerErased: erasing.erased,
     events.Delivered: Desk._delivered,

@@ -317,6 +317,20 @@ class CustomerChanged(Event, kw_only=True):
     language: str | None = None
 
 
+class ChatsClaimed(Event, kw_only=True):
+    """It turned out whose chats these are: two cards were one person's, or were not after all. ``was``: the
+    card whose sessions are meant too, whatever their chats; the rest is what routing must know of him."""
+
+    customer: str
+    chats: list[str]
+    was: str = ""
+    name: str = ""
+    language: str = ""
+    responsible: str = ""
+    vip: bool = False
+    last_operator: str = ""
+
+
 class CustomerErased(Event, kw_only=True):
     """A person is being erased: the cards ``customers``, and of each chat the card that it would have. ``sessions``
     are those that the history knows. Neither a name nor a chat is said here."""
@@ -329,7 +343,7 @@ class CustomerErased(Event, kw_only=True):
 AnyEvent = Union[
     MessageReceived, MessageEdited, MessageDeleted, Reacted, MessageRead, ButtonPressed, ChatReachable,
     ChatMoved, MediaStored, Delivered, Ordered, Declined, Present, Writing, LinesConfigured, OperatorChanged,
-    CustomerChanged, CustomerErased, PutAside, TimerAgain, SessionRestored,
+    ChatsClaimed, CustomerChanged, CustomerErased, PutAside, TimerAgain, SessionRestored,
 ]  # fmt: skip
 
 # ------------------------------------------------------------------ the bytes

@@ -43,6 +43,7 @@ from router.gateway.picture import Picture
 from router.gateway.status import DeskStatus
 from router.gateway.sweeping import keep_swept
 from router.gateway.tail import JournalTail
+from router.history.claims import teller
 from router.log.ahead import Ahead
 from router.log.clock import steady_ms
 from router.log.log import Log, entries_of, id_key, now_ms, read_hint
@@ -144,7 +145,7 @@ class Gateway:
                 tasks.create_task(self._follow_hints(), name="gateway-hints")
                 tasks.create_task(self._flush(), name="gateway-lists")
                 tasks.create_task(self._beat(), name="gateway-presence")
-                tasks.create_task(keep_swept(self._store), name="gateway-audit")
+                tasks.create_task(keep_swept(self._store, teller(self._log)), name="gateway-audit")
         finally:
             await self._say_goodbye()
 

@@ -38,6 +38,7 @@ from router.desk.state import (
 from router.history.cards import card_writes, customer_writes, handled_write
 from router.history.erased import ErasedPeople, erasure_writes
 from router.history.leads import LeadBatch, LeadMemory, SessionLead
+from router.history.reaching import attested_writes, line_write, suggestion_writes
 from router.log.log import id_key
 
 logger = logging.getLogger(__name__)
@@ -177,6 +178,8 @@ class Batch:
         self._unread: dict[str, set[str]] = defaultdict(set)
         self._moved: dict[str, SessionContext] = {}
         """Sessions that are somewhere else now, or somebody else's, and where they were."""
+        self._came: set[tuple[str, str]] = set()
+        """Customers who came into a line."""
         self._leads = LeadBatch(store, memory.leads)
         self._lines_changed = any(entry.lines_changed for _, entry in entries)
         self._rated: dict[str, Document] = {}
@@ -234,7 +237,10 @@ class Batch:
                 del self._sessions[session.id]
                 continue
             place = SessionContext(session.customer, session.line, session.channel)
-            if (before := self._memory.places.get(session.id, place)) != place:
+            before = self._memory.places.get(session.id)
+            if before != place and place.customer:
+                self._came.add((place.customer, place.line))
+            if before is not None and before != place:
                 self._moved[session.id] = before
             self._memory.remember(session.id, place, session.rev)
 
@@ -268,6 +274,7 @@ class Batch:
                 self._changed(at, told.change)
             elif isinstance(told, CustomerSeen):
                 self._writes += customer_writes(told)
+                self._writes += attested_writes(told, self._memory.leads.settings.country)
             elif isinstance(told, FieldsFilled):
                 self._writes += card_writes(told)
             elif isinstance(told, Rated):
@@ -279,6 +286,7 @@ class Batch:
         for session in self._moved:
             self._move(session)
         sessions = self._written
+        self._writes += (line_write(customer, line) for customer, line in sorted(self._came))
         self._writes += self._lead_writes(sessions)
         rows = [row for row in self._rows.values() if row.changed]
         return [
@@ -290,6 +298,11 @@ class Batch:
             *self._after,
             *(handled_write(s) for s in sessions if s.status == "closed" and s.holder),
         ]
+
+    @property
+    def attests(self) -> bool:
+        """Whether a channel vouches for a number in it: perhaps somebody is known by it."""
+        return any(isinstance(told, CustomerSeen) and told.customer.phone for _, told in self._told)
 
     @property
     def has_cards(self) -> bool:
@@ -329,6 +342,9 @@ class Batch:
                 )
                 row.source = message.id
         self._hold(row)
+        if message.direction == "in":
+            region = self._memory.leads.settings.country
+            self._writes += suggestion_writes(message, row.place.customer, region)
         self._catch_up(row, at, fresh=True)
 
     def _place_of(self, message: Message) -> SessionContext:

@@ -20,10 +20,12 @@ from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import LeaseLost, Unavailable
 from crm.kernel.ports import Store, Write
 from crm.kernel.records import MessageChange
+from crm.people.attesting import attest
 from router.backoff import Backoff
 from router.desk.state import Alert, AnyTold, Aside, Audit, Entry, Strange, encode
 from router.history import rebuild, redo
 from router.history.cards import spell
+from router.history.claims import teller
 from router.history.counting import Counting
 from router.history.erased import ErasedPeople, remembered
 from router.history.line_time import LineTimes
@@ -202,6 +204,8 @@ class Projector:
             await self._commit(writes, entries[-1][0] if only is None else self._position, counted)
             if batch.has_cards:
                 await spell(self._store)
+            if batch.attests:
+                await attest(self._store, teller(self._log))
         except BaseException:
             self._is_sure = False
             raise

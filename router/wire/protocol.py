@@ -67,6 +67,21 @@ from router.wire.crm_frames import (
     Twins,
     TwinView,
 )
+from router.wire.customer_frames import (
+    AnswerSuggestion,
+    CustomerList,
+    CustomerShown,
+    DuplicateList,
+    DuplicateView,
+    GetCustomer,
+    GetCustomers,
+    GetDuplicates,
+    LinkSession,
+    MergeCustomers,
+    SetCustomer,
+    SuggestionView,
+    UnmergeCustomer,
+)
 from router.wire.frame import CommandFrame, Frame, Number, Request, SessionCommandFrame
 from router.wire.funnel_frames import (
     ConversionPlanned,
@@ -224,6 +239,8 @@ ClientFrame = Union[
     GetCrm, GetObjects, GetObject, AddObject, SetObject, DeleteObject, RestoreObject, FindTwins, AttachFile,
     DetachFile, GetAudit, GetTimeline, GetFunnels, MoveObject, PlanConversion, ConvertLead,
     ExportPerson, ErasePerson, GetReceipts, RunRetention, Find,
+    GetCustomers, GetCustomer, GetDuplicates, SetCustomer, LinkSession, MergeCustomers, UnmergeCustomer,
+    AnswerSuggestion,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
 """All that a client may send."""
@@ -393,6 +410,7 @@ ServerFrame = Union[
     Rebuilding,
     CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, Timeline, FunnelList, ConversionPlanned, LeadConverted,
     PersonPart, ReceiptList, FoundList,
+    CustomerList, CustomerShown, DuplicateList,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

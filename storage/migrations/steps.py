@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from crm.kernel import reach
 from crm.kernel.ports import Document, Filter, Update
 from crm.kernel.tokens import tokens_of
 
@@ -25,6 +26,16 @@ def _person(document: Document) -> Update:
     return {"$set": {"version": 1, "phones": [phone] if isinstance(phone, str) and phone else []}}
 
 
+def _reached(document: Document) -> Update:
+    """Numbers that say their country themselves; the others are kept as they are."""
+    phones = []
+    for one in document.get("phones") or ():
+        number = reach.phone(one, "ZZ") if isinstance(one, str) else one
+        phones += [number] if isinstance(number, dict) else []
+    keys = [f"phone:{number['e164']}" for number in phones if "e164" in number]
+    return {"$set": {"phones": phones, "keys": keys}}
+
+
 STEPS: tuple[Migration, ...] = (
     Migration(
         "customers have versions and a list of phones", "customers", {"version": {"$exists": False}}, _person
@@ -34,5 +45,8 @@ STEPS: tuple[Migration, ...] = (
         "customers",
         {"tokens": {"$exists": False}},
         lambda document: {"$set": {"tokens": tokens_of(document)}},
+    ),
+    Migration(
+        "numbers of customers are compared by E.164", "customers", {"keys": {"$exists": False}}, _reached
     ),
 )

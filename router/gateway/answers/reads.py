@@ -12,6 +12,7 @@ from crm.conversations import history
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Store
 from crm.kernel.records import Customer
+from crm.people.merging import resolve
 from router.desk.state import Decided, Session, session_of
 from router.gateway.answers.current import PAGE_MAX, Current
 from router.gateway.answers.hints import Hints
@@ -94,9 +95,10 @@ class Reads:
 
     async def _history(self, connection: Connection, frame: protocol.GetHistory) -> None:
         limit = max(1, min(frame.limit, PAGE_MAX))
+        document = await resolve(self._store, frame.customer)
         found = await history.customer_messages(
             self._store,
-            frame.customer,
+            document["_id"] if document else frame.customer,
             lines=sorted(connection.access.lines),
             before=(frame.before_at, frame.before_id) if frame.before_at else None,
             limit=limit + 1,
@@ -142,12 +144,13 @@ class Reads:
         return [session_of(d) for d in documents]
 
     async def _card(self, connection: Connection, frame: protocol.GetCard) -> None:
-        document = await self._store.get("customers", frame.customer)
+        document = await resolve(self._store, frame.customer)
+        id = document["_id"] if document else frame.customer
         lines = sorted(connection.access.lines)
-        documents = await history.sessions(self._store, lines=lines, customer=frame.customer, limit=20)
+        documents = await history.sessions(self._store, lines=lines, customer=id, limit=20)
         latest = {d["_id"]: session_of(d) for d in documents}
-        if frame.customer:
-            latest |= {s.id: s for s in self._picture.found(connection.access, customer=frame.customer)}
+        if id:
+            latest |= {s.id: s for s in self._picture.found(connection.access, customer=id)}
         if not latest and document is None and connection.access.everywhere:
             raise Refused("no_such_customer")
         if not latest:
@@ -155,7 +158,7 @@ class Reads:
         connection.send(
             protocol.Card(
                 rid=frame.rid,
-                customer=history.customer(document) if document else Customer(id=frame.customer),
+                customer=history.customer(document) if document else Customer(id=id),
                 sessions=[
                     self._picture.view(s, connection.access)
                     for s in sorted(latest.values(), key=lambda s: -int(s.id))

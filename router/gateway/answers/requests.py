@@ -20,6 +20,7 @@ from router.gateway.answers.commands import Answers
 from router.gateway.answers.consent_requests import ConsentRequests
 from router.gateway.answers.crm_requests import CrmRequests
 from router.gateway.answers.current import Current
+from router.gateway.answers.customer_requests import CustomerRequests
 from router.gateway.answers.funnel_requests import FunnelRequests
 from router.gateway.answers.hints import Hints
 from router.gateway.answers.line_changes import LineCompiler
@@ -59,6 +60,9 @@ class Requests:
         self._answers = reads.answers() | QuarantineRequests(log, store).answers()
         objects = CrmRequests(store, picture, self._crm)
         self._answers |= objects.answers() | StatisticsRequests(store, picture, self._crm).answers()
+        self._answers |= CustomerRequests(
+            log, store, picture, self._current, objects.objects, self._crm.country
+        ).answers(objects.answers())
         self._answers |= FunnelRequests(store, objects.objects, self._crm, picture).answers()
         self._answers |= ConsentRequests(log, store, self._crm).answers() | SearchRequests(store).answers()
         if book:

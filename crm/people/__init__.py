@@ -1,0 +1,1 @@
+"""Who is writing: suggestions, and cards that turn out to be one person's."""
