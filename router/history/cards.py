@@ -56,7 +56,7 @@ def customer_writes(seen: CustomerSeen) -> Iterator[Write]:
         {"_id": customer.id},
         {
             "$min": {"created_at": created_at},
-            "$setOnInsert": {"id": customer.id},
+            "$setOnInsert": {"id": customer.id, "version": 1},
             "$addToSet": {"chats": seen.chat},
         },
     )

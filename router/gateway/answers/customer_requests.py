@@ -25,7 +25,6 @@ from router.history.claims import teller
 from router.log.log import Log, now_ms
 from router.wire import protocol
 
-Answer = Callable[[Connection, Any], Awaitable[None]]
 QUERY_MAX = 200
 """Characters of a query."""
 
@@ -44,23 +43,8 @@ class CustomerRequests:
         self._objects = objects
         self._people = People(store, objects, region, teller(log))
 
-    def answers(
-        self, of_objects: Mapping[type[protocol.Frame], Answer]
-    ) -> dict[type[protocol.Frame], Answer]:
-        """``of_objects``: who answers what is asked of objects of other types."""
-        set_object = of_objects[protocol.SetObject]
-
-        async def set_any(connection: Connection, frame: protocol.SetObject) -> None:
-            if frame.type != "customer":
-                await set_object(connection, frame)
-                return
-            await self._change(connection, frame.id, frame.fields, frame.version)
-            await of_objects[protocol.GetObject](
-                connection, protocol.GetObject(rid=frame.rid, type=frame.type, id=frame.id)
-            )
-
+    def answers(self) -> dict[type[protocol.Frame], Callable[[Connection, Any], Awaitable[None]]]:
         return {
-            protocol.SetObject: set_any,
             protocol.GetCustomers: self._list,
             protocol.GetCustomer: self._get,
             protocol.GetDuplicates: self._duplicates,

@@ -62,7 +62,7 @@ class Requests:
         self._answers |= objects.answers() | StatisticsRequests(store, picture, self._crm).answers()
         self._answers |= CustomerRequests(
             log, store, picture, self._current, objects.objects, self._crm.country
-        ).answers(objects.answers())
+        ).answers()
         self._answers |= FunnelRequests(store, objects.objects, self._crm, picture).answers()
         self._answers |= ConsentRequests(log, store, self._crm).answers() | SearchRequests(store).answers()
         if book:
