@@ -49,17 +49,21 @@ def order_by(sort: Sort) -> str:
     return " ORDER BY " + ", ".join(column(field) + (" DESC" if way < 0 else "") for field, way in keys)
 
 
-def narrow(collection: str, filter: Filter) -> Narrowed:
-    """What the indexes of the collection can say about a (checked) filter."""
+def narrow(collection: str, filter: Filter, *, in_order: bool = False) -> Narrowed:
+    """What the indexes of the collection can say about a (checked) filter. ``in_order``: the first of what is
+    found, in the order of an index, is what is asked for. Then no ``$or`` says where to look: all that it
+    matches (such as what somebody may read) would be sorted for the sake of a page."""
     id = names_id(filter)
     if id is not None and _is_plain(id):
         return Narrowed("id = ?", (id,), exact=True)
     parts: list[Narrowed] = []
     for key, value in filter.items():
         if key == "$and":
-            parts += [narrow(collection, part) for part in value]
+            parts += [narrow(collection, part, in_order=in_order) for part in value]
         elif key == "$or":
-            parts.append(_any(narrow(collection, part) for part in value))
+            either = _any(narrow(collection, part) for part in value)
+            # A plus in front of a condition keeps SQLite from looking for an index of it.
+            parts.append(either._replace(sql=f"+{either.sql}") if in_order and either.sql else either)
         else:
             parts += [_condition(collection, key, op, operand) for op, operand in operators(value).items()]
     found = [part for part in parts if part.sql]

@@ -118,7 +118,7 @@ class SqliteStore:
         checked = [(part, compile_filter(part)) for part in parts]
 
         def work(db: sqlite3.Connection) -> list[Document]:
-            found = (row[1] for part in checked for row in _scan(db, collection, *part, sort))
+            found = (row[1] for part in checked for row in _scan(db, collection, *part, sort, paged=True))
             return list(itertools.islice(found, limit + 1))
 
         return page_of(collection, sort, await self._read(collection, work, []), limit)
@@ -212,10 +212,11 @@ def _table(collection: str) -> str:
 
 
 def _scan(
-    db: sqlite3.Connection, collection: str, filter: Filter, matches: Matcher, sort: Sort
-) -> Iterator[tuple[int, Document]]:
-    """The matches with their row numbers, in order, as far as they are asked for."""
-    narrowed = narrow(collection, filter)
+    db: sqlite3.Connection, collection: str, filter: Filter, matches: Matcher, sort: Sort, *,
+    paged: bool = False,
+) -> Iterator[tuple[int, Document]]:  # fmt: skip
+    """The matches with their row numbers, in order, as far as they are asked for; ``paged``: only the first."""
+    narrowed = narrow(collection, filter, in_order=paged)
     sql = f"SELECT n, doc FROM {_table(collection)}{narrowed.where}{order_by(sort)}"
     for n, doc in db.execute(sql, narrowed.parameters):
         document = decode(doc)

@@ -225,6 +225,21 @@ async def test_pages_of_a_thread_are_not_sorted(sqlite: SqliteStore) -> None:
     assert "TEMP B-TREE" not in await sqlite._reads.run(plan)
 
 
+async def test_a_page_of_what_somebody_may_read_is_not_sorted(sqlite: SqliteStore) -> None:
+    rights = {"$or": [{"line": {"$in": ["sales"]}}, {"responsible": "anna"}]}
+
+    async def plan(filter: dict[str, object]) -> str:
+        narrowed = narrow("deals", filter, in_order=True)
+        sql = f"EXPLAIN QUERY PLAN SELECT doc FROM deals{narrowed.where}{order_by([('created_at', -1)])}"
+        return await sqlite._reads.run(
+            lambda db: " | ".join(row[3] for row in db.execute(sql, narrowed.parameters))
+        )
+
+    page = await plan({"$and": [rights, {"deleted": {"$exists": False}}]})
+    assert ("deals_created_at" in page, "TEMP B-TREE" in page) == (True, False)
+    assert "deals_customer" in await plan({"$and": [rights, {"customer": "c1"}]})
+
+
 async def test_words_of_another_spelling_are_brought_up_to_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
