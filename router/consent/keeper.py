@@ -54,13 +54,17 @@ class ConsentKeeper:
 
     async def _work(self, _: Lease) -> None:
         while True:
-            for intent in await erasure.open_intents(self._store):
-                await self._erase(intent)
-            await self._night()
-            asked = await self._store.get("intents", retention.KIND)
-            if asked is not None:
-                await self.remove_old(asked)
+            await self.once()
             await asyncio.sleep(LOOK_EVERY)
+
+    async def once(self) -> None:
+        """All that is there to be done now. Raises ``Unavailable``."""
+        for intent in await erasure.open_intents(self._store):
+            await self._erase(intent)
+        await self._night()
+        asked = await self._store.get("intents", retention.KIND)
+        if asked is not None:
+            await self._remove_old(asked)
 
     async def _erase(self, intent: erasure.Intent) -> None:
         """One that cannot be carried out is in nobody's way."""
@@ -81,8 +85,7 @@ class ConsentKeeper:
         if last is None or now - last["at"] > DAY_MS:
             await retention.ask(self._store, by="", at=now)
 
-    async def remove_old(self, intent: Document) -> None:
-        """Everything that is too old now. Raises ``Unavailable``."""
+    async def _remove_old(self, intent: Document) -> None:
         work = retention.Removal(self._store, intent, lambda: asyncio.sleep(BREATH))
         await work.run(self._rules, self._log.now())
         gone = 0
