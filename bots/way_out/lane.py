@@ -181,7 +181,7 @@ class Lane:
             starting, wait = self._take(clock())
             if starting:
                 try:
-                    await self._log.begin_sending(
+                    gone = await self._log.begin_sending(
                         self._channel.name, [chat.queue[0].id for chat in starting], self._lease
                     )
                 except Unavailable:
@@ -193,7 +193,10 @@ class Lane:
                     continue
                 backoff.reset()
                 for chat in starting:
-                    self._start(chat)
+                    if chat.queue[0].id in gone:
+                        self._drop(chat)
+                    else:
+                        self._start(chat)
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -217,6 +220,15 @@ class Lane:
             chat.busy = True
             starting.append(chat)
         return starting, None
+
+    def _drop(self, chat: _Chat) -> None:
+        """The head of a chat's queue is in the outbox no more."""
+        chat.queue.popleft()
+        chat.busy = False
+        self._held -= 1
+        self._room.set()
+        if chat.queue:
+            self._plan(chat, 0.0)
 
     def _start(self, chat: _Chat) -> None:
         self._free -= 1

@@ -180,18 +180,20 @@ class Log:
         rows = await self._xread({self.keys.out(channel): after}, count, block_ms)
         return [(id, payload(fields)) for _, id, fields in rows]
 
-    async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> None:
-        """Marks deliveries as being sent, before the first byte leaves, and renews the lease.
-        Raises ``LeaseLost``."""
+    async def begin_sending(self, channel: str, ids: Sequence[str], lease: Lease) -> set[str]:
+        """Marks deliveries as being sent, before the first byte leaves, and renews the lease. Returns those that
+        are there no more and must not be sent: whom they were for has been erased. Raises ``LeaseLost``."""
         # A script and no WATCH: the keeper of the lease renews it meanwhile, which is a change.
         script = (
-            "if redis.call('get',KEYS[1])~=ARGV[1] then return 0 end "
-            "redis.call('pexpire',KEYS[1],ARGV[2]) redis.call('sadd',KEYS[2],unpack(ARGV,3)) return 1"
+            "if redis.call('get',KEYS[1])~=ARGV[1] then return false end redis.call('pexpire',KEYS[1],ARGV[2]) "
+            "local gone={} for i=3,#ARGV do if #redis.call('xrange',KEYS[3],ARGV[i],ARGV[i])==0 "
+            "then gone[#gone+1]=ARGV[i] else redis.call('sadd',KEYS[2],ARGV[i]) end end return gone"
         )
-        keys = (lease.key, self.keys.sending(channel))
-        (ours,) = await self._keep("outbox", [("EVAL", script, 2, *keys, lease.token, lease.ttl_ms, *ids)])
-        if not ours:
+        keys = (lease.key, self.keys.sending(channel), self.keys.out(channel))
+        (gone,) = await self._keep("outbox", [("EVAL", script, 3, *keys, lease.token, lease.ttl_ms, *ids)])
+        if gone is None:
             raise LeaseLost("another process sends for this channel now")
+        return {id.decode() for id in gone}
 
     async def sending(self, channel: str) -> set[str]:
         """Stream ids of deliveries that were being sent when somebody stopped in the middle."""

@@ -92,6 +92,26 @@ async def test_a_chat_keeps_its_order_while_it_must_wait_and_others_pass(
     assert {event.state for event in events} == {"sent"}
 
 
+async def test_what_has_left_the_outbox_is_not_sent(
+    log: Log, sender: Sender, channel: ScriptedChannel
+) -> None:
+    """Whom it was for has been erased meanwhile."""
+
+    async def later(one: Delivery) -> None:
+        if one.id == "first":
+            for entry, data in await log.read_outbox("out"):
+                if b"zqx" in data:
+                    await log.redis.xdel(log.keys.out("out"), entry)
+
+    channel.behave = later
+    async with running(sender):
+        await enqueue(log, delivery("first", "c1"), delivery("zqx", "c1"), delivery("last", "c1"))
+        events = await logged(log, 2)
+    assert [one.id for one in channel.sent] == ["first", "last"]
+    assert len(events) == 2
+    assert await log.sending("out") == set()
+
+
 async def test_a_flood_limit_of_the_channel_holds_everything(
     log: Log, sender: Sender, channel: ScriptedChannel
 ) -> None:

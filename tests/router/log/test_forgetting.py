@@ -45,12 +45,13 @@ def state(id: str, chat: str) -> Session:
 
 
 async def rows(log: Log, key: str) -> list[tuple[bytes, bytes]]:
-    return [(id, fields[b"e"]) for id, fields in await log.redis.xrange(key)]
+    found: Any = await log.redis.xrange(key)
+    return [(id, fields[b"e"]) for id, fields in found]
 
 
 async def add(log: Log, key: str, data: bytes) -> str:
-    id: bytes = await log.redis.xadd(key, {"e": data})
-    return id.decode()
+    id: Any = await log.redis.xadd(key, {"e": data})
+    return str(id.decode())
 
 
 async def test_what_others_say_in_the_same_entry_stays_in_its_place(log: Log) -> None:
