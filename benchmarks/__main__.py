@@ -29,6 +29,7 @@ NAMES = (
     "idle",
     "projector",
     "erase",
+    "stats",
     "remembered",
     "rehearse",
     "scenario",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Document, Filter, Store
-from crm.statistics.cells import DAY, HOUR, MONTH, Cell, cell_of
+from crm.statistics.cells import DAY, EVERYBODY, HOUR, MONTH, Cell, cell_of
 
 LONGEST = 3660
 """Days of one question."""
@@ -37,7 +37,7 @@ class Question(NamedTuple):
     by: str = ""
     lines: tuple[str, ...] | None = None
     channel: str = ""
-    operator: str | None = None
+    operator: str = ""
 
     @property
     def narrowed(self) -> dict[str, Any]:
@@ -47,8 +47,10 @@ class Question(NamedTuple):
             wanted["line"] = {"$in": list(self.lines)}
         if self.channel:
             wanted["channel"] = self.channel
-        if self.operator is not None:
+        if self.operator:
             wanted["operator"] = self.operator
+        elif self.by != "operator":
+            wanted["operator"] = EVERYBODY
         return wanted
 
     def days(self) -> list[str]:
@@ -119,9 +121,15 @@ def row_of(question: Question, document: Document) -> str:
     return key[:7] if question.by == "month" else key
 
 
-async def rows(store: Store, question: Question) -> dict[str, Cell]:
-    """The figures by row; rows in which nothing happened are not there."""
+async def rows(store: Store, question: Question, durations: Collection[str]) -> tuple[dict[str, Cell], Cell]:
+    """The figures by row, where nothing happened there is none; and all of them together. Of the durations
+    those that are named."""
     found: dict[str, Cell] = {}
     for document in await rollups(store, question):
-        found.setdefault(row_of(question, document), Cell()).merge(cell_of(document))
-    return found
+        found.setdefault(row_of(question, document), Cell()).gather(cell_of(document), durations)
+    whole = found.pop(EVERYBODY, None) if question.by == "operator" else None
+    if whole is None:
+        whole = Cell()
+        for cell in found.values():
+            whole.gather(cell, durations)
+    return found, whole

@@ -7,7 +7,7 @@ a median or a percentile read from them is within ``ERROR`` of the exact one. Co
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -87,6 +87,12 @@ def _step(counts: dict[str, int], name: str, by: int) -> None:
         counts.pop(name, None)
 
 
+def _gather(counts: dict[str, int], more: Mapping[str, int]) -> None:
+    known = counts.get
+    for name, by in more.items():
+        counts[name] = known(name, 0) + by
+
+
 class Cell(msgspec.Struct, omit_defaults=True):
     """``counts``: by name. ``durations``: by name. ``minutes``: minute of the hour (in the
     rollup of a day's load: of the day) -> by how many more sessions are open at its end than at its beginning."""
@@ -121,6 +127,21 @@ class Cell(msgspec.Struct, omit_defaults=True):
                 del self.durations[name]
         for name, by in other.minutes.items():
             _step(self.minutes, name, by * sign)
+
+    def gather(self, other: Cell, durations: Iterable[str]) -> None:
+        """Adds what has been counted, of the durations those that are named. Much faster than ``merge``, which
+        can take out again too."""
+        _gather(self.counts, other.counts)
+        _gather(self.minutes, other.minutes)
+        for name in durations:
+            found = other.durations.get(name)
+            if found is not None:
+                mine = self.durations.get(name)
+                if mine is None:
+                    mine = self.durations[name] = Durations()
+                mine.count += found.count
+                mine.total += found.total
+                _gather(mine.buckets, found.buckets)
 
     @property
     def is_empty(self) -> bool:
@@ -158,6 +179,8 @@ LOAD, CLIENTS = "l", "c"
 
 _LABEL = {HOUR: 13, DAY: 10, MONTH: 7}
 """Characters of an hour's name that name the span around it."""
+EVERYBODY = ""
+"""In place of an operator's name: all together, and what is nobody's."""
 ARRIVED, OPEN_MS, OPEN_AT_START = "new", "open_ms", "open_at_start"
 """ms that sessions were open, added up; how many were open when an hour began."""
 _OF_LOAD = (OPEN_MS, OPEN_AT_START)
@@ -182,9 +205,10 @@ def add_to_rollups(changes: dict[RollupKey, Cell], spot: Spot, cell: Cell) -> No
     counts = {name: by for name, by in cell.counts.items() if name not in _OF_LOAD}
     if counts or cell.durations:
         lasting = Cell(counts, cell.durations)
-        for span, length in _LABEL.items():
-            key = RollupKey(span, spot.hour[:length], spot.line, spot.channel, spot.operator)
-            changes.setdefault(key, Cell()).merge(lasting)
+        for operator in {spot.operator, EVERYBODY}:
+            for span, length in _LABEL.items():
+                key = RollupKey(span, spot.hour[:length], spot.line, spot.channel, operator)
+                changes.setdefault(key, Cell()).merge(lasting)
     _add_to_load(changes, spot, cell)
 
 

@@ -25,7 +25,7 @@ async def days(store: Store, question: Question, times: Times, now: int) -> dict
         wanted["line"] = {"$in": list(question.lines)}
     found: dict[str, Cell] = {}
     for document in await store.find("rollups", wanted):
-        found.setdefault(document["at"], Cell()).merge(cell_of(document))
+        found.setdefault(document["at"], Cell()).gather(cell_of(document), ())
     for case in await still_open(store, question.lines):
         _add_open(found, case, question, times, now)
     return found

@@ -37,12 +37,8 @@ LATEST = (3_600_000, 4 * 3_600_000, 8 * 3_600_000, 24 * 3_600_000)
 
 async def table(store: Store, kind: str, question: Question) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows, each with its ``key``, and all of them together."""
-    found = await rows(store, question)
-    if question.by == "operator":
-        found.pop("", None)  # what is nobody's
-    whole = Cell()
-    for cell in found.values():
-        whole.merge(cell)
+    names = [name + more for name in DURATIONS[kind] for more in ("", WORKING)]
+    found, whole = await rows(store, question, names)
     keys = sorted(found)
     made = {key: row(kind, found[key]) for key in keys} if question.by else {}
     total = row(kind, whole)

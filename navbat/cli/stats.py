@@ -157,6 +157,8 @@ def _shown(name: str, value: Any) -> str:
         return f"{_time(value['median'])} / {_time(value['p90'])}"
     if isinstance(value, list):
         return " ".join(map(str, value)) if any(value) else "–"
+    if name in ("online", "on_break"):
+        return _time(value)
     if name in ("rate", "score") or name.endswith("_share"):
         return f"{value:.0%}"
     return one_line(f"{value:.2f}" if isinstance(value, float) else str(value), 60)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from router.desk.events import LinesConfigured
-from router.desk.hours import Calendar
+from router.desk.hours import Calendar, instant
 from router.desk.rules import LineRules
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,10 @@ class LineClock:
             until = min(end, began + HOUR)
             yield name, start, until
             start = until
+
+    def starts(self, day: str) -> int:
+        """When a day (``2026-03-05``) begins."""
+        return instant(self._zone, date.fromisoformat(day), 0)
 
     def working(self, start: int, end: int) -> int:
         return self._calendar.between(start, end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,8 @@ from crm.kernel.ports import Store, Write
 from crm.statistics import asking, funnel, load, tables
 from crm.statistics.asking import Question
 from crm.statistics.behind import behind
-from crm.statistics.cells import ERROR
+from crm.statistics.cells import ERROR, Cell
+from crm.statistics.duty import Stretch, on_duty
 from router.desk.state import session_of
 from router.gateway.access import Access
 from router.gateway.actor import actor_of
@@ -74,12 +75,48 @@ class StatisticsRequests:
             return
         rows, total = await tables.table(self._store, frame.kind, question)
         now = await self._now(connection.access, question) if frame.kind == "sessions" else {}
+        if frame.kind == "operators" and by == "operator":
+            rows = await self._with_duty(connection.access, question, rows)
         connection.send(
             protocol.Statistics(
                 rid=frame.rid, kind=frame.kind, since=question.since, to=question.to, by=by, rows=rows,
                 total=total, now=now, error=round(ERROR, 4),
             )
         )  # fmt: skip
+
+    async def _with_duty(
+        self, access: Access, question: Question, rows: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """With the time on duty of those whom this login leads, and his own, by the clock of the first line. Who
+        did nothing else has a row if he was on duty."""
+        there = {name: found for name, found in self._picture.operators.items() if found.role != "bot"}
+        names = {
+            name for name, found in there.items()
+            if question.operator in ("", name) and (
+                name == access.name or ("lead" in access.rights and self._leads(access, question, name))
+            )
+        }  # fmt: skip
+        line = question.lines[0] if question.lines else next(iter(self._picture.configured.lines), "")
+        clock = LineTimes(self._picture.configured.lines)(line)
+        after = date.fromisoformat(question.to) + timedelta(days=1)
+        when = Stretch(clock.starts(question.since), clock.starts(after.isoformat()), self._picture.now())
+        found = await on_duty(self._store, sorted(names), when)
+        by_name = {row["key"]: row for row in rows}
+        for name, times in found.items():
+            if any(times.values()) or name in by_name:
+                by_name[name] = by_name.get(name, {"key": name, **tables.row("operators", Cell())}) | times
+        return [by_name[name] for name in sorted(by_name)]
+
+    def _leads(self, access: Access, question: Question, name: str) -> bool:
+        if access.everywhere and question.lines is None:
+            return True
+        lines = self._picture.configured.lines
+        operator = self._picture.operators[name]
+        return any(
+            name in lines[line].members or line in operator.lines
+            for line in question.lines or ()
+            if line in lines
+        )
 
     async def _funnel(self, connection: Connection, frame: protocol.GetStatistics) -> protocol.Statistics:
         if frame.by not in funnel.BY:
@@ -175,7 +212,7 @@ class StatisticsRequests:
                 raise Refused("no_right", right="read", line=frame.line)
             lines = (frame.line,)
         since, to = asking.checked(frame.since, frame.to, by, self._today(lines))
-        return Question(since, to, by, lines, frame.channel, frame.operator or None)
+        return Question(since, to, by, lines, frame.channel, frame.operator)
 
     def _today(self, lines: tuple[str, ...] | None) -> str:
         """The latest day that it is on the clock of any of the lines."""

@@ -37,6 +37,7 @@ def test_figures_are_shown_and_open_what_they_are_made_of(
     assert behind["session"]["id"] == session["id"]
     (of_anna,) = root.json("stats", "operators")["rows"]
     assert (of_anna["key"], of_anna["taken"], of_anna["out"]) == ("anna", 1, 1)
+    assert of_anna["online"] > 0
     assert "anna" in root.command("stats", "operators").stdout
     heat = root.json("stats", "load")["heat"]
     assert (len(heat), sum(one["arrivals"] for one in heat), max(one["open_max"] for one in heat)) == (

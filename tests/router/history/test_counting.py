@@ -23,7 +23,7 @@ from router.history.line_time import LineTimes
 from router.history.projector import Projector
 from router.log.log import Log
 from storage.sqlite import SqliteStore
-from tests.router.history.month import BEGIN, LINES, Figures, Month, naive
+from tests.router.history.month import BEGIN, LINES, Figures, Month, Where, naive
 from tests.router.history.test_projector import Broken
 
 STEPS = 900
@@ -48,19 +48,27 @@ async def projected(log: Log, store: SqliteStore, month: Month, chance: random.R
     pytest.fail("never came through")
 
 
-async def rollups(store: SqliteStore, span: str) -> dict[tuple[str, str, str, str], Cell]:
+async def rollups(store: SqliteStore, span: str) -> dict[Where, Cell]:
     found = await store.find("rollups", {"span": span})
     cells = {(d["at"], d["line"], d["channel"], d["operator"]): cell_of(d) for d in found}
     return {where: cell for where, cell in cells.items() if not cell.is_empty}
 
 
-def check(cells: dict[tuple[str, str, str, str], Cell], figures: Figures, length: int) -> None:
-    counts: Counter[tuple[tuple[str, str, str, str], str]] = Counter()
-    durations: dict[tuple[tuple[str, str, str, str], str], list[int]] = defaultdict(list)
-    for ((at, *rest), name), times in figures.counts.items():
-        counts[(at[:length], *rest), name] += times  # type: ignore[index]
-    for ((at, *rest), name), values in figures.durations.items():
-        durations[(at[:length], *rest), name] += values  # type: ignore[index]
+def wheres(where: Where, length: int) -> set[Where]:
+    """Of whom it is, and of all together."""
+    at, line, channel, operator = where
+    return {(at[:length], line, channel, who) for who in (operator, "")}
+
+
+def check(cells: dict[Where, Cell], figures: Figures, length: int) -> None:
+    counts: Counter[tuple[Where, str]] = Counter()
+    durations: dict[tuple[Where, str], list[int]] = defaultdict(list)
+    for (where, name), times in figures.counts.items():
+        for of in wheres(where, length):
+            counts[of, name] += times
+    for (where, name), values in figures.durations.items():
+        for of in wheres(where, length):
+            durations[of, name] += values
     counted = {(where, name): times for where, cell in cells.items() for name, times in cell.counts.items()}
     assert counted == dict(counts)
     took = {(where, name): found for where, cell in cells.items() for name, found in cell.durations.items()}
@@ -192,7 +200,7 @@ async def test_what_was_before_anybody_counted(log: Log, tmp_path: Path) -> None
     cells = await rollups(store, "m")
     counts: Counter[str] = Counter()
     wanted: Counter[str] = Counter()
-    for cell in cells.values():
+    for cell in (cell for where, cell in cells.items() if not where[3]):
         counts.update(cell.counts)
         counts.update({name: one.count for name, one in cell.durations.items()})
     for (_, name), times in figures.counts.items():
