@@ -51,8 +51,8 @@ async def _changes(store: Store, names: Collection[str], when: Stretch) -> dict[
 
 def _added_up(changes: list[Document], when: Stretch) -> dict[str, int]:
     made = dict.fromkeys(COUNTED.values(), 0)
-    ends = [*(change["at"] for change in changes[1:]), when.now]
-    for change, until in zip(changes, ends, strict=True):
+    ends = [change["at"] for change in changes[1:]]
+    for change, until in zip(changes, [*ends, when.now], strict=False):
         figure = COUNTED.get((change.get("params") or {}).get("duty", ""))
         if figure:
             made[figure] += max(0, min(until, when.end) - max(change["at"], when.begin))

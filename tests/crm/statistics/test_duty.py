@@ -26,10 +26,11 @@ async def test_what_began_before_and_what_goes_on_counts_as_far_as_it_lies_withi
     await store.write(
         [*writes, Write.insert("audit", {"_id": "x", "at": 130, "operator": "anna", "action": "take"})]
     )
-    found = await on_duty(store, ["anna", "bek", "chi"], Stretch(100, 200, 195))
+    found = await on_duty(store, ["anna", "bek", "chi", "eve"], Stretch(100, 200, 195))
     assert found == {
         "anna": {"online": 20 + 20, "on_break": 30},
         "bek": {"online": 5, "on_break": 0},
         "chi": {"online": 0, "on_break": 0},
+        "eve": {"online": 0, "on_break": 0},
     }
     await store.close()
