@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import msgspec
 
 from bots.loopback import Item, SentItem
-from crm.kernel.ports import Store
+from crm.kernel.ports import Filter, Store
 from crm.kernel.records import Message
 from navbat.lab.demo.conversations import ANSWERS, NAMES, STORIES, React, Story, key
 from navbat.lab.demo.house import CHANNELS, House
 from navbat.lab.demo.operators import DemoOperator
+from navbat.lab.demo.past import PEOPLE
 from navbat.lab.demo.street import Street
 from router.desk.events import Author
 
@@ -26,6 +27,9 @@ AT_ONCE = 25
 SETTLE = 20.0
 """Seconds without any progress after which what is missing counts as lost."""
 DUTY_TIMEOUT = 10.0
+
+RETURN = {number: PEOPLE[number] for number in range(1, len(PEOPLE), 3)}
+"""Which customers of a run have written before: number -> who that is."""
 
 ChatMessage = tuple[str, str]
 """(chat key, the customer's message id)."""
@@ -93,9 +97,11 @@ class Conversation:
 
     def __init__(self, number: int, story: Story) -> None:
         names = NAMES[story.language]
+        known = RETURN.get(number)
         self.channel = story.channel
-        self.chat = f"c{number}"
-        self.author = Author(id=self.chat, name=names[number % len(names)], language=story.language)
+        self.chat = known.chat if known else f"c{number}"
+        name = known.name if known else names[number % len(names)]
+        self.author = Author(id=self.chat, name=name, language=story.language)
         self._texts = iter(
             [act[0] for turn in story.turns for act in turn.acts if not isinstance(act, React)]
         )
@@ -128,9 +134,10 @@ async def drive(house: House, seconds: int) -> bool:
         since = time.perf_counter()
         customers = await _write_all(street, ledger, seconds)
         took = time.perf_counter() - since
-        await _settle(ledger, store)
-        balance = await verdict(ledger, store)
+        await _settle(ledger, store, house.since)
+        balance = await verdict(ledger, store, house.since)
         print(_summary(ledger, balance, customers, took), flush=True)
+        print(await _books(store, house.since), flush=True)
         return balance.good
     finally:
         for task in work:
@@ -173,13 +180,13 @@ async def _write(street: Street, ledger: Ledger, customer: Conversation, item: I
         ledger.acknowledged.add(written)
 
 
-async def _settle(ledger: Ledger, store: Store) -> None:
+async def _settle(ledger: Ledger, store: Store, since: int) -> None:
     """Returns when everything has arrived everywhere, or nothing has moved for a while."""
     loop = asyncio.get_running_loop()
     before: tuple[int, ...] = ()
     moved = loop.time()
     while loop.time() - moved < SETTLE:
-        stored = await store.count("messages", {"direction": {"$in": ["in", "out"]}})
+        stored = await store.count("messages", _said(since))
         now = (len(ledger.seen), len(ledger.replies), len(ledger.reached), stored)
         wanted = len(ledger.written)
         if now == (wanted, wanted, wanted, 2 * wanted):
@@ -187,6 +194,11 @@ async def _settle(ledger: Ledger, store: Store) -> None:
         if now != before:
             before, moved = now, loop.time()
         await asyncio.sleep(0.1)
+
+
+def _said(since: int) -> Filter:
+    """What was said on both sides from a moment (ms) on."""
+    return {"direction": {"$in": ["in", "out"]}, "at": {"$gte": since}}
 
 
 class Verdict(msgspec.Struct):
@@ -204,12 +216,10 @@ class Verdict(msgspec.Struct):
         return not (self.lost or self.duplicated or self.disordered)
 
 
-async def verdict(ledger: Ledger, store: Store) -> Verdict:
-    """What was acknowledged, shown, accepted and delivered, against what the store holds."""
+async def verdict(ledger: Ledger, store: Store, since: int = 0) -> Verdict:
+    """What was acknowledged, shown, accepted and delivered, against what the store holds from ``since`` (ms)."""
     documents = await store.find(
-        "messages",
-        {"direction": {"$in": ["in", "out"]}},
-        sort=[("chat", 1), ("at", 1), ("session", 1), ("seq", 1)],
+        "messages", _said(since), sort=[("chat", 1), ("at", 1), ("session", 1), ("seq", 1)]
     )
     incoming = [(d["chat"], d["external_id"]) for d in documents if d["direction"] == "in"]
     outgoing = [d["_id"] for d in documents if d["direction"] == "out"]
@@ -255,9 +265,24 @@ def _summary(ledger: Ledger, verdict: Verdict, customers: int, took: float) -> s
     if ledger.refused:
         rows.append(("answers refused", ", ".join(f"{code} {n}" for code, n in ledger.refused.items())))
     rate = len(ledger.acknowledged) / took if took else 0.0
-    lines = [f"{took:.1f} s at {rate:.0f} messages a second"]
-    lines += [f"  {name:<24}{value:>14}" for name, value in rows]
-    return "\n".join(lines)
+    return "\n".join([f"{took:.1f} s at {rate:.0f} messages a second", *map(_row, rows)])
+
+
+def _row(row: tuple[str, str]) -> str:
+    name, value = row
+    return f"  {name:<24}{value:>14}"
+
+
+async def _books(store: Store, since: int) -> str:
+    """What the desk knows of its customers beside what they said."""
+    returned = await store.count("customers", {"created_at": {"$lt": since}, "seen_at": {"$gte": since}})
+    made = await store.count("leads", {"created_at": {"$gte": since}})
+    rows = [
+        ("returning customers", f"{returned}"),
+        ("leads, of this run", f"{await store.count('leads', {})}, {made}"),
+        ("deals", f"{await store.count('deals', {})}"),
+    ]
+    return "\n".join(map(_row, rows))
 
 
 def _milliseconds(ordered: list[float], part: float) -> str:

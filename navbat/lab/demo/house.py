@@ -9,20 +9,26 @@ import os
 import re
 import secrets
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from crm.kernel.crm_settings import CrmSettings
 from crm.kernel.errors import NavbatError
 from crm.kernel.ports import Store
 from crm.operators import accounts
 from navbat.config.backends import make_store, place_of
 from navbat.config.types import Config, load
+from navbat.lab.demo.books import Books
+from navbat.lab.demo.past import remember
+from storage.migrations.migrating import migrate
 
 HUMAN = "demo"
 COLLEAGUES = ("nodira", "timur")
 CHANNELS = {"shop": "sales", "help": "support"}
+ZONE = "Asia/Tashkent"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 12.0
 """Seconds; `navbat run` promises to end within ten."""
@@ -39,6 +45,8 @@ class House:
         self.secret = secrets.token_urlsafe(24)
         self.url = ""
         self.tokens: dict[str, str] = {}
+        self.since = 0
+        """When the demo began (ms): what is older is its past."""
         self._limit = limit
         self._process: Process | None = None
 
@@ -53,14 +61,7 @@ class House:
 
     async def __aenter__(self) -> Self:
         """Returns when the desk serves. Raises ``NavbatError`` when it does not start."""
-        config = self._configure()
-        store = make_store(place_of(config, ""))
-        self.data.mkdir(mode=0o700, exist_ok=True)
-        await store.open()
-        try:
-            await self._employ(store)
-        finally:
-            await store.close()
+        await self.furnish()
         try:
             await self._start()
         except BaseException:
@@ -84,6 +85,19 @@ class House:
 
     # ---------------------------------------------------------------- setting up
 
+    async def furnish(self) -> None:
+        """All that is there before the desk runs: its configuration, its people, its past."""
+        config = self._configure()
+        store = make_store(place_of(config, ""))
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        await store.open()
+        try:
+            await migrate(store)
+            await self._employ(store)
+            await self._recall(config, store)
+        finally:
+            await store.close()
+
     def _configure(self) -> Config:
         line = {
             "mode": "even",
@@ -91,7 +105,7 @@ class House:
             "answer_within": "30s",
             "max_sessions": self._limit,
             "counts_until": "closed",
-            "zone": "Asia/Tashkent",
+            "zone": ZONE,
         }
         tree = {
             "desk": "demo",
@@ -123,6 +137,13 @@ class House:
         for name in (HUMAN, *COLLEAGUES):
             await accounts.add_account(store, name, role="admin" if name == HUMAN else "operator", by="demo")
             self.tokens[name] = await accounts.new_token(store, name, by="demo")
+
+    async def _recall(self, config: Config, store: Store) -> None:
+        """The desk has a past."""
+        self.since = int(time.time() * 1000)
+        staff = (HUMAN, *COLLEAGUES)
+        await remember(store, config.lines_configured(), staff, now=self.since, zone=ZONE)
+        await Books(store, CrmSettings(), now=self.since, zone=ZONE).write()
 
     # ---------------------------------------------------------------- the process
 

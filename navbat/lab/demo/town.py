@@ -27,6 +27,7 @@ from navbat.lab.demo.conversations import (
 )
 from navbat.lab.demo.house import CHANNELS, COLLEAGUES, HUMAN, House
 from navbat.lab.demo.operators import Colleague, DemoOperator
+from navbat.lab.demo.past import PEOPLE
 from navbat.lab.demo.street import Street
 from router.desk.events import Author
 from storage.media import MediaStore
@@ -44,13 +45,17 @@ PATIENCE = (45.0, 75.0)
 class DemoCustomer:
     """One person with one story."""
 
-    def __init__(self, street: Street, number: int, name: str, story: Story, picture: Media) -> None:
-        self.chat = f"c{number}"
+    def __init__(
+        self, street: Street, number: int, name: str, story: Story, picture: Media, chat: str = ""
+    ) -> None:
+        """``chat``: where he has written before; empty for somebody new."""
+        self.chat = chat or f"c{number}"
         self.name = name
         self._street = street
         self._story = story
         self._picture = picture
         self._author = Author(id=self.chat, name=name, language=story.language)
+        self._visit = number
         self._ids = itertools.count(1)
         self._last = ""
         self._answer = asyncio.Event()
@@ -97,7 +102,7 @@ class DemoCustomer:
                     await self._write("x", reacts=self._answered_by, emoji=[emoji])
 
     async def _write(self, kind: str = "m", **what: Any) -> str:
-        id = f"{kind}{next(self._ids)}"
+        id = f"{kind}{self._visit}.{next(self._ids)}"
         item = Item(chat=self.chat, id=id, author=self._author, **what)
         await self._street.write(self._story.channel, item)
         return id
@@ -129,10 +134,22 @@ class Town:
             for number in itertools.count(1):
                 await self._room.acquire()
                 story = next(stories)
-                customer = DemoCustomer(self._street, number, self._name(story), story, self._picture)
+                customer = self._comer(number, story)
                 self._here[customer.chat] = customer
                 group.create_task(self._visit(customer), name=f"demo-{customer.chat}")
                 await asyncio.sleep(0.3 if number < FIRST else random.uniform(*ARRIVES))
+
+    def _comer(self, number: int, story: Story) -> DemoCustomer:
+        """Every second is somebody who has written before, if one is at hand."""
+        known = [
+            person for person in PEOPLE
+            if (person.language, person.channel) == (story.language, story.channel)
+            and person.chat not in self._here
+        ] if number % 2 else []  # fmt: skip
+        if not known:
+            return DemoCustomer(self._street, number, self._name(story), story, self._picture)
+        person = random.choice(known)
+        return DemoCustomer(self._street, number, person.name, story, self._picture, person.chat)
 
     def _name(self, story: Story) -> str:
         """One that nobody has who is here now, if there is one."""

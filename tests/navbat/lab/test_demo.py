@@ -26,6 +26,7 @@ from navbat.lab.demo import headless
 from navbat.lab.demo.conversations import ANSWERS, LEAVE, NAMES, NUDGE, STORIES, React, key
 from navbat.lab.demo.headless import Ledger, Verdict
 from navbat.lab.demo.house import CHANNELS
+from navbat.lab.demo.past import PEOPLE
 from navbat.lab.demo.town import png
 from tests.navbat.process import ROOT, wait_for
 
@@ -115,6 +116,12 @@ def test_headless_loses_nothing_and_says_so(tmp: Path, headless_demo: Headless) 
     assert rows["in the store, in + out"] == f"{2 * headless.RATE} + {2 * headless.RATE}"
     assert rows["lost"] == rows["duplicated"] == rows["out of order"] == "0"
     assert rows["write to console, p99"].endswith(" ms")
+    assert int(rows["returning customers"]) == len(headless.RETURN)
+    leads, made = map(int, rows["leads, of this run"].split(","))
+    assert leads == len(PEOPLE) + made
+    # Who has written before is a new lead only if the one he was is at its end.
+    assert int(rows["customers"]) - len(headless.RETURN) <= made <= int(rows["customers"])
+    assert int(rows["deals"]) > 0
 
 
 def test_headless_lasts_a_second_at_least(tmp: Path, headless_demo: Headless) -> None:
