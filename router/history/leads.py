@@ -105,7 +105,14 @@ class LeadBatch:
         """Customers with an open deal."""
         self._came_into: dict[str, str] = {}
         """Session -> the line in which it was first."""
-        self.writes: list[Write] = []
+        self._made: list[Write] = []
+        self._records: list[Write] = []
+        self._changes: list[Write] = []
+
+    @property
+    def writes(self) -> list[Write]:
+        """What ``project`` has found: what is new first, kind by kind, as a store takes it quickest."""
+        return [*self._made, *self._records, *self._changes]
 
     async def load(self, sessions: Iterable[Session], *, lines_changed: bool) -> None:
         """Who writes in sessions of which something is to be decided, and what is open with him."""
@@ -211,7 +218,6 @@ class LeadBatch:
         if self._makes(session, card, there):
             made = self._make(session, card)
             there.append(made)
-            card["lead"] = mine
             return mine
         earlier = [lead for lead in there if lead["created_at"] <= session.opened_at]
         if not earlier:
@@ -219,7 +225,7 @@ class LeadBatch:
         newest = earlier[-1]
         if newest.get("alone"):
             newest["alone"] = False
-            self.writes.append(Write.update("leads", {"_id": newest["_id"]}, {"$set": {"alone": False}}))
+            self._changes.append(Write.update("leads", {"_id": newest["_id"]}, {"$set": {"alone": False}}))
         return str(newest["_id"])
 
     def _makes(self, session: Session, card: Document, there: Sequence[Document]) -> bool:
@@ -259,11 +265,11 @@ class LeadBatch:
         document["tokens"] = tokens_of(document)
         record = _record(document, 1, at, "added", id=f"{document['_id']}-1")
         record["after"] = {"title": document["title"], "stage": document["stage"], "customer": card["_id"]}
-        self.writes += [
-            Write.insert("leads", document, plain=True),
-            Write.insert("audit", record, plain=True),
-            Write.update("customers", {"_id": card["_id"]}, {"$set": {"lead": document["_id"]}}),
-        ]
+        self._made.append(Write.insert("leads", document, plain=True))
+        self._records.append(Write.insert("audit", record, plain=True))
+        named = {"$set": {"lead": document["_id"]}}
+        self._changes.append(Write.update("customers", {"_id": card["_id"]}, named))
+        card["lead"] = document["_id"]
         return document
 
     # ---------------------------------------------------------------- who is responsible
@@ -287,7 +293,7 @@ class LeadBatch:
             deleted = {"at": session.closed_at or session.last_at, "by": ""}
             self._change("leads", lead, session, untouched, {"deleted": deleted}, "taken_back")
             gone = {"_id": session.customer, "lead": lead}
-            self.writes.append(Write.update("customers", gone, {"$unset": {"lead": ""}}))
+            self._changes.append(Write.update("customers", gone, {"$unset": {"lead": ""}}))
         return standing._replace(lead="")
 
     def _change(
@@ -301,7 +307,7 @@ class LeadBatch:
         document = {"_id": id, "line": session.line, "customer": session.customer}
         of = "lead" if collection == "leads" else "customer"
         record = _record(
-            document, 0, now, action, type=of, id=f"{id}-{session.id}.{session.rev}.{len(self.writes)}"
+            document, 0, now, action, type=of, id=f"{id}-{session.id}.{session.rev}.{len(self._changes)}"
         )
         record["before"] = {name: where.get(name) for name in values if isinstance(where.get(name), str)}
         record["after"] = dict(values)
@@ -312,7 +318,7 @@ class LeadBatch:
         }
         if at:
             where = {**where, "$or": [{"led": None}, {"led": {"$lte": at}}]}
-        self.writes.append(Write.update(collection, {"_id": id, **where}, update))
+        self._changes.append(Write.update(collection, {"_id": id, **where}, update))
 
 
 def _is_undecided(session: Session, standing: SessionLead | None) -> bool:
