@@ -20,7 +20,7 @@ from crm.objects.checking import Checks
 from crm.objects.service import Objects
 from crm.objects.types import Types
 from crm.objects.values import Habits
-from navbat.lab.demo.past import PEOPLE, Person
+from navbat.lab.demo.past import PEOPLE, Regular
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -141,7 +141,7 @@ class Books:
             who = _actor(lead["responsible"] or "demo")
             await self._moves.move(who, "lead", lead["_id"], stage, at=self._now - DAY, reason=reason)
 
-    async def _lead(self, person: Person) -> dict[str, Any]:
+    async def _lead(self, person: Regular) -> dict[str, Any]:
         found = await self._store.find("leads", {"customer": customer_of(f"{person.channel}:{person.chat}")})
         return found[0]
 
@@ -150,5 +150,5 @@ def _actor(name: str) -> Actor:
     return Actor(name=name, role="admin", everywhere=True)
 
 
-def _of(channel: str) -> list[Person]:
+def _of(channel: str) -> list[Regular]:
     return [person for person in PEOPLE if person.channel == channel]

@@ -43,7 +43,7 @@ LONG = 12 * MINUTE
 """ms more where somebody is kept waiting."""
 
 
-class Person(NamedTuple):
+class Regular(NamedTuple):
     """Who has written before. ``number`` is that of the story he tells."""
 
     number: int
@@ -57,10 +57,10 @@ class Person(NamedTuple):
         return f"p{self.number}"
 
 
-def _people() -> tuple[Person, ...]:
+def _people() -> tuple[Regular, ...]:
     names = {language: iter(known) for language, known in NAMES.items()}
     return tuple(
-        Person(number, next(names[story.language]), story.language, story.channel)
+        Regular(number, next(names[story.language]), story.language, story.channel)
         for number, story in enumerate(STORIES)
     )
 
@@ -124,7 +124,7 @@ class _Past:
 
     # ---------------------------------------------------------------- who does what when
 
-    def _plan_visit(self, person: Person, story: Story, at: int) -> None:
+    def _plan_visit(self, person: Regular, story: Story, at: int) -> None:
         for turn in story.turns:
             for act in turn.acts:
                 if not isinstance(act, React):
@@ -148,11 +148,11 @@ class _Past:
     def _plan(self, at: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (at, next(self._numbers), act))
 
-    def _session(self, person: Person) -> Session | None:
+    def _session(self, person: Regular) -> Session | None:
         id = self._desk.by_chat.get(f"{person.channel}:{person.chat}")
         return self._desk.sessions.get(id) if id else None
 
-    def _write(self, person: Person, text: str) -> None:
+    def _write(self, person: Regular, text: str) -> None:
         number = next(self._numbers)
         self._apply(
             events.MessageReceived(
@@ -161,24 +161,24 @@ class _Past:
             )
         )  # fmt: skip
 
-    def _answer(self, person: Person, text: str) -> None:
+    def _answer(self, person: Regular, text: str) -> None:
         if session := self._session(person):
             who = session.holder or self._chance.choice(self._operators)
             self._order(who, events.SayInFull(rid=0, id="", session=session.id, text=text))
 
-    def _hand_over(self, person: Person) -> None:
+    def _hand_over(self, person: Regular) -> None:
         session = self._session(person)
         if session and session.holder:
             to = next(name for name in self._operators if name != session.holder)
             self._order(session.holder, commands.Transfer(rid=0, id="", session=session.id, to=to))
             self._order(to, commands.Take(rid=0, id="", session=session.id))
 
-    def _close(self, person: Person) -> None:
+    def _close(self, person: Regular) -> None:
         if session := self._session(person):
             self._order(session.holder, commands.Take(rid=0, id="", session=session.id))
             self._order(session.holder, commands.Close(rid=0, id="", session=session.id))
 
-    def _rate(self, person: Person, score: int) -> None:
+    def _rate(self, person: Regular, score: int) -> None:
         session = self._session(person)
         if session and session.status == "closing":
             self._apply(
@@ -216,7 +216,7 @@ class _Past:
             )  # fmt: skip
 
 
-def _author(person: Person) -> Author:
+def _author(person: Regular) -> Author:
     return Author(id=person.chat, name=person.name, language=person.language)
 
 
