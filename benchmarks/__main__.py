@@ -30,6 +30,7 @@ NAMES = (
     "projector",
     "erase",
     "stats",
+    "store",
     "remembered",
     "rehearse",
     "scenario",

@@ -1,5 +1,5 @@
 """Messages a second from the journal into the store. The yardstick is the same number of rows
-inserted into a bare SQLite table in transactions of the same size."""
+inserted into a bare SQLite table, or collection, in batches of the same size."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import sqlite3
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+import pymongo
 
 from benchmarks.harness import Figure, figure, running_redis, until
 from benchmarks.route import DESK, message, prepare
+from benchmarks.store import database, server_of
+from crm.kernel.ports import Store
 from navbat.run.child import collect_rarely
 from router.history.projector import Projector
 from router.log.home import connect
 from router.log.log import Log
 from router.worker import Worker
+from storage.mongo import MongoStore
 from storage.sqlite import SqliteStore
+from tests.servers.mongodb import mongodb
 
 MESSAGES = 30_000
 BATCH = 512
@@ -55,13 +62,27 @@ async def _done(log: Log) -> bool:
     return (await log.lags([]))["log"] == 0
 
 
-async def _measure(url: str, folder: Path) -> Figure:
+async def _measure(url: str, folder: Path, mongodb_url: str | None) -> list[Figure]:
     log = Log(connect(url), DESK)
     await _journal(log)
-    store = SqliteStore(folder / "desk.sqlite")
+    collect_rarely()
+    sqlite = await _projected(log, SqliteStore(folder / "desk.sqlite"))
+    found = [figure("projected into SQLite", sqlite, "1/s", yardstick=_bare(folder), at_least=5_000)]
+    if mongodb_url is not None:
+        with database(mongodb_url) as name:
+            rate = await _projected(log, MongoStore(mongodb_url, name, timeout=60))
+            what = f"projected into {server_of(mongodb_url)}"
+            found.append(
+                figure(what, rate, "1/s", yardstick=_bare_mongodb(mongodb_url, name), at_least=3_000)
+            )
+    await log.close()
+    return found
+
+
+async def _projected(log: Log, store: Store) -> float:
+    """Messages a second of the whole journal into an empty store."""
     await store.open()
     projector = Projector(log, store)
-    collect_rarely()
     await projector.claim()
     started = time.perf_counter()
     while await projector.step():
@@ -69,10 +90,23 @@ async def _measure(url: str, folder: Path) -> Figure:
     elapsed = time.perf_counter() - started
     stored = await store.count("messages", {})
     await store.close()
-    await log.close()
-    return figure("projected into SQLite", stored / elapsed, "1/s", yardstick=_bare(folder), at_least=5_000)
+    return stored / elapsed
+
+
+def _bare_mongodb(url: str, name: str) -> float:
+    client: pymongo.MongoClient[dict[str, Any]]
+    with pymongo.MongoClient(url) as client:
+        bare: Any = client[name]["bare"]
+        started = time.perf_counter()
+        for start in range(0, MESSAGES, BATCH):
+            bare.insert_many([{"_id": str(n), "doc": "x" * 400} for n in range(start, start + BATCH)])
+        return MESSAGES / (time.perf_counter() - started)
 
 
 def measure() -> list[Figure]:
-    with tempfile.TemporaryDirectory(prefix="nb-bench-") as folder, running_redis() as url:
-        return [asyncio.run(_measure(url, Path(folder)))]
+    with (
+        tempfile.TemporaryDirectory(prefix="nb-bench-") as folder,
+        running_redis() as url,
+        mongodb(fast=True) as mongodb_url,
+    ):
+        return asyncio.run(_measure(url, Path(folder), mongodb_url))
