@@ -325,7 +325,9 @@ class Batch:
         for session in sessions:
             if before := self._moved.get(session.id):
                 self._leads.moved(session, before.customer)
-        return self._leads.writes
+        # Each collection's in one run, which is one command to a server. The leads come before what tells of them.
+        order = ("leads", "audit", "customers")
+        return sorted(self._leads.writes, key=lambda write: order.index(write.collection))
 
     def _added(self, at: str, message: Message) -> None:
         row = self._rows.get(message.id)
