@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from crm.kernel import stages
 from crm.kernel.access import Actor, ObjectType, Verb, within
 from crm.kernel.errors import Conflict, Duplicate, Refused
-from crm.kernel.ports import Document, Portion, Store
+from crm.kernel.ports import Document, Portion, Store, Write
 from crm.kernel.records import Media, to_document
 from crm.kernel.text import one_line
 from crm.objects import twins as alike
@@ -94,6 +94,21 @@ class Objects:
     ) -> Added:
         """Makes an object, for which he is responsible himself where nobody is named. ``key``: of the same
         actor and key there is made but one, however often it is asked for."""
+        document = await self.draft(actor, type, given, at=at)
+        document["_id"] = _id_for(type, actor.name, key) if key else new_id(type)
+        found = await alike.twins(self._store, actor, type, document["keys"], document["_id"])
+        made = born(type, document, by=actor.name, at=at)
+        try:
+            await insert(self._store, type, made)
+        except Duplicate:
+            there = await self._store.get(COLLECTION[type], document["_id"])
+            if not key or there is None:
+                raise
+            return Added(there, found)
+        return Added(made, found)
+
+    async def draft(self, actor: Actor, type: ObjectType, given: Mapping[str, Any], *, at: int) -> Document:
+        """An object as it would be made, without an id. Raises ``Refused``."""
         if actor.may(type, "add") == "none" or type == "customer":
             raise Refused("no_right", right="add")
         values = await self.checks.values(actor, type, _titled(type, given), making=True)
@@ -106,17 +121,23 @@ class Objects:
         if not actor.reaches(type, "add", document):
             raise Refused("no_right", right="add")
         document["keys"] = keys_of(type, document)
-        document["_id"] = _id_for(type, actor.name, key) if key else new_id(type)
-        found = await alike.twins(self._store, actor, type, document["keys"], document["_id"])
-        made = born(type, document, by=actor.name, at=at)
-        try:
-            await insert(self._store, type, made)
-        except Duplicate:
-            there = await self._store.get(COLLECTION[type], document["_id"])
-            if not key or there is None:
-                raise
-            return Added(there, found)
-        return Added(made, found)
+        return document
+
+    async def insert_all(self, type: ObjectType, made: Sequence[Document]) -> None:
+        """Inserts many that ``born`` made, each with its record in the audit; those that are there already are
+        left alone."""
+        records = [Write.insert("audit", record) for one in made for record in one["unaudited"]]
+        if self._store.all_or_nothing:
+            settled = [{**one, "unaudited": []} for one in made]
+            for one in settled:
+                del one["owes"]
+            await self._store.write([*(Write.insert(COLLECTION[type], one) for one in settled), *records])
+            return
+        await self._store.write([Write.insert(COLLECTION[type], one) for one in made])
+        await self._store.write(records)
+        done = {"$set": {"unaudited": []}, "$unset": {"owes": ""}}
+        first = [{"_id": one["_id"], "version": 1} for one in made]
+        await self._store.write([Write.update(COLLECTION[type], one, done) for one in first])
 
     async def twins(
         self, actor: Actor, type: ObjectType, given: Mapping[str, Any], *, id: str = ""

@@ -42,7 +42,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 async def show_list(args: argparse.Namespace) -> int:
     """``navbat crm list``."""
-    where = [condition for text in args.where for condition in _local_condition(args.type, text)]
+    where = [condition for text in args.where for condition in local_conditions(args.type, text)]
     where += [f"{name}={getattr(args, name)}" for name in ("funnel", "stage") if getattr(args, name)]
     async with DeskClient(saved_login()) as client:
         page = await ask(
@@ -222,7 +222,7 @@ def fields_given(type: ObjectType, given: Sequence[str]) -> dict[str, Any]:
             raise WrongUse(f"{one_line(text, 80)!r} is no FIELD=VALUE", "write one such as title=Chairs")
         if name in found:
             raise WrongUse(f"{one_line(name, 60)} is given twice")
-        found[name] = _with_zone(value) if name in _moments(type) else value
+        found[name] = with_zone(value) if name in _moments(type) else value
     return found
 
 
@@ -230,7 +230,7 @@ def _moments(type: ObjectType) -> Mapping[str, object]:
     return {field.name: field for field in FIELDS[type] if field.kind == "moment"}
 
 
-def _with_zone(text: str) -> str:
+def with_zone(text: str) -> str:
     """The text itself where it is no time, or names its zone."""
     try:
         at = datetime.fromisoformat(text.strip())
@@ -239,18 +239,18 @@ def _with_zone(text: str) -> str:
         return text
 
 
-def _local_condition(type: ObjectType, text: str) -> list[str]:
+def local_conditions(type: ObjectType, text: str) -> list[str]:
     """A condition on a time: its day is the one here."""
     match = re.fullmatch(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)(.*)", text, re.DOTALL)
     if match is None or match[1] not in _moments(type):
         return [text]
     name, operator, value = match[1], match[2], match[3].strip()
     if not _DAY.fullmatch(value) or operator == "!=":
-        return [f"{name}{operator}{_with_zone(value)}"]
+        return [f"{name}{operator}{with_zone(value)}"]
     try:
         start, end = (
-            _with_zone(value),
-            _with_zone((date.fromisoformat(value) + timedelta(days=1)).isoformat()),
+            with_zone(value),
+            with_zone((date.fromisoformat(value) + timedelta(days=1)).isoformat()),
         )
     except (ValueError, OverflowError):
         return [text]

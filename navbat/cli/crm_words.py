@@ -25,6 +25,7 @@ def add_crm(commands: Any, make: Make) -> None:
     _add_looks(actions, make)
     _add_changes(actions, make)
     add_funnels(actions, make)
+    _add_files(actions, make)
 
 
 def _add_looks(actions: Any, make: Make) -> None:
@@ -71,6 +72,33 @@ def _add_changes(actions: Any, make: Make) -> None:
     detach.add_argument("key", metavar="KEY", help="the file's key, as `show` prints it")
     for made in (add, change, delete, restore, attach, detach):
         made.set_defaults(acts=True)
+
+
+def _add_files(actions: Any, make: Make) -> None:
+    take = _of_type(
+        make(
+            actions,
+            "import",
+            "navbat.cli.transfer:take_in",
+            "make objects of a CSV file or vCards",
+            json=True,
+        )
+    )
+    take.add_argument("file", metavar="FILE", help="CSV (any usual encoding and separator), or vCards (.vcf)")
+    take.add_argument(
+        "--map", default="", metavar="FILE", help="says which column is which field [by the titles]"
+    )
+    take.add_argument("--dry-run", action="store_true", help="say what would become of each row")
+    take.add_argument(
+        "--duplicates", choices=("skip", "make"), default="skip",
+        help="rows of which a phone, an address or a tax number is there already [skip]",
+    )  # fmt: skip
+    take.set_defaults(acts=True)
+    give = _of_type(make(actions, "export", "navbat.cli.transfer:give_out", "print objects as JSON lines"))
+    give.add_argument("--where", action="append", default=[], metavar="FIELD=VALUE", help=_WHERE)
+    form = give.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="as CSV, without formulas")
+    form.add_argument("--vcard", choices=("3", "4"), default="", help="as vCards of this version")
 
 
 def add_audit(commands: Any, make: Make) -> None:

@@ -116,6 +116,7 @@ from router.wire.stats_frames import (
     StatisticsKind,
 )
 from router.wire.timeline_frames import GetTimeline, Timeline
+from router.wire.transfer_frames import ExportObjects, ImportRows, ObjectsExported, RowsImported, RowView
 from router.wire.views import AlertView, DecisionView, LineView, OperatorView, SessionView
 
 VERSION = 1
@@ -240,7 +241,7 @@ ClientFrame = Union[
     DetachFile, GetAudit, GetTimeline, GetFunnels, MoveObject, PlanConversion, ConvertLead,
     ExportPerson, ErasePerson, GetReceipts, RunRetention, Find,
     GetCustomers, GetCustomer, GetDuplicates, SetCustomer, LinkSession, MergeCustomers, UnmergeCustomer,
-    AnswerSuggestion,
+    AnswerSuggestion, ImportRows, ExportObjects,
 ]  # fmt: skip
 CLIENT_FRAMES: frozenset[type[Frame]] = frozenset({*get_args(ClientFrame), *declared()} - {CommandFrame})
 """All that a client may send."""
@@ -410,7 +411,7 @@ ServerFrame = Union[
     Rebuilding,
     CrmDeclared, ObjectList, ObjectShown, Twins, AuditPage, Timeline, FunnelList, ConversionPlanned, LeadConverted,
     PersonPart, ReceiptList, FoundList,
-    CustomerList, CustomerShown, DuplicateList,
+    CustomerList, CustomerShown, DuplicateList, RowsImported, ObjectsExported,
 ]  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -28,6 +28,7 @@ from router.gateway.answers.quarantine_requests import QuarantineRequests
 from router.gateway.answers.reads import Reads
 from router.gateway.answers.search_requests import SearchRequests
 from router.gateway.answers.stats_requests import StatisticsRequests
+from router.gateway.answers.transfer_requests import TransferRequests
 from router.gateway.broadcast import Broadcast
 from router.gateway.connection import Connection
 from router.gateway.index import people
@@ -65,6 +66,7 @@ class Requests:
         ).answers()
         self._answers |= FunnelRequests(store, objects.objects, self._crm, picture).answers()
         self._answers |= ConsentRequests(log, store, self._crm).answers() | SearchRequests(store).answers()
+        self._answers |= TransferRequests(store, objects.objects).answers()
         if book:
             self._answers |= Administration(log, store, book).answers()
 

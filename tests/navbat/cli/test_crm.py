@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,7 +211,7 @@ def test_a_day_is_the_one_here(monkeypatch: pytest.MonkeyPatch, where: str, sent
     monkeypatch.setenv("TZ", "Asia/Tashkent")
     _renew_zone()
     try:
-        assert crm._local_condition("activity", where) == sent
+        assert crm.local_conditions("activity", where) == sent
     finally:
         monkeypatch.undo()
         _renew_zone()
@@ -220,3 +221,47 @@ def _renew_zone() -> Any:
     import time
 
     time.tzset()
+
+
+def test_files_come_in_and_go_out(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk(CONFIG)
+    desk.start()
+    anna, boss = desk.add("anna"), desk.add("boss", "--role", "supervisor")
+    file = tmp_path / "people.csv"
+    rows = "ФИО;Телефон;Почта;Прочее\nЎктам Каримов;+998 90 123-45-67;;1\n=cmd;;bek@mail.uz;2\n;+998901234568;;3\n"
+    file.write_bytes(rows.replace("Ў", "У").encode("cp1251"))
+    dry = json.loads(
+        anna.command("crm", "import", "contact", str(file), "--dry-run", "--json", status=1).stdout
+    )
+    assert (dry["made"], dry["refused"], dry["encoding"], dry["separator"]) == (2, 1, "cp1251", ";")
+    assert (dry["columns"], dry["ignored"]) == (
+        {"ФИО": "name", "Телефон": "phones", "Почта": "emails"}, ["Прочее"]
+    )  # fmt: skip
+    assert [(row["line"], row["code"]) for row in dry["rows"]] == [(4, "needs_field")]
+    assert anna.json("crm", "list", "contact") == []
+    told = anna.command("crm", "import", "contact", str(file), status=1)
+    assert "made 2, there already 0, refused 1" in told.stdout
+    assert "line 4: " in told.stderr
+    assert "there already 2" in anna.command("crm", "import", "contact", str(file), status=1).stdout
+    (hit,) = anna.json("search", "karimov", "--in", "contacts")
+    assert (hit["in"], hit["match"], hit["title"]) == ("contacts", "exact", "Уктам Каримов")
+
+    assert "no right" in anna.command("crm", "export", "contact", status=1).stderr.lower()
+    exported = boss.command("crm", "export", "contact", "--csv").stdout
+    assert "'=cmd" in exported
+    (tmp_path / "again.csv").write_text(exported)
+    again = boss.command("crm", "import", "contact", str(tmp_path / "again.csv"), status=1)
+    assert "made 0, there already 0, refused 2" in again.stdout
+    lines = boss.command("crm", "export", "contact", "--where", "phones=+998901234567").stdout.splitlines()
+    assert [json.loads(line)["name"] for line in lines] == ["Уктам Каримов"]
+    cards = tmp_path / "people.vcf"
+    cards.write_text(boss.command("crm", "export", "contact", "--vcard", "4").stdout)
+    assert "made 2" in boss.command("crm", "import", "lead", str(cards)).stdout
+    (record,) = boss.json("audit", "--what", "exported", "--limit", "1")[:1]
+    assert record["operator"] == "boss"
+
+    for *wrong, status in (("nothing.csv", 1), (str(file), "--map", str(cards), 2)):
+        assert (
+            "Traceback"
+            not in anna.command("crm", "import", "contact", *map(str, wrong), status=int(status)).stderr
+        )

@@ -1,0 +1,1 @@
+"""Objects come in and go out as files: CSV and vCard."""
