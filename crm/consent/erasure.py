@@ -22,6 +22,8 @@ KIND = "erase"
 OBJECTS = ("customers", "leads", "contacts", "companies", "deals", "activities")
 NOBODY = "–"
 """What a deal is called when the one is gone whom it was made with."""
+CHANGES = ("convert", "merge", "unmerge")
+"""Changes of several documents that must be done before anything else is."""
 _OF_SESSIONS = ("decisions", "alerts", "ratings")
 _DEAL = {
     "customer",
@@ -90,7 +92,7 @@ async def ask(store: Store, id: str, *, by: str, at: int) -> tuple[Intent | None
         return None, receipt[0]
     if (found := await store.get("intents", _named(person.id))) is not None:
         return intent_of(found), None
-    if unfinished(person, await store.find("intents", {"kind": {"$ne": KIND}})):
+    if unfinished(person, await store.find("intents", {"kind": {"$in": [*CHANGES]}})):
         raise Refused("customer_busy")
     intent = Intent(
         id=_named(person.id), erasure="e" + secrets.token_hex(8), customer=person.id,
@@ -323,7 +325,7 @@ async def whole(store: Store, collection: str) -> AsyncIterator[list[Document]]:
 def unfinished(person: Person, intents: Iterable[Document]) -> bool:
     """Whether another change of several documents is about him and not done."""
     names = {*person.customers, *(id for ids in person.objects.values() for id in ids)}
-    return any(one.get("kind") != KIND and mentions(one, names) for one in intents)
+    return any(mentions(one, names) for one in intents)
 
 
 async def is_needed(store: Store, key: str) -> bool:

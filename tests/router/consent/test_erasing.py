@@ -82,7 +82,15 @@ async def lived(desk: DeskInProcess, media: MediaStore) -> None:
     for kind, fields in steps:
         await desk.log.append(order(kind, operator="anna", session="1", event_id=f"anna/{kind}", **fields))
     await told(desk, HIS["chat"], "zqxagain " * 40, "m4")
-    await until(lambda: stored(desk, "zqxagain"))
+    await told(desk, "zqx77other", "zqxmail@example.com", "m5", phone="+998901112233")
+    await until(lambda: stored(desk, "zqxmail"))
+    root = await desk.login("root")
+    (other,) = await desk.store.find("customers", {"chats": "bot:zqx77other"})
+    (master,) = await desk.store.find("customers", {"chats": f"bot:{HIS['chat']}"})
+    which = {"master": master["_id"], "other": other["_id"], "prefer": {"*": "master"}}
+    merged = await root.ask(protocol.MergeCustomers, **which)
+    assert merged.merged == [other["_id"]]
+    assert await desk.store.search("zqxagain", filter={})
     customer = (await desk.store.find("sessions", {"_id": "1"}))[0]["customer"]
     audit = {"at": 1, "operator": "anna", "action": "deal_changed", "object": "d1", "type": "deal"}
     await desk.store.write(
@@ -127,7 +135,7 @@ async def test_no_byte_of_him_is_left(desk: DeskInProcess, own_redis: RedisServe
     assert set.union(*left[0].values()) == set(OTHERS), "others have lost something"
     assert receipt["counts"] | {
         "messages": said, "versions": 1, "files": 1, "files_shared": 1, "leads": leads, "contacts": 1, "activities": 1,
-        "deals_without_person": 1, "sessions": 2,
+        "deals_without_person": 1, "sessions": 3,
     } == receipt["counts"]  # fmt: skip
     assert {"backups", "statistics", "files_shared", "deals_without_person"} <= set(receipt["stays"])
     assert not any(word in msgspec.json.encode(receipt).decode() for word in HIS.values())
