@@ -193,6 +193,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("search", ("slash",), _session, 45, group="moving", where=LISTS),
     Action("search_all", ("ctrl+f",), _always, 12, anywhere=True, group="moving", where=LISTS),
     Action("card", ("v",), _session, 25, group="moving", where=LISTS),
+    Action("person", ("V",), _session, 23, group="moving", where=LISTS),
     Action("duty", ("f2",), _always, 30, anywhere=True, urgent=lambda s: s.off_duty),
     Action("hide_list", ("left_square_bracket",), _always, group="screen"),
     Action("hide_card", ("right_square_bracket",), _always, group="screen"),

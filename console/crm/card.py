@@ -69,7 +69,8 @@ class ObjectPage(CrmPage[None]):
         with self.box():
             yield OptionList(id="options", markup=False)
             yield Static("", classes="hint", id="about", markup=False)
-            hint = "crm.card_hint_staged" if self.of in ("lead", "deal") else "crm.card_hint"
+            staged = {"lead": "crm.card_hint_staged", "deal": "crm.card_hint_staged"}
+            hint = {**staged, "customer": "crm.person_hint"}.get(self.of, "crm.card_hint")
             yield Static(shell(self).words(hint), classes="hint", markup=False)
 
     def on_mount(self) -> None:
@@ -80,18 +81,36 @@ class ObjectPage(CrmPage[None]):
     async def action_load(self) -> None:
         if not self.declared.fields and not await self.declare():
             return
-        frame = wire.GetObject(rid=0, type=self.of, id=self.object)
-        found = await self._ask(frame, wire.ObjectShown)
-        if isinstance(found, wire.ObjectShown):
+        found = await self.fetch()
+        if found is not None:
             self._show(found)
         elif not self.item:
             self.dismiss(None)
+
+    async def fetch(self) -> wire.ObjectShown | None:
+        """What is shown, as the desk has it; None, and said, when it is not to be had."""
+        frame = wire.GetObject(rid=0, type=self.of, id=self.object)
+        found = await self._ask(frame, wire.ObjectShown)
+        return found if isinstance(found, wire.ObjectShown) else None
+
+    async def put(self, fields: dict[str, Any], version: int) -> wire.ObjectShown | None:
+        """Changes fields on that version; None, and said, when it was refused."""
+        frame = wire.SetObject(rid=0, type=self.of, id=self.object, fields=fields, version=version)
+        answer = await self._ask(frame, wire.ObjectShown)
+        return answer if isinstance(answer, wire.ObjectShown) else None
+
+    def hints(self) -> list[tuple[str, Text]]:
+        """Rows before the fields: what wants an answer."""
+        return []
+
+    def all_rows(self) -> list[tuple[str, Text]]:
+        return [*self.hints(), *((field.name, self._row(field)) for field in self._fields())]
 
     def _show(self, found: wire.ObjectShown) -> None:
         self.item, self._may = found.object, frozenset(found.may)
         words = shell(self).words
         self.frame_title(Text(f"{words(f'crm.{self.of}')} · {title(self.item)}").markup)
-        self.put_rows([(field.name, self._row(field)) for field in self._fields()])
+        self.put_rows(self.all_rows())
         locked = "" if "edit" in self._may and not self._is_converted else words("crm.locked")
         if self._is_converted:
             locked = words("crm.converted")
@@ -103,18 +122,22 @@ class ObjectPage(CrmPage[None]):
         """What is linked is shown by its name. One that this login may not read stays an id."""
         for field in self._fields():
             id = value_of(field, self.item)
-            if field.kind != "reference" or not id or field.to == "customer" or id in self._named:
-                continue
-            found = await self._ask_quietly(wire.GetObject(rid=0, type=field.to, id=id))
-            self._named[id] = title(found.object) if found is not None else id
-            self.put_rows([(one.name, self._row(one)) for one in self._fields()])
+            if field.kind == "reference" and id and id not in self._named:
+                self._named[id] = await self._name_of(field.to, id) or id
+            self.put_rows(self.all_rows())
 
-    async def _ask_quietly(self, frame: wire.GetObject) -> wire.ObjectShown | None:
+    async def _name_of(self, of: str, id: str) -> str:
+        """Empty, and nothing said, where this login may not read it."""
         link = shell(self).link
+        if link is None:
+            return ""
         try:
-            return await link.request(frame, wire.ObjectShown) if link is not None else None
+            if of == "customer":
+                person = await link.request(wire.GetCustomer(rid=0, customer=id), wire.CustomerShown)
+                return title(person.customer)
+            return title((await link.request(wire.GetObject(rid=0, type=of, id=id), wire.ObjectShown)).object)
         except (Refused, Unavailable):
-            return None
+            return ""
 
     @property
     def _is_converted(self) -> bool:
@@ -156,9 +179,8 @@ class ObjectPage(CrmPage[None]):
         value = value_of(field, self.item)
         if field.name in ("stage", "funnel"):
             self.action_move()
-        elif field.kind == "reference" and value and field.to != "customer":
-            page = ObjectPage(self._ask, field.to, value, self.declared)
-            self.app.push_screen(page, lambda _: self.reload())
+        elif field.kind == "reference" and value:
+            self.app.push_screen(page_of(self._ask, field.to, value, self.declared), lambda _: self.reload())
         elif not self._can_change(field):
             self.warn("crm.locked")
         elif field.kind == "flag":
@@ -204,9 +226,8 @@ class ObjectPage(CrmPage[None]):
         """Writes on the version that is on screen; when somebody was faster, both values are shown and asked
         about."""
         on = self.item["version"] if version is None else version
-        frame = wire.SetObject(rid=0, type=self.of, id=self.object, fields=fields, version=on)
-        answer = await self._ask(frame, wire.ObjectShown)
-        if not isinstance(answer, wire.ObjectShown):
+        answer = await self.put(fields, on)
+        if answer is None:
             return
         self._show(answer)
         if answer.conflicts:
@@ -304,3 +325,10 @@ class ObjectPage(CrmPage[None]):
         frame = wire.DeleteObject(rid=0, type=self.of, id=self.object, version=self.item["version"])
         if isinstance(await self._ask(frame, wire.ObjectShown), wire.ObjectShown):
             self.dismiss(None)
+
+
+def page_of(ask: Ask, of: str, id: str, declared: Possible) -> ObjectPage:
+    """The card of anything."""
+    from console.crm.person import PersonPage  # a card with more than others
+
+    return PersonPage(ask, id, declared) if of == "customer" else ObjectPage(ask, of, id, declared)

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, OptionList, Static
 
-from console.crm.card import ObjectPage
+from console.crm.card import page_of
 from console.crm.page import CrmPage, Possible
 from console.screens.search import Ask
 from console.shell import shell
@@ -19,7 +19,13 @@ from console.text.wrap import fit
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
-TYPE_OF = {"leads": "lead", "deals": "deal", "contacts": "contact", "companies": "company"}
+TYPE_OF = {
+    "customers": "customer",
+    "leads": "lead",
+    "deals": "deal",
+    "contacts": "contact",
+    "companies": "company",
+}
 LEAST = 2
 """Letters from which on one is looked for while typing."""
 
@@ -96,6 +102,6 @@ class FindPage(CrmPage[str]):
         if hit is None:
             return
         if hit.within in TYPE_OF:
-            self.app.push_screen(ObjectPage(self._ask, TYPE_OF[hit.within], hit.id, self.declared))
+            self.app.push_screen(page_of(self._ask, TYPE_OF[hit.within], hit.id, self.declared))
         elif hit.session:
             self.dismiss(hit.session)

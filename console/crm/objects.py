@@ -16,6 +16,7 @@ from console.crm.board import FRESH, StagesPage
 from console.crm.card import ObjectPage
 from console.crm.finding import FindPage
 from console.crm.page import CrmPage
+from console.crm.person import PeoplePage
 from console.crm.values import TYPES, money, shown, stage_of, title, value_of
 from console.link import new_id
 from console.screens.fields import Field, FieldsScreen
@@ -45,6 +46,7 @@ class ObjectsPage(CrmPage[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(n), f"show({n})", show=False) for n in range(1, len(TYPES) + 1)),
+        Binding(str(len(TYPES) + 1), "people", show=False),
         Binding("tab", "next(1)", show=False, priority=True),
         Binding("shift+tab", "next(-1)", show=False, priority=True),
         Binding("a", "add", show=False),
@@ -131,6 +133,7 @@ class ObjectsPage(CrmPage[str]):
             text.append(f" {number} ", "dim")
             text.append(words(f"crm.{of}s"), "bold reverse" if of == self.of else "")
             text.append(" ")
+        text.append(f" {len(TYPES) + 1} ", "dim").append(words("crm.customers"))
         self.query_one("#tabs", Static).update(text)
 
     def _row(self, item: Mapping[str, Any]) -> Text:
@@ -222,6 +225,9 @@ class ObjectsPage(CrmPage[str]):
     def _again(self, _: object) -> None:
         """What was in front has gone, and may have changed something."""
         self.load()
+
+    def action_people(self) -> None:
+        self.app.push_screen(PeoplePage(shell(self).words("crm.customers"), self._ask, self.declared))
 
     def action_find(self) -> None:
         def chosen(session: str | None) -> None:

@@ -18,6 +18,16 @@ class Business(Part):
         page = ObjectsPage(shell(self.desk).words("action.crm"), self.desk.errands.ask)
         self.desk.app.push_screen(page, self._show)
 
+    def do_person(self) -> None:
+        """Who writes in the conversation: the card over all channels."""
+        from console.crm.page import Possible
+        from console.crm.person import PersonPage
+
+        view = self.desk.target()
+        if view is not None and view.customer:
+            page = PersonPage(self.desk.errands.ask, view.customer, Possible())
+            self.desk.keeper.about(page, view.id, lambda _: None)
+
     def do_tasks(self) -> None:
         """What is to be done, the first due first."""
         from console.crm.objects import ObjectsPage

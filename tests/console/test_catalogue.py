@@ -73,9 +73,13 @@ def page_words() -> set[str]:
     built_in = [field for fields in FIELDS.values() for field in fields]
     keys = {f"field.{field.name}" for field in built_in}
     keys |= {f"choice.{choice}" for field in built_in for choice in field.choices}
-    keys |= {f"crm.{of}{s}" for of in TYPES for s in ("", "s")} | {f"crm.new.{of}" for of in TYPES}
+    keys |= {f"crm.{of}{s}" for of in (*TYPES, "customer") for s in ("", "s")} | {
+        f"crm.new.{of}" for of in TYPES
+    }
     keys |= {f"crm.example.{kind}" for kind in ("money", "date", "moment", "phones", "emails", "tags")}
     keys |= {f"crm.example.{name}" for name in ("amount", "close_date", "due_at")}
+    keys |= {f"crm.suggested.{kind}" for kind in ("phone", "email")}
+    keys |= {f"crm.side.{side}" for side in ("master", "other")}
     keys |= {f"found.{place}" for place in PLACES} | {"choice.message", "choice.stage"}
     keys |= {f"crm.semantics.{one}" for one in get_args(Semantics)} | {f"crm.alike_by.{by}" for by in ALIKE}
     keys |= {f"figures.{name}" for name in (*figures.KINDS, *figures.PERIODS)}

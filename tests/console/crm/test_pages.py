@@ -15,6 +15,7 @@ from console.crm.card import ObjectPage
 from console.crm.figures import BehindPage, FiguresPage
 from console.crm.finding import FindPage
 from console.crm.objects import ObjectsPage
+from console.crm.person import PeoplePage, PersonPage
 from console.crm.timeline import PastPage
 from console.screens.dialogs import AskScreen, PickScreen
 from console.screens.fields import FieldsScreen
@@ -231,3 +232,48 @@ async def test_anything_is_found_and_its_past_is_there(desk: DeskInProcess) -> N
         past: PastPage = page(seat, PastPage)
         await seat.until(lambda: len(past.entries) == 2)
         assert "agreed" in seat.text() or "Terms agreed" in seat.text()
+
+
+@acts("person")
+async def test_who_writes_has_one_card_and_two_become_one_and_two_again(desk: DeskInProcess) -> None:
+    await desk.write("bot:ali", "my number is +998901234567")
+    await desk.write("bot:olga", "hello")
+    async with seated(desk, token=desk.tokens["boss"]) as seat:
+        other = await desk.login("root")
+        await until(lambda: len(desk.gateway.picture.sessions) == 2)
+        ali, olga = (
+            next(s.customer for s in desk.gateway.picture.sessions.values() if s.chat.endswith(name))
+            for name in ("ali", "olga")
+        )
+        async with asyncio.timeout(10):  # until the projector has it
+            while True:
+                found = await other.ask(wire.GetCustomer, customer=ali)
+                if isinstance(found, wire.CustomerShown) and found.suggestions:
+                    break
+        await seat.until(lambda: len(seat.app.picture.sessions) == 2)
+        session = next(s.id for s in seat.app.picture.sessions.values() if s.customer == ali)
+        await seat.open(session)
+        await seat.press("escape", "V")
+        await seat.until(lambda: isinstance(seat.app.screen, PersonPage) and seat.app.screen.item)
+        card: PersonPage = page(seat, PersonPage)
+        assert "his number?" in seat.text()
+        card.options.highlighted = 0
+        await seat.press("enter", "1")
+        await seat.until(lambda: card.item.get("phones"))
+        assert (await one(desk, "customers", ali))["phones"][0]["e164"] == "+998901234567"
+
+        await seat.press("w")
+        people: PeoplePage = page(seat, PeoplePage)
+        await seat.until(lambda: people.options.option_count == 2)
+        people.options.focus()
+        people.options.highlighted = people.options.get_option_index(olga)
+        await seat.press("enter")
+        await seat.until(lambda: isinstance(seat.app.screen, PickScreen))
+        assert "which holds" in seat.text()  # their names differ
+        await seat.press("1")
+        await seat.until(lambda: card.object == olga and card.shown and card.shown.merged)
+        assert (await one(desk, "customers", ali))["merged_into"] == olga
+        card.options.highlighted = card.options.get_option_index(f"merged:{ali}")
+        await seat.press("enter", "1")
+        await seat.until(lambda: card.shown is not None and not card.shown.merged)
+        assert not (await one(desk, "customers", ali)).get("merged_into")
