@@ -12,7 +12,7 @@ COUNTED = {"online": "online", "break": "on_break"}
 """Position of the button -> figure."""
 
 
-class Stretch(NamedTuple):
+class DutyTime(NamedTuple):
     """From when to when (ms, the end not included); ``now``: what has not been yet does not count."""
 
     begin: int
@@ -20,7 +20,7 @@ class Stretch(NamedTuple):
     now: int
 
 
-async def on_duty(store: Store, names: Collection[str], when: Stretch) -> dict[str, dict[str, int]]:
+async def on_duty(store: Store, names: Collection[str], when: DutyTime) -> dict[str, dict[str, int]]:
     """Operator -> figure -> ms within the stretch."""
     found: dict[str, dict[str, int]] = {}
     changes = await _changes(store, names, when)
@@ -35,7 +35,7 @@ async def on_duty(store: Store, names: Collection[str], when: Stretch) -> dict[s
     return found
 
 
-async def _changes(store: Store, names: Collection[str], when: Stretch) -> dict[str, list[Document]]:
+async def _changes(store: Store, names: Collection[str], when: DutyTime) -> dict[str, list[Document]]:
     wanted = {"action": "duty", "at": {"$gte": when.begin, "$lt": when.end}}
     changes: dict[str, list[Document]] = {}
     after = ""
@@ -49,7 +49,7 @@ async def _changes(store: Store, names: Collection[str], when: Stretch) -> dict[
             return changes
 
 
-def _added_up(changes: list[Document], when: Stretch) -> dict[str, int]:
+def _added_up(changes: list[Document], when: DutyTime) -> dict[str, int]:
     made = dict.fromkeys(COUNTED.values(), 0)
     ends = [change["at"] for change in changes[1:]]
     for change, until in zip(changes, [*ends, when.now], strict=False):

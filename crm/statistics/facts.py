@@ -136,7 +136,8 @@ class Case:
         """Where it stands from now on: see the desk's record of that name."""
         for name in missed:
             self._count(at, "missed_offers", times, operator=name)
-        self._change_line(at, line, times)
+        if not (self.facts.ended_at and phase in ENDED):
+            self._change_line(at, line, times)
         if phase == "hand" and not holder:
             phase = "queue"
         facts = self.facts
@@ -181,7 +182,7 @@ class Case:
         if not facts.line:
             facts.line = facts.opened_line = line
             facts.line_since = facts.opened_at or at
-        elif line != facts.line and not facts.ended_at:
+        elif line != facts.line:
             self._left(self.marks, facts.line, facts.line_since, at, times)
             facts.line, facts.line_since = line, at
             self._at(at, times).step(times(line).minute(at), 1)

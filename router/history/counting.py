@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 LOOKUP = 400
 """Keys of one query."""
-CASES, ROLLUPS, VISITORS = 20_000, 5_000, 20_000
+CASES, ROLLUPS, VISITORS = 5_000, 2_000, 5_000
 """So many of each are kept in memory."""
 
 T = TypeVar("T")

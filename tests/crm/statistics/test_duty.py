@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crm.kernel.ports import Write
-from crm.statistics.duty import Stretch, on_duty
+from crm.statistics.duty import DutyTime, on_duty
 from storage.sqlite import SqliteStore
 
 
@@ -26,7 +26,7 @@ async def test_what_began_before_and_what_goes_on_counts_as_far_as_it_lies_withi
     await store.write(
         [*writes, Write.insert("audit", {"_id": "x", "at": 130, "operator": "anna", "action": "take"})]
     )
-    found = await on_duty(store, ["anna", "bek", "chi", "eve"], Stretch(100, 200, 195))
+    found = await on_duty(store, ["anna", "bek", "chi", "eve"], DutyTime(100, 200, 195))
     assert found == {
         "anna": {"online": 20 + 20, "on_break": 30},
         "bek": {"online": 5, "on_break": 0},

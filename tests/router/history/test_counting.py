@@ -6,11 +6,12 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crm.kernel.errors import Unavailable
-from crm.kernel.ports import Document, Write
+from crm.kernel.ports import Document, Store, Write
 from crm.statistics import load
 from crm.statistics.asking import Question
 from crm.statistics.behind import behind
@@ -29,7 +30,7 @@ from tests.router.history.test_projector import Broken
 STEPS = 900
 
 
-async def projected(log: Log, store: SqliteStore, month: Month, chance: random.Random) -> None:
+async def projected(log: Log, store: Any, month: Month, chance: random.Random) -> None:
     """Everything breaks, and batches are of any size."""
     await log.redis.hset(log.keys.desk, "configured", encode(month.configured))
     for entry in month.entries:
@@ -138,7 +139,7 @@ async def check_behind(store: SqliteStore, figures: Figures) -> None:
         assert sum(one.value for one in found) == sum(inside), figure
 
 
-async def everything(store: SqliteStore) -> list[Document]:
+async def everything(store: Store) -> list[Document]:
     found = await store.find("rollups", {}, sort=[("_id", 1)])
     visitors = await store.find("visitors", {}, sort=[("_id", 1)])
     cells = [(d["_id"], cell_of(d)) for d in found]
