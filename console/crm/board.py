@@ -10,6 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import HorizontalScroll, Vertical
+from textual.events import Resize
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -26,7 +27,8 @@ from router.wire import protocol as wire
 
 COLUMN_MAX = 200
 """Cards of one column that are read; the list has them all."""
-WIDTH = 26
+WIDTH = 22
+"""Cells of a column at least: so many columns as have room share it, the others are scrolled to."""
 GONE = "gone"
 FRESH = 10.0
 """Seconds after which it is read again while one looks at it."""
@@ -39,7 +41,7 @@ class StagesPage(CrmPage[None]):
     DEFAULT_CSS = f"""
     StagesPage {{
         & HorizontalScroll {{ height: 1fr; scrollbar-size-horizontal: 1; }}
-        & .stage {{ width: 1fr; min-width: {WIDTH}; height: 100%; border-right: solid $rule; }}
+        & .stage {{ width: {WIDTH}; height: 100%; border-right: solid $rule; }}
         & .stage OptionList {{ height: 1fr; max-height: 100%; padding: 0 1 0 0; }}
         & .stage Static {{ height: 2; padding: 0 1; }}
         & .stage.here Static {{ background: $panel; }}
@@ -63,6 +65,9 @@ class StagesPage(CrmPage[None]):
         self.columns: dict[str, list[dict[str, Any]]] = {}
         self._more: set[str] = set()
         self._column = 0
+        self._wide = WIDTH
+        self._standing: list[str] = []
+        """The stages whose columns are there."""
 
     def compose(self) -> ComposeResult:
         with self.box():
@@ -98,6 +103,7 @@ class StagesPage(CrmPage[None]):
         await self._read()
 
     async def _lay(self) -> None:
+        self._standing = []
         stages = self.query_one("#stages", HorizontalScroll)
         await stages.remove_children()
         await stages.mount(
@@ -106,7 +112,28 @@ class StagesPage(CrmPage[None]):
                 for n, _ in enumerate(self.keys)
             )
         )
+        self._standing = self.keys
+        self._share()
         self._go(self._column)
+
+    def _share(self) -> None:
+        """The room among the columns that are to be seen at a time."""
+        columns = list(self.query(".stage").results(Vertical))
+        room = self.query_one("#stages", HorizontalScroll).size.width
+        seen = max(1, min(len(columns), room // WIDTH))
+        self._wide = max(WIDTH, room // seen)
+        for column in columns:
+            column.styles.width = self._wide
+
+    def on_resize(self, event: Resize) -> None:
+        super().on_resize(event)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        if self._standing == self.keys:
+            self._share()
+            self._fill()
+            self.query_one(f"#stage-{self._column}").scroll_visible(animate=False)
 
     @work(group="board", exclusive=True)
     async def action_load(self) -> None:
@@ -163,7 +190,7 @@ class StagesPage(CrmPage[None]):
         days = max(0, shell(self).now() - int(item.get("stage_since") or 0)) // 86_400_000
         age = shell(self).words("span.days", n=days) if days else ""
         return text.append(
-            "\n" + fit("  ".join(p for p in (amount, who, age) if p), WIDTH - 3), "dim not bold"
+            "\n" + fit("  ".join(p for p in (amount, who, age) if p), self._wide - 3), "dim not bold"
         )
 
     def _stage(self, key: str) -> FunnelStage | None:

@@ -41,6 +41,8 @@ HEADS = {
 """The columns of a table; all of them have their own name in the desk's answer."""
 DURATIONS = frozenset({"first_response", "response", "queue", "accept", "resolution", "handle", "held"})
 SHADES = " ░▒▓█"
+HOURS = ((82, 3, 1), (58, 2, 2), (0, 1, 3))
+"""From so many columns of the terminal on: cells of one hour of the heat map, and every how manieth is numbered."""
 COLUMN = 11
 
 
@@ -221,12 +223,15 @@ class FiguresPage(CrmPage[str]):
         """Seven days of hours, told apart by how much came, in words below for those who see no shades."""
         words = shell(self).words
         most = max((one["arrivals"] for one in hours), default=0)
-        text = Text("    " + "".join(f"{hour:<3}" for hour in range(24)) + "\n", "dim")
+        # Where there is less room an hour is narrower, and not each has its number.
+        cell, every = next((c, e) for least, c, e in HOURS if self.app.size.width >= least)
+        numbers = (f"{hour:<{cell * every}}" for hour in range(0, 24, every))
+        text = Text(" " * 4 + "".join(numbers) + "\n", "dim", no_wrap=True)
         for number, name in enumerate(DAYS):
             text.append(f"{words(f'week.{name}')[:3]:<4}", "bold")
             for one in hours[number * 24 : number * 24 + 24]:
                 shade = 0 if not most else -(-one["arrivals"] * (len(SHADES) - 1) // most)
-                text.append(SHADES[shade] * 2 + " ")
+                text.append((SHADES[shade] * max(1, cell - 1)).ljust(cell))
             text.append("\n")
         busiest = max(hours, key=lambda one: one["arrivals"], default=None)
         if busiest is None or not most:

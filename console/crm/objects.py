@@ -154,7 +154,8 @@ class ObjectsPage(CrmPage[str]):
         if self.of in ("lead", "deal"):
             stage = stage_of(item, self.declared.funnels.get(self.of, {}), words)
             style = {"won": "green", "lost": "red"}.get(str(item.get("semantics")), "")
-            day = local(int(item.get("created_at") or 0), zone).strftime("%d.%m")
+            since = "stage_since" if self.of == "deal" else "created_at"
+            day = local(int(item.get(since) or 0), zone).strftime("%d.%m")
             return [
                 (fit(stage, 16), style), (fit(money(item.get("amount")).rjust(16), 16), ""), (day, "dim")
             ]  # fmt: skip
