@@ -30,6 +30,8 @@ from router.wire import protocol as wire
 PAGE = 100
 SORTS = {"lead": "-created_at", "deal": "-stage_since", "contact": "name", "company": "name"}
 MORE = "more:"
+TO_DO = ["done=no", "kind!=note", "kind!=comment"]
+"""What is listed of activities where nobody says otherwise."""
 NEEDED = {
     "lead": ("title", "name", "phones", "amount"),
     "deal": ("title", "amount", "close_date"),
@@ -112,7 +114,7 @@ class ObjectsPage(CrmPage[str]):
 
     def _conditions(self) -> list[str]:
         own = [f"responsible={shell(self).picture.operator}"] if self._own else []
-        open_tasks = ["done=no"] if self.of == "activity" and not self._typed and not self._where else []
+        open_tasks = TO_DO if self.of == "activity" and not self._typed and not self._where else []
         return [*self._where, *own, *open_tasks, *self._typed]
 
     def _fill(self) -> None:
@@ -122,7 +124,7 @@ class ObjectsPage(CrmPage[str]):
             rows.append((MORE, Text(words("crm.more"), "dim")))
         self.put_rows(rows)
         count = words("crm.count", n=self._all if self._all is not None else len(self._items))
-        narrowed = " · ".join(one_line(one, 60) for one in self._conditions())
+        narrowed = " · ".join(one_line(one, 60) for one in self._conditions() if one not in TO_DO)
         empty = "" if rows else words("crm.none" if narrowed else "crm.empty")
         self.query_one("#count", Static).update(" · ".join(part for part in (count, narrowed, empty) if part))
 
