@@ -327,11 +327,6 @@ class Console(Shell):
         if not self.app_focus:
             self.write_terminal(desktop("navbat", text))
 
-    def write_terminal(self, sequence: str) -> None:
-        """Writes a control sequence of ours to the terminal; nothing where there is none."""
-        if self._driver is not None and not self.is_headless:
-            self._driver.write(sequence)
-
     def _refresh_bar(self) -> None:
         if self.desk is not None and self.desk.ready:
             self.desk.bar.refresh()

@@ -49,6 +49,11 @@ class Shell(App[int]):
         """The desk's time, ms UTC."""
         return self.clock() + self.picture.offset
 
+    def write_terminal(self, sequence: str) -> None:
+        """Writes a control sequence of ours to the terminal; nothing where there is none."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+
 
 def shell(node: DOMNode) -> Shell:
     """The app that a widget belongs to."""

@@ -202,4 +202,6 @@ TEXTS: dict[str, str] = {
     "field.language": "language",
     "field.vip": "VIP",
     "field.blocked": "blocked",
+    "reminder.due": "⏰ {names}",
+    "reminder.title": "a task is due",
 }

@@ -202,4 +202,6 @@ TEXTS: dict[str, str] = {
     "field.language": "язык",
     "field.vip": "VIP",
     "field.blocked": "заблокирован",
+    "reminder.due": "⏰ {names}",
+    "reminder.title": "пора сделать дело",
 }

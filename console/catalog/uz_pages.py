@@ -202,4 +202,6 @@ TEXTS: dict[str, str] = {
     "field.language": "til",
     "field.vip": "VIP",
     "field.blocked": "bloklangan",
+    "reminder.due": "⏰ {names}",
+    "reminder.title": "ish vaqti keldi",
 }

@@ -31,6 +31,7 @@ from console.desk.leading import Leading
 from console.desk.part import Part
 from console.desk.places import Places
 from console.desk.reading import Reading
+from console.desk.reminders import Reminders
 from console.desk.saying import Saying
 from console.desk.undo import Undo
 from console.desk.verbs import Verbs
@@ -114,6 +115,7 @@ class MainScreen(Swift, Screen[None]):
         self.verbs = Verbs(self)
         self.leading = Leading(self)
         self.business = Business(self)
+        self.reminders = Reminders(self)
         self._verbs_of: tuple[Part, ...] = (
             self.verbs, self.leading, self.business, self.reading, self.attaching, self.undo,
         )  # fmt: skip
@@ -164,6 +166,7 @@ class MainScreen(Swift, Screen[None]):
         self.set_focus(self.sessions)
         self.set_interval(1.0, self.tick)
         self.saying.resume()
+        self.reminders.begin()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.places.lay_out)

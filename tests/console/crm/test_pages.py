@@ -277,3 +277,21 @@ async def test_who_writes_has_one_card_and_two_become_one_and_two_again(desk: De
         await seat.press("enter", "1")
         await seat.until(lambda: card.shown is not None and not card.shown.merged)
         assert not (await one(desk, "customers", ali)).get("merged_into")
+
+
+async def test_a_task_is_told_once_when_its_time_has_come(desk: DeskInProcess) -> None:
+    other = await desk.login("anna")
+    await made(other, "activity", kind="call", title="Call Ali back", due_at="2026-01-01", responsible="anna")
+    await made(other, "activity", kind="task", title="Not mine", due_at="2026-01-01", responsible="bek")
+    await made(other, "activity", kind="task", title="Remind later", due_at="2026-01-01",
+               remind_at="2199-01-01", responsible="anna")  # fmt: skip
+    async with seated(desk, token=desk.tokens["anna"]) as seat:
+        told: list[str] = []
+        seat.desk.notify = lambda text, **_: told.append(text)  # type: ignore[method-assign]
+        seat.desk.reminders.look()
+        await seat.until(lambda: told)
+        assert told == ["⏰ Call Ali back"]
+        for _ in range(2):
+            seat.desk.reminders.look()
+            await seat.app.workers.wait_for_complete()
+        assert told == ["⏰ Call Ali back"]
