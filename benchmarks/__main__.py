@@ -35,6 +35,7 @@ NAMES = (
     "rehearse",
     "scenario",
     "simulate",
+    "search",
 )
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 
+from crm.kernel.errors import WrongUse
 from crm.kernel.text import clean, one_line
+from crm.search.finding import PLACES
 from navbat.cli import shapes
+from navbat.cli.arguments import unknown_word
 from navbat.cli.client import DeskClient, saved_login
 from navbat.cli.commands import print_messages
 from navbat.cli.printing import print_json
@@ -18,6 +21,9 @@ from router.wire import protocol
 
 async def main(args: argparse.Namespace) -> int:
     """The best first; in one conversation, or with one customer, messages only and the newest first."""
+    unknown = next((name for name in args.within if name not in PLACES), None)
+    if unknown is not None:
+        raise WrongUse(unknown_word("place", one_line(unknown, 60), PLACES))
     async with DeskClient(saved_login()) as client:
         if args.session or args.customer:
             return await _messages(client, args)

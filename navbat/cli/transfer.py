@@ -88,11 +88,15 @@ async def take_in(args: argparse.Namespace) -> int:
             raise NavbatError(f"{one_line(str(path), 200)} cannot be read: {error.strerror}") from None
     counts = {"made": report.made, "there": report.there, "refused": report.refused}
     if args.json:
-        print_json({**counts, "dry_run": args.dry_run, **about, "rows": report.rows})
+        print_json({**counts, "dry_run": args.dry_run, **about, "rows": sorted(report.rows, key=_line)})
     else:
         would = "would be " if args.dry_run else ""
         print(f"{would}made {report.made}, there already {report.there}, refused {report.refused}")
     return 1 if report.refused else 0
+
+
+def _line(row: dict[str, Any]) -> int:
+    return int(row["line"])
 
 
 def _rows_of(
