@@ -86,11 +86,17 @@ def sum_of_file(path: Path) -> Sum:
     return adding.sum()
 
 
+def documents_of(path: Path) -> Iterator[Document]:
+    """The documents of a file that ``to_file`` wrote. Raises ``NavbatError``."""
+    for number, line in enumerate(_lines(path), 1):
+        yield _document(path, number, line)
+
+
 async def from_file(path: Path, store: Store, collection: str) -> None:
     """Puts the documents of a file in place of those with their ``_id``. Raises ``NavbatError``."""
     page: list[Write] = []
-    for number, line in enumerate(_lines(path), 1):
-        page.append(Write.replace(collection, _document(path, number, line)))
+    for document in documents_of(path):
+        page.append(Write.replace(collection, document))
         if len(page) == PAGE:
             await store.write(page)
             page = []

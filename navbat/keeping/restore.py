@@ -33,6 +33,7 @@ from navbat.keeping.backup import (
 from navbat.run.embedded import RESTORING, FolderLock, belongs_to, make_private
 from router.log.dump import is_empty, restore
 from storage.media import sync_folder
+from storage.migrations import migrating
 from storage.schema import is_collection
 
 DONE = 0
@@ -83,6 +84,11 @@ def check(backup: Path) -> Manifest:
         path = backup / "store" / f"{name}.jsonl"
         if not is_collection(name) or copying.sum_of_file(path) != expected:
             raise NavbatError(f"{path} is damaged: it is not what was written", "use another backup")
+    if migrating.COLLECTION in made.store:
+        state = copying.documents_of(backup / "store" / f"{migrating.COLLECTION}.jsonl")
+        migrating.refuse_version(
+            max((migrating.version_in(one) for one in state if one["_id"] == migrating.STATE), default=0)
+        )
     path = backup / "redis.dump"
     try:
         whole = sum_of_keys(path) == made.redis

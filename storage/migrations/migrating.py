@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from crm.kernel.errors import Duplicate, LeaseLost, NavbatError, Unavailable
-from crm.kernel.ports import Filter, Store, Write
+from crm.kernel.ports import Document, Filter, Store, Write
 from storage.migrations.steps import STEPS, Migration
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ STATE, LOCK = "store", "lock"
 
 PAGE = 500
 """Documents of one page; a call of the store has to be through with them in its time."""
-LOCKED = 60_000
-"""Milliseconds for which a page's writer has the lock."""
+LOCKED = 20_000
+"""Milliseconds for which a page's writer has the lock: longer than the calls of a page may take."""
 
 
 class Taken(NamedTuple):
@@ -39,19 +39,28 @@ class Taken(NamedTuple):
 
 async def version_of(store: Store) -> int:
     """Up to which step a store has come; 0 for one of before there were any, and for an empty one."""
-    state = await store.get(COLLECTION, STATE)
+    return version_in(await store.get(COLLECTION, STATE))
+
+
+def version_in(state: Document | None) -> int:
+    """What the document says that tells it."""
     return 0 if state is None else int(state.get("version", 0))
 
 
 async def refuse_newer(store: Store, steps: Sequence[Migration] = STEPS) -> int:
     """The store's version. Raises ``NavbatError`` for that of a newer program, which must not be touched."""
     version = await version_of(store)
+    refuse_version(version, steps)
+    return version
+
+
+def refuse_version(version: int, steps: Sequence[Migration] = STEPS) -> None:
+    """Raises ``NavbatError`` for that of a newer program."""
     if version > len(steps):
         raise NavbatError(
             f"the store is of a newer navbat: it is at version {version}, and this program knows {len(steps)}",
             "run that newer version, or restore a backup that was made before it",
         )
-    return version
 
 
 async def migrate(store: Store, steps: Sequence[Migration] = STEPS) -> list[Taken]:
@@ -70,7 +79,7 @@ async def migrate(store: Store, steps: Sequence[Migration] = STEPS) -> list[Take
             logger.info("the store goes from version %d to %d: %s", number - 1, number, step.name)
             taken.append(Taken(number, step.name, await _take(store, number, step, owner)))
     except LeaseLost as error:
-        raise Unavailable("another process migrates the store now", code="store_away") from error
+        raise _busy() from error
     finally:
         with contextlib.suppress(Unavailable):  # then it runs out
             await store.write([Write.update(COLLECTION, _own(owner), {"$set": {"until": 0}})])
@@ -84,7 +93,7 @@ async def _lock(store: Store, owner: str) -> None:
             COLLECTION, free, {"$set": {"owner": owner, "until": _now() + LOCKED}}, upsert=True
         )
     except Duplicate as error:
-        raise Unavailable("another process migrates the store now", code="store_away") from error
+        raise _busy() from error
 
 
 async def _take(store: Store, number: int, step: Migration, owner: str) -> int:
@@ -112,6 +121,14 @@ async def _take(store: Store, number: int, step: Migration, owner: str) -> int:
         changed += len(changes)
         if done:
             return changed
+
+
+def _busy() -> Unavailable:
+    seconds = LOCKED // 1000
+    return Unavailable(
+        f"another process migrates the store now, or was killed at it in the last {seconds} seconds",
+        code="store_away",
+    )
 
 
 def _own(owner: str) -> Filter:

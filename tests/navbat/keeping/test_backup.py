@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import shutil
@@ -16,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from storage.migrations.steps import STEPS
+from tests.navbat.keeping.test_migrating import at_version
 from tests.navbat.process import CONFIG, Desk, Operator, wait_for
+from tests.storage.test_migrations import STORES
 
 MakeDesk = Callable[..., Desk]
 
@@ -224,3 +228,45 @@ def test_a_damaged_store_is_not_kept_as_if_it_were_whole(lived: Operator, first:
     assert "navbat repair" in told
     assert not (folder / "later").exists()
     assert not (folder / "later.part").exists()
+
+
+def test_a_backup_that_is_killed_leaves_nothing_and_is_made_again(
+    lived: Operator, first: Desk, folder: Path
+) -> None:
+    later = folder / "later"
+    process = first.start_command("backup", str(later))
+    wait_for(lambda: (folder / "later.part" / "store").exists() or later.exists())
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert later.exists() or first.command("backup", str(later), "--json").stdout
+    assert (later / "manifest.json").exists()
+    assert not (folder / "later.part").exists()
+
+
+def test_the_backup_of_an_earlier_version_is_restored_and_brought_up(
+    first: Desk, make_desk: MakeDesk, folder: Path
+) -> None:
+    (first.folder / "data").mkdir(mode=0o700)
+    shutil.copy(STORES[0], first.folder / "data" / "navbat.sqlite")
+    first.command("backup", str(folder / "early"))
+    desk = make_desk(name="second")
+    desk.command("restore", str(folder / "early"))
+    assert "3 documents" in desk.command("migrate").stdout
+
+
+def test_the_backup_of_a_newer_version_is_refused_before_anything_is_written(
+    lived: Operator, first: Desk, make_desk: MakeDesk, folder: Path
+) -> None:
+    at_version(first.folder / "data" / "navbat.sqlite", 99)
+    with pytest.raises(AssertionError, match="of a newer navbat"):
+        first.command("backup", str(folder / "newer"))
+    at_version(first.folder / "data" / "navbat.sqlite", len(STEPS))
+    newer = kept(folder)
+    path = newer / "store" / "migrations.jsonl"
+    path.write_text(path.read_text().replace(f'"version":{len(STEPS)}', '"version":99'))
+    manifest = json.loads((newer / "manifest.json").read_text())
+    manifest["store"]["migrations"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (newer / "manifest.json").write_text(json.dumps(manifest))
+    desk = make_desk(name="second")
+    assert "at version 99" in desk.command("restore", str(newer), status=1).stderr
+    assert not (desk.folder / "data" / "restoring").exists()

@@ -11,6 +11,7 @@ import pytest
 from crm.kernel.errors import NavbatError, Unavailable
 from crm.kernel.ports import Document, Store, Write
 from navbat.keeping import copying
+from storage.schema import INDEXES
 from storage.sqlite import SqliteStore
 
 NAME = "messages"
@@ -115,3 +116,36 @@ async def test_collections_are_named_and_nothing_that_a_store_has_for_itself(sto
     assert {"cheeses", "messages", "customers"} <= set(names)
     assert not {"marks", "messages_words", "sqlite_sequence"} & set(names)
     assert names == sorted(names)
+
+
+async def test_every_collection_goes_over_with_what_is_found_by_its_elements(
+    store: Store, tmp_path: Path
+) -> None:
+    """Into a store and a file and back: whatever collection a version has, and what its indexes find."""
+    target, last = await other(tmp_path), SqliteStore(tmp_path / "last.sqlite")
+    await last.open()
+    for name in INDEXES:
+        await store.write([Write.insert(name, filled(name, n)) for n in range(3)])
+    for name in await copying.names(store):
+        await copying.bring_up(store, target, name)
+        told = await copying.to_file(target, name, tmp_path / f"{name}.jsonl")
+        await copying.from_file(tmp_path / f"{name}.jsonl", last, name)
+        assert (told.count, told) == (3, await copying.sum_of(store, name)), name
+        assert await copying.sum_of(last, name) == told, name
+        for index in INDEXES[name]:
+            found = {index.fields[0]: f"{index.fields[0]} 1"}
+            assert [d["_id"] for d in await last.find(name, found)] == ["1"], (name, index)
+    for one in (target, last):
+        await one.close()
+
+
+def filled(name: str, number: int) -> Document:
+    """A document that each index of a collection has something of."""
+    document: Document = {"_id": str(number)}
+    for index in INDEXES[name]:
+        for field in index.fields:
+            value: Any = f"{field} {number}"
+            *outer, last = field.split(".")
+            value = {last: value} if outer else value
+            document[outer[0] if outer else field] = [value] if index.many else value
+    return document
