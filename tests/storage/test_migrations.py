@@ -51,10 +51,11 @@ async def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 async def check(store: Store) -> None:
     people = {d["name"]: d for d in await store.find("customers", {})}
     assert {name: (d["version"], d["phones"]) for name, d in people.items()} == {
-        "Ali Valiyev": (1, ["+998 90 123-45-67"]),
+        "Ali Valiyev": (1, [{"e164": "+998901234567", "raw": "+998 90 123-45-67"}]),
         "Olga": (1, []),
-        "Bek": (1, ["998711234567"]),
+        "Bek": (1, [{"e164": "+998711234567", "raw": "998711234567"}]),
     }
+    assert await store.count("customers", {"keys": "phone:+998901234567"}) == 1
     found = await history.messages(store, "1")
     assert [m.seq for m in found] == [1, 2, 3, 4, 9]
     assert found[-1].raw == b"\x00\xff"
