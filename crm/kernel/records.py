@@ -160,9 +160,8 @@ class Identity(Record, kw_only=True):
 
 
 class Customer(Record, kw_only=True):
-    """A person (or company) who writes. One per chat until they are merged. ``phone`` is what the channel or
-    a bot says, ``phones`` the numbers that are known to be his (``raw``, ``e164``, ``ext``). ``merged_into``:
-    the card that he has now."""
+    """A person (or company) who writes. One per chat until they are merged. This much of him the journal tells
+    and the consoles see at a glance; his card in the store has more (``crm.objects.types``, ``crm.people``)."""
 
     id: str
     name: str = ""
@@ -173,16 +172,6 @@ class Customer(Record, kw_only=True):
     created_at: int = 0
     seen_at: int = 0
     can_write: bool = True
-    phones: list[dict[str, str]] = []
-    emails: list[str] = []
-    responsible: str = ""
-    vip: bool = False
-    blocked: bool = False
-    lead: str = ""
-    contact: str = ""
-    company: str = ""
-    merged_into: str = ""
-    version: int = 0
 
 
 class Token(Record, kw_only=True):

@@ -31,6 +31,8 @@ OBJECTS: dict[str, Document] = {
     "of another line": {"_id": "d5", "responsible": "bek", "line": "support"},
     "of no line": {"_id": "d6", "responsible": "", "line": ""},
 }
+for _one in OBJECTS.values():
+    _one["lines"] = [_one["line"]]  # a customer writes in several
 REACHED: dict[Reach, set[str]] = {
     "none": set(),
     "own": {"mine", "mine, elsewhere"},
