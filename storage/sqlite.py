@@ -31,6 +31,7 @@ from storage.scrubbing import scrub
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.values import check_document, check_operands
+from storage.words import holds
 
 TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
 
@@ -188,9 +189,17 @@ class SqliteStore:
             " ORDER BY w.rowid DESC"
         )
 
+        few = any(isinstance(filter.get(name), str) for name in ("session", "customer"))
+        said = holds(text, whole=whole)
+
         def work(db: sqlite3.Connection) -> list[Document]:
-            rows = db.execute(sql, (query, *narrowed.parameters))
-            found = (document for (doc,) in rows if matches(document := decode(doc)))
+            if few:
+                # What one person said is looked through sooner than a word that everybody says.
+                there = (d for _, d in reversed(list(_scan(db, SEARCHED, filter, matches, ()))))
+                found = (d for d in there if said(d.get("text") or ""))
+            else:
+                rows = db.execute(sql, (query, *narrowed.parameters))
+                found = (document for (doc,) in rows if matches(document := decode(doc)))
             return list(itertools.islice(found, limit))
 
         return await self._read(SEARCHED, work, [])

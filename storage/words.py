@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from crm.kernel.spelling import sound
 
@@ -29,6 +30,18 @@ def query_words(text: str) -> list[str]:
     begins with it."""
     found = _WORD.findall(sound(text[:MAX_QUERY]))
     return [*list(dict.fromkeys(found[:-1]))[: MAX_WORDS - 1], *found[-1:]]
+
+
+def holds(query: str, *, whole: bool) -> Callable[[str], bool]:
+    """Whether a text holds the words of a query, the last of them perhaps only begun."""
+    *before, last = query_words(query) or [""]
+
+    def check(text: str) -> bool:
+        said = words(text)
+        ends = last in said if whole else any(word.startswith(last) for word in said)
+        return bool(last) and ends and all(word in said for word in before)
+
+    return check
 
 
 def line_word(line: str) -> str:

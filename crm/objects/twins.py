@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from crm.kernel.access import Actor, ObjectType
 from crm.kernel.ports import Document, Store
-from crm.kernel.spelling import fold
+from crm.kernel.spelling import sound
 from crm.objects.types import COLLECTION
 from crm.objects.values import phone_key
 
@@ -53,7 +53,7 @@ def keys_of(type: ObjectType, document: Mapping[str, Any]) -> list[str]:
     if inn := "".join(c for c in document.get("inn") or "" if c.isalnum()):
         keys.append(f"inn:{inn.lower()}")
     for field in _NAMES.get(type, ("name",)):
-        name = " ".join(sorted(_SIGNS.sub(" ", fold(document.get(field) or "")).split()))
+        name = " ".join(sorted(_SIGNS.sub(" ", sound(document.get(field) or "")).split()))
         if len(name) >= MIN_NAME and type in SEARCHED:
             keys.append(f"name:{name}")
     return list(dict.fromkeys(key for key in keys if not key.endswith(":")))

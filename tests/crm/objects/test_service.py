@@ -259,6 +259,7 @@ async def test_a_name_that_many_have_warns_of_nobody(desk: Objects) -> None:
 async def test_quotes_and_apostrophes_find_each_other(desk: Objects) -> None:
     await desk.add(ANNA, "company", {"name": 'Oʻzbek "Gilam\'" MChJ'}, at=AT)
     assert len((await desk.add(ANNA, "company", {"name": 'o\'zbek "gilam’" mchj'}, at=AT)).twins) == 1
+    assert len((await desk.add(ANNA, "company", {"name": "Ўзбек гилам МЧЖ"}, at=AT)).twins) == 2
 
 
 async def test_a_changed_phone_is_found_by_its_new_number(desk: Objects) -> None:

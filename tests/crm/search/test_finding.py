@@ -81,6 +81,8 @@ def messages(chance: random.Random, count: int) -> list[dict[str, Any]]:
             "line": chance.choice(("sales", "support")),
             "at": n,
             "source": str(n),
+            "session": str(n % 7),
+            "customer": f"c{n % 5}",
         }
         for n in range(count)
     ]
@@ -116,6 +118,30 @@ async def test_as_found_by_looking_at_everything(
             assert ids(spoken) == naive_messages(actor, query, said)[:100], query
             some += bool(best) + bool(spoken.hits)
     assert some > len(QUERIES)
+
+
+async def test_in_one_session_as_everywhere(
+    filled: tuple[Store, list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    store, _, said = filled
+    for query in ("salom", "чой narxi", "qan", "yetkazib rahm", "nothing", ""):
+        for whole in (True, False):
+            for wanted in ({"session": "3"}, {"customer": "c2"}, {"session": "3", "customer": "c2"}):
+                matching = [d for d in said if all(d[name] == value for name, value in wanted.items())]
+                found = await store.search(query, filter=wanted, limit=30, whole=whole)
+                assert [d["_id"] for d in found] == naive_words(query, whole, matching)[:30]
+
+
+def naive_words(query: str, whole: bool, documents: list[dict[str, Any]]) -> list[str]:
+    *before, last = query_words(query) or [""]
+    said = [(d["_id"], words(d["text"])) for d in reversed(documents)]
+    return [
+        id
+        for id, there in said
+        if last
+        and all(word in there for word in before)
+        and any(word == last or (not whole and word.startswith(last)) for word in there)
+    ]
 
 
 def naive(actor: Actor, query: str, documents: list[dict[str, Any]]) -> list[str]:
