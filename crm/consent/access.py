@@ -17,7 +17,7 @@ from crm.kernel.ports import Document, Filter, Sort, Store
 
 PART = 100
 """Documents that are read for one part."""
-_INSIDE = frozenset({"tokens", "words", "unaudited", "owes"})
+_INSIDE = frozenset({"tokens", "respell", "words", "unaudited", "owes"})
 """What the store needs for itself."""
 
 

@@ -15,12 +15,12 @@ _INSIDE = frozenset(
         "_id",
         "keys",
         "tokens",
+        "respell",
         "unaudited",
         "owes",
         "alone",
         "led",
         "hinged",
-        "respell",
         "suggested",
         "offered",
     }

@@ -9,6 +9,7 @@ from typing import Any
 from crm.kernel.ports import Store, Write
 from crm.objects import views
 from crm.objects.service import Objects
+from crm.objects.values import split_where
 from crm.transfer.importing import Importing, TakenRow
 from router.gateway.actor import actor_of
 from router.gateway.answers.crm_requests import type_named
@@ -49,7 +50,8 @@ class TransferRequests:
                 "action": f"{of}_exported",
                 "verb": "exported",
                 "type": of,
-                "params": {"where": " ".join(frame.where)[:_WHERE_SHOWN]},
+                # By which fields, and not which values: a number of somebody would outlive him there.
+                "params": {"where": " ".join(split_where(text)[0] for text in frame.where)[:_WHERE_SHOWN]},
             }
             await self._store.write([Write.insert("audit", record)])
         items = [views.view(document) for document in page.items]
