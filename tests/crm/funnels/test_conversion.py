@@ -80,7 +80,7 @@ async def refusal(awaited: Any) -> tuple[str, dict[str, str]]:
 
 
 async def test_all_three_are_made_of_what_the_lead_says(office: Office) -> None:
-    await office.store.write([Write.insert("customers", {"_id": "c1", "line": "sales"})])
+    await office.store.write([Write.insert("customers", {"_id": "c1", "lines": ["sales"]})])
     lead = await office.lead(
         company_name="OOO Stul", amount="120000.00:UZS", customer="c1", tags=["hot"], about="wants 20 chairs",
         emails=["a@b.uz"], post="owner",
@@ -152,7 +152,12 @@ async def test_what_is_there_is_used_and_learns_only_what_it_does_not_know(offic
 
 async def test_what_only_the_customers_card_knows_is_taken_from_there(office: Office) -> None:
     number = {"raw": PHONE, "e164": PHONE}
-    card = {"_id": "c1", "line": "sales", "phones": [number, "8 90 111 22 33", "none"], "emails": ["a@b.uz"]}
+    card = {
+        "_id": "c1",
+        "lines": ["sales"],
+        "phones": [number, "8 90 111 22 33", "none"],
+        "emails": ["a@b.uz"],
+    }
     await office.store.write([Write.insert("customers", card)])
     lead = await office.lead(phones=[], customer="c1")
     contact = (await office.convert(lead))["contact"]
@@ -182,7 +187,7 @@ async def test_activities_and_notes_move_along(office: Office) -> None:
 async def test_every_duplicate_is_told_before_anything_is_written(office: Office) -> None:
     contact = await office.add("contact", name="Somebody", phones=[PHONE])
     company = await office.add("company", name="OOO «Stul»")
-    await office.store.write([Write.insert("customers", {"_id": "c1", "line": "sales"})])
+    await office.store.write([Write.insert("customers", {"_id": "c1", "lines": ["sales"]})])
     deal = await office.add("deal", title="Tables", customer="c1")
     lead = await office.lead(company_name="ooo stul", customer="c1")
     code, params = await refusal(office.intent(lead))
@@ -311,7 +316,7 @@ def _gone() -> None:
 async def _scene(office: Office, name: str) -> tuple[str, list[str]]:
     """A lead with everything, by a name of its own."""
     customer = f"c{name}"
-    await office.store.write([Write.insert("customers", {"_id": customer, "line": "sales"})])
+    await office.store.write([Write.insert("customers", {"_id": customer, "lines": ["sales"]})])
     lead = await office.lead(
         title=name, name=f"Anvar {name}", phones=[], company_name=f"Stul {name}", customer=customer
     )
