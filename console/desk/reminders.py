@@ -34,9 +34,10 @@ class Reminders(Part):
         self.desk.set_interval(EVERY, self.look)
 
     def look(self) -> None:
-        work(self.desk, self._look, group="reminders", exclusive=True)
+        work(self.desk, self.check, group="reminders", exclusive=True)
 
-    async def _look(self) -> None:
+    async def check(self) -> None:
+        """Tells what has come due since the last look."""
         found = [*await self._due("remind_at"), *await self._due("due_at")]
         new = [task for task in found if task["id"] not in self._told and self._is_time(task)]
         self._told |= {task["id"] for task in new}
