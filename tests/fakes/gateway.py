@@ -69,7 +69,7 @@ class FakeGateway:
         self.received: list[wire.ClientFrame] = []
         self.done: dict[str, wire.Done] = {}
         self.answers: dict[type, Any] = {}
-        """Read type -> its answer, for reads that this small desk does not know."""
+        """Read type -> its answer, or what makes one of the read, for reads that this small desk does not know."""
         self.refuse: dict[type, wire.Done] = {}
         """Command type -> the refusal it gets."""
         self.silent: set[type] = set()
@@ -343,8 +343,9 @@ class FakeGateway:
     def read(self, frame: wire.Request) -> wire.Frame:
         """The answer to a read."""
         if type(frame) in self.answers:
-            known: wire.Frame = msgspec.structs.replace(self.answers[type(frame)], rid=frame.rid)
-            return known
+            known = self.answers[type(frame)]
+            answer: wire.Frame = known(frame) if callable(known) else known
+            return msgspec.structs.replace(answer, rid=frame.rid)
         if isinstance(frame, wire.Open | wire.GetThread):
             messages = self.messages.get(frame.session, [])
             before = getattr(frame, "before_seq", 0) or 1 << 60
