@@ -63,7 +63,7 @@ def phones_of(region: str) -> Callable[[str], list[Phone]]:
 
 def phones_in(text: str, region: str) -> list[Phone]:
     """Every whole number in a text, each once; none that could as well be a sum, a date or an account."""
-    if sum(character.isdigit() for character in text[:MAX_TEXT]) < 7:
+    if not _DIGIT.search(text) or sum(character.isdigit() for character in text[:MAX_TEXT]) < 7:
         return []
     matcher = PhoneNumberMatcher(text[:MAX_TEXT], region, leniency=Leniency.VALID, max_tries=200)
     found: dict[str, Phone] = {}
