@@ -125,6 +125,8 @@ def _print(found: protocol.Statistics) -> None:
     if not found.rows and not any(found.parts.values()):
         print("nothing")
         return
+    if any(isinstance(value, dict) for row in found.rows for value in row.values()):
+        print("durations: median / 90th percentile")
     for title, rows in tables(found):
         if title:
             print(f"\n{title.replace('_', ' ')}")
