@@ -25,6 +25,7 @@ from console.link import (
     new_id,
 )
 from console.model import Mirror, Touched
+from console.plain_crm import PlainObjects
 from console.settings import Shelf
 from console.shell import epoch_ms
 from console.standing import Standing, has_left, how_left, standing
@@ -96,6 +97,7 @@ class Plain:
             "snooze": self._snooze, "spam": self._spam, "why": self._why,
             "next": self._next, "duty": self._duty, "history": self._history, "help": self._help,
             "quit": self._quit,
+            **PlainObjects(words, self.say, self.link, self.now).commands(),
         }  # fmt: skip
 
     def now(self) -> int:

@@ -370,7 +370,8 @@ TEXTS: dict[str, str] = {
     "absence.reason": "reason",
     "absence.hint": "A single day: leave the last day empty.",
     # the linear mode, and in a browser
-    "plain.help": "list · open N · say TEXT · note TEXT · whisper TEXT · take [N] · skip [N] · over [N] · join [N] · listen [N] · back REASON · to NAME · snooze WHEN|written · spam · close [RESULT] · pin · next · why · duty online|break|offline · history · help · quit",
+    "plain.help": "list · open N · say TEXT · note TEXT · whisper TEXT · take [N] · skip [N] · over [N] · join [N] · listen [N] · back REASON · to NAME · snooze WHEN|written · spam · close [RESULT] · pin · next · why · duty online|break|offline · history · leads|deals|contacts|companies|tasks [WHERE, …] · card ID · move ID STAGE [REASON] · done ID · figures [today|week|month|quarter] [sessions|operators|csat] · help · quit",
+    "plain.late": "(late)",
     "plain.connected": "Signed in as {name}: {duty}.",
     "plain.trouble": "Trouble: {names}",
     "plain.well": "Everything works again.",

@@ -370,7 +370,8 @@ TEXTS: dict[str, str] = {
     "absence.reason": "причина",
     "absence.hint": "Один день: последний день оставьте пустым.",
     # the linear mode, and in a browser
-    "plain.help": "list · open N · say ТЕКСТ · note ТЕКСТ · whisper ТЕКСТ · take [N] · skip [N] · over [N] · join [N] · listen [N] · back ПРИЧИНА · to ИМЯ · snooze КОГДА|written · spam · close [ИТОГ] · pin · next · why · duty online|break|offline · history · help · quit",
+    "plain.help": "list · open N · say ТЕКСТ · note ТЕКСТ · whisper ТЕКСТ · take [N] · skip [N] · over [N] · join [N] · listen [N] · back ПРИЧИНА · to ИМЯ · snooze КОГДА|written · spam · close [ИТОГ] · pin · next · why · duty online|break|offline · history · leads|deals|contacts|companies|tasks [УСЛОВИЕ, …] · card ID · move ID ЭТАП [ПРИЧИНА] · done ID · figures [today|week|month|quarter] [sessions|operators|csat] · help · quit",
+    "plain.late": "(просрочено)",
     "plain.connected": "Вход выполнен: {name}: {duty}.",
     "plain.trouble": "Неполадка: {names}",
     "plain.well": "Всё снова работает.",

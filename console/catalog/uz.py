@@ -370,7 +370,8 @@ TEXTS: dict[str, str] = {
     "absence.reason": "sabab",
     "absence.hint": "Bir kun uchun oxirgi kunni bo‘sh qoldiring.",
     # the linear mode, and in a browser
-    "plain.help": "list · open N · say MATN · note MATN · whisper MATN · take [N] · skip [N] · over [N] · join [N] · listen [N] · back SABAB · to ISM · snooze QACHON|written · spam · close [NATIJA] · pin · next · why · duty online|break|offline · history · help · quit",
+    "plain.help": "list · open N · say MATN · note MATN · whisper MATN · take [N] · skip [N] · over [N] · join [N] · listen [N] · back SABAB · to ISM · snooze QACHON|written · spam · close [NATIJA] · pin · next · why · duty online|break|offline · history · leads|deals|contacts|companies|tasks [SHART, …] · card ID · move ID BOSQICH [SABAB] · done ID · figures [today|week|month|quarter] [sessions|operators|csat] · help · quit",
+    "plain.late": "(kechikdi)",
     "plain.connected": "{name} nomi bilan kirildi: {duty}.",
     "plain.trouble": "Nosozlik: {names}",
     "plain.well": "Hammasi yana ishlayapti.",

@@ -14,6 +14,7 @@ from textual.widgets import OptionList, Static
 from textual_plotext import PlotextPlot
 
 from console.crm.page import CrmPage
+from console.crm.tables import HEADS, PERIODS, written_figure
 from console.screens.dialogs import Choice, PickScreen
 from console.screens.listing import Listing
 from console.screens.search import Ask
@@ -25,21 +26,12 @@ from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
 KINDS = ("sessions", "operators", "csat", "load")
-PERIODS = {"today": 1, "week": 7, "month": 30, "quarter": 90}
-"""Name -> days, today counted."""
 BY = {
     "sessions": ("day", "line", "channel", "operator", "hour"),
     "operators": ("operator", "line", "day"),
     "csat": ("operator", "line", "day"),
     "load": ("",),
 }
-HEADS = {
-    "sessions": ("new", "closed", "missed", "transferred_out", "first_response"),
-    "operators": ("taken", "missed_offers", "out", "transferred_out", "first_response"),
-    "csat": ("asked", "rated", "good", "bad", "mean"),
-}
-"""The columns of a table; all of them have their own name in the desk's answer."""
-DURATIONS = frozenset({"first_response", "response", "queue", "accept", "resolution", "handle", "held"})
 SHADES = " ░▒▓█"
 HOURS = ((82, 3, 1), (58, 2, 2), (0, 1, 3))
 """From so many columns of the terminal on: cells of one hour of the heat map, and every how manieth is numbered."""
@@ -183,13 +175,7 @@ class FiguresPage(CrmPage[str]):
         return text
 
     def _figure(self, name: str, value: Any) -> str:
-        """A figure as it is read: a duration by its median."""
-        if name in DURATIONS:
-            median = value.get("median") if isinstance(value, Mapping) else None
-            return shell(self).words.span(median) if median is not None else "–"
-        if value is None:
-            return "–"
-        return f"{value:.1f}" if isinstance(value, float) else str(value)
+        return written_figure(name, value, shell(self).words)
 
     def _total(self, found: wire.Statistics) -> Text:
         words = shell(self).words

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from console.actions import ACTIONS, GROUPS, Situation
-from console.crm import figures
+from console.crm import figures, tables
 from console.crm.values import TYPES
 from console.desk.leading import SNOOZES
 from console.text.reasons import why_not
@@ -82,9 +82,9 @@ def page_words() -> set[str]:
     keys |= {f"crm.side.{side}" for side in ("master", "other")}
     keys |= {f"found.{place}" for place in PLACES} | {"choice.message", "choice.stage"}
     keys |= {f"crm.semantics.{one}" for one in get_args(Semantics)} | {f"crm.alike_by.{by}" for by in ALIKE}
-    keys |= {f"figures.{name}" for name in (*figures.KINDS, *figures.PERIODS)}
+    keys |= {f"figures.{name}" for name in (*figures.KINDS, *tables.PERIODS)}
     keys |= {f"figures.by.{by}" for some in figures.BY.values() for by in some if by}
-    keys |= {f"figure.{name}" for heads in figures.HEADS.values() for name in heads}
+    keys |= {f"figure.{name}" for heads in tables.HEADS.values() for name in heads}
     return keys | {f"figure.{name}" for name in ("response", "resolution", "open", "unanswered")}
 
 
