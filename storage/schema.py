@@ -73,6 +73,9 @@ INDEXES: dict[str, tuple[Index, ...]] = {
         Index(("phone",)),
         Index(("seen_at",)),
         Index(("merged_into",), sparse=True),
+        # `lines`: in which he wrote.
+        Index(("lines",), many=True),
+        Index(("responsible", "seen_at")),
         Index(("keys",), many=True),
         Index(("tokens",), many=True),
         # `respell`: its tokens are of an earlier name.

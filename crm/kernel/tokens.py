@@ -1,7 +1,7 @@
 """By what an object is found: tokens that lie in its document, and whether it is really meant.
 
 A store looks arrays up by equality only. So an object carries the beginnings of its words (``^kari``), its names
-with one letter left out (``~krimov``, the usual way to forgive one typing error: two words that are one error
+whole and with one letter left out (``~krimo``, the usual way to forgive one typing error: two words that are one error
 apart have such a remainder in common), and four digits at a time of its numbers (``#4567``). Tokens find all that
 is meant, and more; ``rank`` looks at the document itself. So tokens that are left of an older name do no harm.
 """
@@ -17,7 +17,7 @@ from crm.kernel.spelling import APOSTROPHES, sound
 EXACT, PREFIX, FORGIVEN = 0, 1, 2
 """How well something matches; less is better."""
 
-LENGTHS = (2, 4, 6, 9)
+LENGTHS = (2, 3, 4, 6, 9)
 """Letters of the beginnings that are kept: one letter says nothing."""
 DELETED_FROM = 6
 """Letters at the beginning of a name of which one is left out."""
@@ -114,7 +114,8 @@ def tokens_of(document: Mapping[str, Any]) -> list[str]:
             seen.add((field.kind, word))
             found |= dict.fromkeys(_beginnings(word))
             if field.kind == "name" and len(word) >= FORGIVING:
-                found |= dict.fromkeys("~" + rest for rest in _without_one(word[:DELETED_FROM]))
+                start = word[:DELETED_FROM]
+                found |= dict.fromkeys("~" + rest for rest in (start, *_without_one(start)))
     return list(found)
 
 
@@ -156,9 +157,7 @@ class Term(NamedTuple):
             found.append("#" + self.digits[:GRAM])
         if forgiving and len(self.word) >= FORGIVING:
             start = self.word[:DELETED_FROM]
-            rests = _without_one(start)
-            found += ["^" + start, "~" + start]
-            found += ["~" + rest for rest in rests] + ["^" + rest for rest in rests]
+            found += ["~" + rest for rest in (start, *_without_one(start))]
         return [list(dict.fromkeys(found))]
 
 

@@ -94,7 +94,9 @@ def _add_files(actions: Any, make: Make) -> None:
         help="rows of which a phone, an address or a tax number is there already [skip]",
     )  # fmt: skip
     take.set_defaults(acts=True)
-    give = _of_type(make(actions, "export", "navbat.cli.transfer:give_out", "print objects as JSON lines"))
+    give = _of_type(
+        make(actions, "export", "navbat.cli.transfer:give_out", "print objects as JSON lines", json=True)
+    )
     give.add_argument("--where", action="append", default=[], metavar="FIELD=VALUE", help=_WHERE)
     form = give.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="as CSV, without formulas")
