@@ -43,6 +43,12 @@ def _among(field: str, ids: Sequence[str]) -> list[Filter]:
     return [{field: {"$in": piece}} for piece in pieces(ids)]
 
 
+def _or(*filters: list[Filter]) -> list[Filter]:
+    """All that one of these finds, the first pieces together: what several find is told once."""
+    first = [of[0] for of in filters if of]
+    return [{"$or": first}, *(one for of in filters for one in of[1:])]
+
+
 def traces_of(person: Person) -> Traces:
     return Traces(frozenset(person.customers), frozenset(person.sessions), frozenset(person.chats))
 
@@ -54,7 +60,7 @@ def sections(person: Person) -> list[Section]:
     traces = traces_of(person)
     names = {*customers, *(id for ids in objects.values() for id in ids)}
     by_time: Sort = (("at", 1),)
-    about = [*_among("session", sessions), *_among("object", sorted(names)), *_among("customer", customers)]
+    about = _or(_among("session", sessions), _among("object", sorted(names)), _among("customer", customers))
     return [
         Section("cards", "customers", _among("_id", customers)),
         Section("sessions", "sessions", _among("_id", sessions)),

@@ -258,6 +258,8 @@ async def test_all_of_him_is_shown_to_whoever_may(desk: DeskInProcess, tmp_path:
         "redis",
     }
     assert not any(word in shown for word in OTHERS)
+    records = [one["id"] for part in parts if part.kind == "audit" for one in part.items]
+    assert len(records) == len(set(records))
     wrong = await boss.ask(protocol.ExportPerson, customer=customer, after="bm9wZQ==")
     assert wrong.code == "bad_cursor"
 
