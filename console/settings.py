@@ -31,6 +31,8 @@ class Preferences(msgspec.Struct, omit_defaults=True, kw_only=True):
     enter_sends: bool = True
     show_list: bool = True
     show_card: bool = True
+    views: dict[str, list[str]] = {}
+    """``<type of object>/<name>`` -> the conditions of a saved view of its list."""
     discarded: list[str] = []
     """Ids of failed messages the operator has put aside (the newest 500)."""
 

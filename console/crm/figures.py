@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -15,7 +18,8 @@ from textual_plotext import PlotextPlot
 
 from console.crm.page import CrmPage
 from console.crm.tables import HEADS, PERIODS, written_figure
-from console.screens.dialogs import Choice, PickScreen
+from console.files import meant
+from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.listing import Listing
 from console.screens.search import Ask
 from console.shell import shell
@@ -57,6 +61,7 @@ class FiguresPage(CrmPage[str]):
         Binding("b", "by", show=False),
         Binding("i", "line", show=False),
         Binding("r", "load", show=False),
+        Binding("w", "write", show=False),
     ]
 
     def __init__(self, title: str, ask: Ask) -> None:
@@ -226,6 +231,40 @@ class FiguresPage(CrmPage[str]):
         said = words("figures.busiest", day=day, hour=busiest["hour"], n=busiest["arrivals"])
         return text.append("\n" + said)
 
+    # -------------------------------------------------------------- into a file
+
+    def action_write(self) -> None:
+        """The table as a CSV file; the desk is asked whether this login may take figures away."""
+        words = shell(self).words
+        name = Path.cwd() / f"{self.kind}-{local(shell(self).now(), shell(self).zone):%Y-%m-%d}.csv"
+
+        def given(path: str | None) -> None:
+            if path:
+                self.export(meant(path))
+
+        self.app.push_screen(AskScreen(words("figures.write"), value=str(name)), given)
+
+    @work(group="export", exclusive=True)
+    async def export(self, path: Path) -> None:
+        since, to = self._days()
+        kind: Any = self.kind
+        frame = wire.GetStatistics(
+            rid=0, kind=kind, by=self.by, since=since, to=to, line=self._line, export=True
+        )
+        found = await self._ask(frame, wire.Statistics)
+        if not isinstance(found, wire.Statistics):
+            return
+        heads = HEADS.get(self.kind, ("weekday", "hour", "arrivals", "open_mean", "open_max"))
+        rows = found.heat if self.kind == "load" else found.rows
+        columns = heads if self.kind == "load" else ("key", *heads)
+        lines = [columns, *(tuple(_cell(row.get(name)) for name in columns) for row in rows)]
+        try:
+            await asyncio.to_thread(_write_csv, path, lines)
+        except OSError as error:
+            self.notify(f"{path}: {error.strerror}", severity="warning", markup=False)
+        else:
+            self.notify(shell(self).words("opening.saved", path=str(path)), markup=False, timeout=15)
+
     # -------------------------------------------------------------- what is behind
 
     @on(OptionList.OptionSelected)
@@ -317,3 +356,18 @@ def _days(since: str, to: str) -> list[str]:
     except ValueError:
         return []
     return [(first + timedelta(days=n)).isoformat() for n in range(min(400, (last - first).days + 1))]
+
+
+def _cell(value: Any) -> str:
+    """As it stands in a file: a duration by its median, in ms; what a spreadsheet would take for a formula is a
+    text."""
+    if isinstance(value, Mapping):
+        value = value.get("median")
+    text = "" if value is None else str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _write_csv(path: Path, lines: Sequence[Sequence[str]]) -> None:
+    """Never over a file that is there: raises ``FileExistsError``."""
+    with path.open("x", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(lines)

@@ -19,6 +19,7 @@ from console.crm.page import CrmPage
 from console.crm.person import PeoplePage
 from console.crm.values import TYPES, money, shown, stage_of, title, value_of
 from console.link import new_id
+from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.fields import Field, FieldsScreen
 from console.screens.search import Ask
 from console.shell import shell
@@ -30,6 +31,7 @@ from router.wire import protocol as wire
 PAGE = 100
 SORTS = {"lead": "-created_at", "deal": "-stage_since", "contact": "name", "company": "name"}
 MORE = "more:"
+SAVE, FORGET = "save:", "forget:"
 TO_DO = ["done=no", "kind!=note", "kind!=comment"]
 """What is listed of activities where nobody says otherwise."""
 NEEDED = {
@@ -57,6 +59,7 @@ class ObjectsPage(CrmPage[str]):
         Binding("space", "done", show=False),
         Binding("slash", "narrow", show=False),
         Binding("f", "find", show=False),
+        Binding("v", "views", show=False),
         Binding("escape", "back", show=False, priority=True),
     ]
 
@@ -228,6 +231,53 @@ class ObjectsPage(CrmPage[str]):
     def _again(self, _: object) -> None:
         """What was in front has gone, and may have changed something."""
         self.load()
+
+    def action_views(self) -> None:
+        """A saved view, or what is listed now saved as one."""
+        words, views = shell(self).words, shell(self).settings.views
+        named = [key for key in views if key.startswith(f"{self.of}/")]
+        choices = [
+            *(
+                Choice(key, one_line(key.partition("/")[2], 40), ", ".join(views[key]))
+                for key in sorted(named)
+            ),
+            *([Choice(SAVE, words("crm.save_view"))] if self._conditions() else []),
+            *([Choice(FORGET, words("crm.forget_view"))] if named else []),
+        ]
+
+        def picked(key: str | None) -> None:
+            if key == SAVE:
+                self.app.push_screen(
+                    AskScreen(words("crm.save_view"), words("crm.view_name")), self._save_view
+                )
+            elif key == FORGET:
+                kept = [choice for choice in choices if choice.id in views]
+                self.app.push_screen(PickScreen(words("crm.forget_view"), kept, typing=False), self._forget)
+            elif key is not None:
+                self._use(views[key])
+
+        if choices:
+            self.app.push_screen(PickScreen(words("crm.views"), choices, typing=len(choices) > 9), picked)
+        else:
+            self.warn("crm.no_views")
+
+    def _use(self, conditions: list[str]) -> None:
+        own = f"responsible={shell(self).picture.operator}"
+        self._own = own in conditions
+        self._typed = [one for one in conditions if one != own]
+        box = self.query_one("#query", Input)
+        box.value = ", ".join(self._typed)
+        box.set_class(bool(self._typed), "on")
+        self.load()
+
+    def _save_view(self, name: str | None) -> None:
+        if name := one_line(name or "", 40):
+            shell(self).settings.views[f"{self.of}/{name}"] = self._conditions()
+            shell(self).shelf.save(shell(self).settings)
+
+    def _forget(self, key: str | None) -> None:
+        if key is not None and shell(self).settings.views.pop(key, None) is not None:
+            shell(self).shelf.save(shell(self).settings)
 
     def action_people(self) -> None:
         self.app.push_screen(PeoplePage(shell(self).words("crm.customers"), self._ask, self.declared))

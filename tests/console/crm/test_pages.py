@@ -294,3 +294,45 @@ async def test_a_task_is_told_once_when_its_time_has_come(desk: DeskInProcess) -
         for _ in range(2):
             await seat.desk.reminders.check()
         assert told == ["⏰ Call Ali back"]
+
+
+async def test_a_view_is_saved_and_used_again(desk: DeskInProcess) -> None:
+    other = await desk.login("root")
+    await made(other, "lead", title="A kettle", amount="500:UZS")
+    await made(other, "lead", title="A pot", amount="5000:UZS")
+    async with seated(desk, token=desk.tokens["boss"]) as seat:
+        listed = await objects(seat)
+        await seat.until(lambda: listed.options.option_count == 2)
+        await seat.press("slash")
+        await seat.write("amount>=1000")
+        await seat.press("enter")
+        await seat.until(lambda: listed.options.option_count == 1)
+        await seat.press("v", "1")
+        await seat.write("large")
+        await seat.press("enter", "escape")
+        await seat.until(lambda: listed.options.option_count == 2)
+        await seat.press("v", "1")
+        await seat.until(lambda: listed.options.option_count == 1)
+        assert "A pot" in seat.text()
+        assert seat.app.shelf.load().views == {"lead/large": ["amount>=1000"]}
+
+
+async def test_figures_go_into_a_file_that_was_not_there(desk: DeskInProcess, tmp_path: Path) -> None:
+    await desk.write("bot:ali", "narxi qancha?")
+    await until(lambda: desk.gateway.picture.sessions)
+    async with seated(desk, token=desk.tokens["boss"]) as seat:
+        await seat.press("f10")
+        shown: FiguresPage = page(seat, FiguresPage)
+        async with asyncio.timeout(10):  # until the projector has it
+            while not shown.options.option_count:
+                await seat.press("r")
+        path = tmp_path / "figures.csv"
+        shown.export(path)
+        await seat.until(path.exists)
+        written = path.read_text(encoding="utf-8-sig").splitlines()
+        assert written[0].startswith("key,new,closed")
+        assert written[1].split(",")[1] == "1"
+        path.write_text("mine")
+        shown.export(path)
+        await seat.until(lambda: "File exists" in seat.text())
+        assert path.read_text() == "mine"
