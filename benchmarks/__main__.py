@@ -28,6 +28,7 @@ NAMES = (
     "console",
     "idle",
     "projector",
+    "card",
     "erase",
     "stats",
     "store",
