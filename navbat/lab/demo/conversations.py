@@ -48,8 +48,30 @@ class Story(NamedTuple):
 
 
 NAMES: dict[str, tuple[str, ...]] = {
-    "en": ("Emma Clarke", "James Porter", "Grace Lin", "Daniel Reyes", "Sophie Adams", "Omar Haddad"),
-    "ru": ("Ольга Петрова", "Иван Смирнов", "Марина Ким", "Сергей Волков", "Анна Белова", "Тимур Алиев"),
+    "en": (
+        "Emma Clarke",
+        "James Porter",
+        "Grace Lin",
+        "Daniel Reyes",
+        "Sophie Adams",
+        "Omar Haddad",
+        "Hannah Weiss",
+        "Lucas Meyer",
+        "Chloe Martin",
+        "Victor Osei",
+    ),
+    "ru": (
+        "Ольга Петрова",
+        "Иван Смирнов",
+        "Марина Ким",
+        "Сергей Волков",
+        "Анна Белова",
+        "Тимур Алиев",
+        "Елена Цой",
+        "Руслан Каримов",
+        "Дарья Нам",
+        "Павел Орлов",
+    ),
     "uz": (
         "Ali Karimov",
         "Malika Yusupova",
@@ -57,6 +79,10 @@ NAMES: dict[str, tuple[str, ...]] = {
         "Zilola Umarova",
         "Bobur Ergashev",
         "Nigora Aliyeva",
+        "Sardor Tursunov",
+        "Dilshod Saidov",
+        "Feruza Nazarova",
+        "Kamola Ismoilova",
     ),
 }
 

@@ -152,8 +152,8 @@ class Town:
         return DemoCustomer(self._street, number, person.name, story, self._picture, person.chat)
 
     def _name(self, story: Story) -> str:
-        """One that nobody has who is here now, if there is one."""
-        taken = {customer.name for customer in self._here.values()}
+        """One that nobody has who is here now or has been here before, if there is one."""
+        taken = {customer.name for customer in self._here.values()} | {person.name for person in PEOPLE}
         names = NAMES[story.language]
         return random.choice([name for name in names if name not in taken] or names)
 
