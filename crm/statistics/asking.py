@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from crm.kernel.errors import Refused
 from crm.kernel.ports import Document, Filter, Store
-from crm.statistics.cells import DAY, EVERYBODY, HOUR, MONTH, Cell, cell_of
+from crm.statistics.cells import DAY, EVERYBODY, HOUR, MONTH, Cell
 
 LONGEST = 3660
 """Days of one question."""
@@ -126,7 +126,7 @@ async def rows(store: Store, question: Question, durations: Collection[str]) -> 
     those that are named."""
     found: dict[str, Cell] = {}
     for document in await rollups(store, question):
-        found.setdefault(row_of(question, document), Cell()).gather(cell_of(document), durations)
+        found.setdefault(row_of(question, document), Cell()).gather_document(document, durations)
     whole = found.pop(EVERYBODY, None) if question.by == "operator" else None
     if whole is None:
         whole = Cell()

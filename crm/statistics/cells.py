@@ -136,12 +136,25 @@ class Cell(msgspec.Struct, omit_defaults=True):
         for name in durations:
             found = other.durations.get(name)
             if found is not None:
-                mine = self.durations.get(name)
-                if mine is None:
-                    mine = self.durations[name] = Durations()
-                mine.count += found.count
-                mine.total += found.total
-                _gather(mine.buckets, found.buckets)
+                self._gather_durations(name, found.count, found.total, found.buckets)
+
+    def gather_document(self, document: Mapping[str, Any], durations: Iterable[str]) -> None:
+        """The same of a rollup as the store keeps it, of which nothing else is looked into."""
+        _gather(self.counts, document.get("counts", {}))
+        _gather(self.minutes, document.get("minutes", {}))
+        there = document.get("durations", {})
+        for name in durations:
+            if name in there:
+                found = there[name]
+                self._gather_durations(name, found["c"], found["s"], found["b"])
+
+    def _gather_durations(self, name: str, count: int, total: int, buckets: Mapping[str, int]) -> None:
+        mine = self.durations.get(name)
+        if mine is None:
+            mine = self.durations[name] = Durations()
+        mine.count += count
+        mine.total += total
+        _gather(mine.buckets, buckets)
 
     @property
     def is_empty(self) -> bool:

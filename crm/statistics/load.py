@@ -8,7 +8,7 @@ from typing import Any
 
 from crm.kernel.ports import Store
 from crm.statistics.asking import Question
-from crm.statistics.cells import ARRIVED, LOAD, OPEN_AT_START, OPEN_MS, Cell, cell_of
+from crm.statistics.cells import ARRIVED, LOAD, OPEN_AT_START, OPEN_MS, Cell
 from crm.statistics.facts import Case, Times, case_of
 
 HOUR = 3_600_000
@@ -25,7 +25,7 @@ async def days(store: Store, question: Question, times: Times, now: int) -> dict
         wanted["line"] = {"$in": list(question.lines)}
     found: dict[str, Cell] = {}
     for document in await store.find("rollups", wanted):
-        found.setdefault(document["at"], Cell()).gather(cell_of(document), ())
+        found.setdefault(document["at"], Cell()).gather_document(document, ())
     for case in await still_open(store, question.lines):
         _add_open(found, case, question, times, now)
     return found
