@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from crm.kernel.errors import Conflict, Refused
+from crm.kernel.errors import Conflict, Refused, Unavailable
 from crm.kernel.ports import Document, Store, Write
 from crm.objects.twins import ALIVE
 from crm.people.merging import INTENTS, Tell, carry_out, merge_intent, resolve
@@ -28,6 +28,10 @@ async def attest(store: Store, tell: Tell) -> int:
             if refused.code == "merge_busy":
                 continue
             logger.info("a card with an attested number is not linked by itself: %s", refused.code)
+        except Unavailable:
+            raise
+        except Exception:  # one that cannot be linked is in nobody's way
+            logger.exception("a card with an attested number cannot be linked")
         await store.write([Write.delete(INTENTS, {"_id": intent["_id"]})])
     return linked
 

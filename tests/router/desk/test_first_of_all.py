@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router.desk.desk import Known
-from router.desk.events import CustomerChanged, OperatorChanged
+from router.desk.events import ChatsClaimed, CustomerChanged, OperatorChanged
 from router.desk.rules import LineRules, Ring
 from tests.router.desk.world import World
 
@@ -43,6 +43,24 @@ def test_the_responsible_may_be_of_another_line_and_have_too_much() -> None:
     assert world.state("ali") == ("offered", "bek")
     world.do("bek", "Take", session="1")
     assert world.state("ali") == ("taken", "bek")
+
+
+def test_who_turns_out_to_be_known_while_he_waits_is_offered_to_his_responsible_at_once() -> None:
+    world = World("anna", "bek")
+    world.writes("ali")
+    assert world.state("ali")[0] == "waiting"
+    chat = world.session("ali").chat
+    world.happens(ChatsClaimed(customer="c9", chats=[chat], responsible="bek", vip=True, name="Ali V"))
+    session = world.session("ali")
+    assert (session.customer, session.responsible, session.vip, session.name) == ("c9", "bek", True, "Ali V")
+    world.online("anna", "bek")
+    world.writes("olga")
+    world.happens(ChatsClaimed(customer="c9", chats=[world.session("olga").chat], responsible="bek"))
+    assert world.session("olga").customer == "c9"
+    # The same told twice changes nothing.
+    rev = world.session("olga").rev
+    world.happens(ChatsClaimed(customer="c9", chats=[world.session("olga").chat], responsible="bek"))
+    assert world.session("olga").rev == rev
 
 
 def test_an_absent_responsible_is_not_waited_for() -> None:

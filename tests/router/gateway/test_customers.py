@@ -59,8 +59,8 @@ async def merges(desk: DeskInProcess) -> bool:
 
 async def both_write(desk: DeskInProcess) -> None:
     await desk.write("ali", "hello")
-    await desk.write("web1", "hello", channel="help")
     await known(desk, ALI, lines=["sales"])
+    await desk.write("web1", "hello", channel="help")
     await known(desk, WEB, lines=["support"])
 
 
