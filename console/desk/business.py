@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from textual.screen import Screen
+
 from console.desk.part import Part
 from console.shell import shell, work
 
@@ -16,7 +18,7 @@ class Business(Part):
         from console.crm.objects import ObjectsPage
 
         page = ObjectsPage(shell(self.desk).words("action.crm"), self.desk.errands.ask)
-        self.desk.app.push_screen(page, self._show)
+        self._open(page)
 
     def do_person(self) -> None:
         """Who writes in the conversation: the card over all channels."""
@@ -26,6 +28,7 @@ class Business(Part):
         view = self.desk.target()
         if view is not None and view.customer:
             page = PersonPage(self.desk.errands.ask, view.customer, Possible())
+            self.desk.app.clear_notifications()
             self.desk.keeper.about(page, view.id, lambda _: None)
 
     def do_tasks(self) -> None:
@@ -34,13 +37,18 @@ class Business(Part):
 
         words = shell(self.desk).words
         page = ObjectsPage(words("action.tasks"), self.desk.errands.ask, "activity")
-        self.desk.app.push_screen(page, self._show)
+        self._open(page)
 
     def do_figures(self) -> None:
         """The desk's figures, and from there to the conversations behind them."""
         from console.crm.figures import FiguresPage
 
         page = FiguresPage(shell(self.desk).words("action.figures"), self.desk.errands.ask)
+        self._open(page)
+
+    def _open(self, page: Screen[str]) -> None:
+        """Without what was told before over its upper corner."""
+        self.desk.app.clear_notifications()
         self.desk.app.push_screen(page, self._show)
 
     def _show(self, session: str | None) -> None:
