@@ -23,7 +23,8 @@ BY_ACTION = {
     "snooze": "snooze", "priority": "priority", "tag": "tag", "score": "score", "spam": "spam", "why": "why",
     "attach": "say --file", "open_file": "file", "versions": "history --json", "edit": "edit",
     "quote": "say --reply-to", "search": "search --session", "search_all": "search", "card": "customer show",
-    "duty": "duty", "lines": "line list", "sign_out": "logout",
+    "duty": "duty", "lines": "line list", "sign_out": "logout", "person": "customer show", "crm": "crm list",
+    "tasks": "crm list", "figures": "stats",
 }  # fmt: skip
 """Action of the console -> the command that does it."""
 SCREEN_ONLY = {
