@@ -35,8 +35,6 @@ A_DAY = 7
 """Conversations."""
 OPENS, CLOSES = 9, 19
 """Hours of the day in which people write."""
-FIRST_SESSION = 100_001
-"""The desk begins to count at 1, and does not come so far in a demo."""
 FOREVER = 10**15
 SECOND, MINUTE = 1000, 60_000
 LONG = 12 * MINUTE
@@ -87,7 +85,6 @@ class _Past:
 
     def __init__(self, configured: LinesConfigured, operators: Sequence[str], today: datetime) -> None:
         self._desk = Desk()
-        self._desk.next_session = FIRST_SESSION
         self._chance = random.Random(2)
         self._numbers = itertools.count(1)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
