@@ -123,7 +123,7 @@ class PlainObjects:
     # -------------------------------------------------------------- figures
 
     async def _figures(self, rest: str) -> None:
-        """``[today|week|month|quarter] [sessions|operators|csat]``, in any order."""
+        """``[today|week|month|quarter] [sessions|operators|csat|funnel]``, in any order."""
         asked = rest.split()
         if unknown := [word for word in asked if word not in PERIODS and word not in HEADS]:
             self._say(self._words("plain.what", word=one_line(unknown[0], 40)))

@@ -16,8 +16,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList, Static
 from textual_plotext import PlotextPlot
 
+from console.crm.objects import ObjectsPage
 from console.crm.page import CrmPage
-from console.crm.tables import HEADS, PERIODS, written_figure
+from console.crm.tables import HEADS, PERIODS, STAGES, written_figure
+from console.crm.values import stage_of
 from console.files import meant
 from console.screens.dialogs import AskScreen, Choice, PickScreen
 from console.screens.listing import Listing
@@ -29,17 +31,19 @@ from console.text.wrap import fit
 from crm.kernel.text import one_line
 from router.wire import protocol as wire
 
-KINDS = ("sessions", "operators", "csat", "load")
+LOAD = ("weekday", "hour", "arrivals", "open_mean", "open_max")
+KINDS = ("sessions", "operators", "csat", "load", "funnel")
 BY = {
     "sessions": ("day", "line", "channel", "operator", "hour"),
     "operators": ("operator", "line", "day"),
     "csat": ("operator", "line", "day"),
     "load": ("",),
+    "funnel": ("", "source", "operator", "line"),
 }
 SHADES = " ░▒▓█"
 HOURS = ((82, 3, 1), (58, 2, 2), (0, 1, 3))
 """From so many columns of the terminal on: cells of one hour of the heat map, and every how manieth is numbered."""
-COLUMN = 11
+NAME, COLUMN = 22, 11
 
 
 class FiguresPage(CrmPage[str]):
@@ -91,6 +95,8 @@ class FiguresPage(CrmPage[str]):
     @work(group="figures", exclusive=True)
     async def action_load(self) -> None:
         self._say_tabs()
+        if self.kind == "funnel" and not self.declared.fields:
+            await self.declare()
         since, to = self._days()
         kind: Any = self.kind
         frame = wire.GetStatistics(rid=0, kind=kind, by=self.by, since=since, to=to, line=self._line)
@@ -164,20 +170,31 @@ class FiguresPage(CrmPage[str]):
         self.put_rows([(str(row["key"]) or "–", self._row(row)) for row in found.rows])
         self._draw(chart, found.rows)
 
+    def _columns(self) -> Sequence[str]:
+        return STAGES if self.kind == "funnel" and not self.by else HEADS[self.kind]
+
     def _heads(self) -> Sequence[str]:
-        room = max(1, (self.app.size.width - 28) // COLUMN)
-        return HEADS[self.kind][:room]
+        room = max(1, (self.app.size.width - NAME - 10) // COLUMN)
+        return self._columns()[:room]
 
     def _head(self) -> Text:
         words = shell(self).words
         heads = (words(f"figure.{name}")[: COLUMN - 1].rjust(COLUMN) for name in self._heads())
-        return Text(" " * 18 + "".join(heads), no_wrap=True)
+        return Text(" " * NAME + "".join(heads), no_wrap=True)
 
     def _row(self, row: Mapping[str, Any]) -> Text:
-        text = Text(fit(one_line(str(row["key"]), 40) or "–", 18), "bold", no_wrap=True)
+        text = Text(fit(self._named(row), NAME), "bold", no_wrap=True)
         for name in self._heads():
             text.append(self._figure(name, row.get(name)).rjust(COLUMN), "not bold")
         return text
+
+    def _named(self, row: Mapping[str, Any]) -> str:
+        """What a row is called: a stage by its name."""
+        words = shell(self).words
+        if "stage" in row:
+            stage = stage_of(row, self.declared.funnels.get(str(row.get("type")), {}), words)
+            return one_line(f"{words('crm.' + str(row['type']))}: {stage}", 40)
+        return one_line(str(row["key"]), 40) or "–"
 
     def _figure(self, name: str, value: Any) -> str:
         return written_figure(name, value, shell(self).words)
@@ -196,8 +213,10 @@ class FiguresPage(CrmPage[str]):
         return text
 
     def _draw(self, chart: PlotextPlot, rows: Sequence[Mapping[str, Any]]) -> None:
-        name = HEADS[self.kind][0]
-        values = {str(row["key"]): row.get(name) or 0 for row in rows}
+        name = self._columns()[0]
+        values = {
+            self._named(row) if self.kind == "funnel" else str(row["key"]): row.get(name) or 0 for row in rows
+        }
         if self.by == "day" and self.found is not None:
             values = {day: values.get(day, 0) for day in _days(self.found.since, self.found.to)}
         plot = chart.plt
@@ -254,9 +273,9 @@ class FiguresPage(CrmPage[str]):
         found = await self._ask(frame, wire.Statistics)
         if not isinstance(found, wire.Statistics):
             return
-        heads = HEADS.get(self.kind, ("weekday", "hour", "arrivals", "open_mean", "open_max"))
-        rows = found.heat if self.kind == "load" else found.rows
-        columns = heads if self.kind == "load" else ("key", *heads)
+        is_load = self.kind == "load"
+        rows = found.heat if is_load else found.rows
+        columns = LOAD if is_load else ("key", *self._columns())
         lines = [columns, *(tuple(_cell(row.get(name)) for name in columns) for row in rows)]
         try:
             await asyncio.to_thread(_write_csv, path, lines)
@@ -274,6 +293,9 @@ class FiguresPage(CrmPage[str]):
             return
         words, key = shell(self).words, self.marked()
         row = next((one for one in self.found.rows if str(one["key"]) == key), {})
+        if self.kind == "funnel":
+            self._open_objects(row)
+            return
         choices = [
             Choice(name, words(f"figure.{name}"), self._figure(name, row.get(name)))
             for name in HEADS[self.kind]
@@ -285,6 +307,17 @@ class FiguresPage(CrmPage[str]):
                 self._open(figure, key)
 
         self.app.push_screen(PickScreen(words("figures.behind"), choices, typing=False), picked)
+
+    def _open_objects(self, row: Mapping[str, Any]) -> None:
+        """The leads or deals that a row of the funnel is about, as they are now."""
+        key = str(row.get("key", ""))
+        if "stage" in row:
+            of, where = str(row["type"]), [f"funnel={row['funnel']}", f"stage={row['stage']}"]
+        else:
+            field = {"source": "source", "operator": "responsible"}.get(self.by, self.by)
+            of, where = "lead", [f"{field}={key.split(' ')[0] if self.by == 'source' else key}"]
+        heading = f"{shell(self).words(f'crm.{of}s')} · {self._named(row)}"
+        self.app.push_screen(ObjectsPage(heading, self._ask, of, tuple(where)))
 
     def _open(self, figure: str, key: str) -> None:
         since, to = self._days()

@@ -84,7 +84,7 @@ def page_words() -> set[str]:
     keys |= {f"crm.semantics.{one}" for one in get_args(Semantics)} | {f"crm.alike_by.{by}" for by in ALIKE}
     keys |= {f"figures.{name}" for name in (*figures.KINDS, *tables.PERIODS)}
     keys |= {f"figures.by.{by}" for some in figures.BY.values() for by in some if by}
-    keys |= {f"figure.{name}" for heads in tables.HEADS.values() for name in heads}
+    keys |= {f"figure.{name}" for heads in (*tables.HEADS.values(), tables.STAGES) for name in heads}
     return keys | {f"figure.{name}" for name in ("response", "resolution", "open", "unanswered")}
 
 

@@ -336,3 +336,23 @@ async def test_figures_go_into_a_file_that_was_not_there(desk: DeskInProcess, tm
         shown.export(path)
         await seat.until(lambda: "File exists" in seat.text())
         assert path.read_text() == "mine"
+
+
+async def test_the_funnel_stage_by_stage_and_the_deals_that_stand_there(desk: DeskInProcess) -> None:
+    other = await desk.login("root")
+    id = await made(other, "deal", title="Ten kettles", amount="1000:UZS")
+    await other.ask(wire.MoveObject, type="deal", id=id, stage="agreed")
+    async with seated(desk, token=desk.tokens["boss"], clock=desk.log.now) as seat:  # type: ignore[arg-type]
+        await seat.press("f10", "5")
+        shown: FiguresPage = page(seat, FiguresPage)
+        await seat.until(
+            lambda: shown.found is not None and shown.found.kind == "funnel" and shown.options.option_count
+        )
+        assert "Deal: Terms agreed" in seat.text()
+        shown.options.highlighted = shown.options.get_option_index("deal sales agreed")
+        await seat.press("enter")
+        await seat.until(lambda: isinstance(seat.app.screen, ObjectsPage) and "Ten kettles" in seat.text())
+        await seat.press("escape", "b", "b")
+        await seat.until(
+            lambda: shown.by == "operator" and shown.found is not None and shown.found.by == "operator"
+        )
