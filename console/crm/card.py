@@ -69,8 +69,8 @@ class ObjectPage(CrmPage[None]):
         with self.box():
             yield OptionList(id="options", markup=False)
             yield Static("", classes="hint", id="about", markup=False)
-            staged = {"lead": "crm.card_hint_staged", "deal": "crm.card_hint_staged"}
-            hint = {**staged, "customer": "crm.person_hint"}.get(self.of, "crm.card_hint")
+            hints = {"lead": "crm.lead_hint", "deal": "crm.deal_hint", "customer": "crm.person_hint"}
+            hint = hints.get(self.of, "crm.card_hint")
             yield Static(shell(self).words(hint), classes="hint", markup=False)
 
     def on_mount(self) -> None:
