@@ -377,6 +377,8 @@ async def test_cut_off_at_any_step_it_is_finished_or_has_not_happened(office: Of
         assert await office.store.count("intents", {}) == 0
         if dying.left > 0:
             break
+        # A server without an index for each question slows down with all that was before.
+        await office.store.write([Write.delete(name, {}) for name in await office.store.collections()])
     assert seen == {True, False} if not after else False in seen
     assert n > 25
 
