@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from crm.kernel.records import Media
 from router.desk.events import Author, MessageReceived
 from router.log.home import connect
 from router.log.log import Log
@@ -25,6 +27,8 @@ pytestmark = pytest.mark.slow
 
 LINES = "{sales: {mode: even, members: [anna]}, support: {mode: even, members: [bek], answer_within: 1h}}"
 SECRET = "a very secret sentence"
+PHONE = "+998901234567"
+FILE = Media(kind="document", key="0" * 64, size=1, name="x")
 TRIES = 20
 REVOKED_WITHIN = 5.0
 
@@ -116,6 +120,50 @@ def _accepted(answer: wire.Frame) -> bool:
     return isinstance(answer, wire.Done) and not answer.code
 
 
+def _not_there(answer: wire.Frame) -> bool:
+    return isinstance(answer, wire.Done) and answer.code in ("no_such_object", "no_such_customer")
+
+
+def _nothing(answer: wire.Frame) -> bool:
+    """A list without an item, and without a word about what is left out."""
+    lists = wire.ObjectList | wire.CustomerList | wire.DuplicateList | wire.SessionsBehind
+    if isinstance(answer, wire.FoundList):
+        return not answer.hits and not answer.more
+    return (
+        isinstance(answer, lists) and not answer.items and not answer.next and not getattr(answer, "total", 0)
+    )
+
+
+def _counts_nothing(answer: wire.Frame) -> bool:
+    """Rows of the calendar (``hours``: how many there were) and of the configuration say nothing themselves."""
+    if not isinstance(answer, wire.Statistics):
+        return False
+    told = [answer.total, answer.now, *answer.rows, *answer.heat, *chain.from_iterable(answer.parts.values())]
+    calendar = ("hour", "hours", "weekday")
+    counted = [value for row in told for name, value in row.items() if name not in calendar]
+    return not any(value for value in counted if isinstance(value, int | float))
+
+
+def _may_in_her_lines(answer: wire.Frame) -> bool:
+    wanted = {"read": "line", "add": "line", "edit": "line", "delete": "none", "export": "none"}
+    return isinstance(answer, wire.CrmDeclared) and all(may == wanted for may in answer.may.values())
+
+
+def _only_that_there_is_one(answer: wire.Frame) -> bool:
+    told = [wire.TwinView(type="lead", by="phone")]
+    return isinstance(answer, wire.Twins) and answer.twins == told
+
+
+def _stands_nowhere(answer: wire.Frame) -> bool:
+    return isinstance(answer, wire.FunnelList) and not any(
+        stage.objects or stage.gone for funnel in answer.funnels for stage in funnel.stages
+    )
+
+
+def _row_refused(answer: wire.Frame) -> bool:
+    return isinstance(answer, wire.RowsImported) and [row.code for row in answer.rows] == [NO_RIGHT]
+
+
 Frame = tuple[type[wire.Frame], dict[str, Any], Callable[[wire.Frame], bool]]
 
 ABOUT_SESSION: dict[str, Any] = {"session": "1"}
@@ -179,13 +227,65 @@ ABOUT_DESK: list[Frame] = [
     (wire.ErasePerson, {"customer": "{customer}"}, _no_right),
     (wire.GetReceipts, {}, _no_right),
     (wire.RunRetention, {"dry_run": True}, _no_right),
+    (wire.GetStatistics, {"kind": "sessions"}, _counts_nothing),
+    (wire.GetStatistics, {"kind": "load"}, _counts_nothing),
+    (wire.GetStatistics, {"kind": "funnel"}, _counts_nothing),
+    (wire.GetStatistics, {"kind": "sessions", "line": "support"}, _no_right),
+    (wire.GetStatistics, {"kind": "sessions", "export": True}, _no_right),
+    (wire.GetBehind, {"figure": "first_response"}, _nothing),
+    (wire.GetBehind, {"figure": "first_response", "line": "support"}, _no_right),
+    (wire.RebuildStatistics, {}, _no_right),
+]
+ABOUT_CRM: list[Frame] = [
+    (wire.GetCrm, {}, _may_in_her_lines),
+    (wire.GetObjects, {"type": "lead", "total": True}, _nothing),
+    (wire.GetObjects, {"type": "lead", "where": ["line=support"], "total": True}, _nothing),
+    (wire.GetObjects, {"type": "lead", "deleted": True}, _nothing),
+    (wire.GetObject, {"type": "lead", "id": "{lead}"}, _not_there),
+    (
+        wire.AddObject,
+        {"type": "lead", "fields": {"title": "x", "line": "support", "responsible": "bek"}},
+        _no_right,
+    ),
+    (wire.SetObject, {"type": "lead", "id": "{lead}", "fields": {"line": "sales"}}, _not_there),
+    (wire.DeleteObject, {"type": "lead", "id": "{lead}"}, _not_there),
+    (wire.RestoreObject, {"type": "lead", "id": "{lead}"}, _not_there),
+    (wire.FindTwins, {"type": "lead", "fields": {"phones": PHONE}}, _only_that_there_is_one),
+    (wire.AttachFile, {"type": "lead", "id": "{lead}", "file": FILE}, _not_there),
+    (wire.DetachFile, {"type": "lead", "id": "{lead}", "key": "0"}, _not_there),
+    (wire.GetAudit, {}, _no_right),
+    (wire.GetAudit, {"object": "{lead}"}, _no_right),
+    (wire.GetFunnels, {}, _stands_nowhere),
+    (wire.MoveObject, {"type": "lead", "id": "{lead}", "stage": "working"}, _not_there),
+    (wire.PlanConversion, {"lead": "{lead}"}, _not_there),
+    (wire.ConvertLead, {"lead": "{lead}", "deal": "new"}, _not_there),
+    (wire.GetTimeline, {"type": "lead", "id": "{lead}"}, _not_there),
+    (wire.GetTimeline, {"type": "customer", "id": "{customer}"}, _not_there),
+    (wire.GetCustomers, {}, _nothing),
+    (wire.GetCustomers, {"query": "Secret"}, _nothing),
+    (wire.GetCustomer, {"customer": "{customer}"}, _not_there),
+    (wire.GetDuplicates, {}, _nothing),
+    (wire.GetDuplicates, {"customer": "{customer}"}, _not_there),
+    (wire.SetCustomer, {"customer": "{customer}", "fields": {"responsible": "anna"}}, _not_there),
+    (wire.LinkSession, {"session": "1", "customer": "{customer}"}, _no_right),
+    (wire.MergeCustomers, {"master": "{customer}", "other": "{customer}"}, _not_there),
+    (wire.UnmergeCustomer, {"other": "{customer}"}, _not_there),
+    (wire.AnswerSuggestion, {"customer": "{customer}", "key": "phone:" + PHONE}, _not_there),
+    (wire.Find, {"text": "secret"}, _nothing),
+    (wire.Find, {"text": PHONE}, _nothing),
+    (
+        wire.ImportRows,
+        {"type": "lead", "rows": [{"title": "x", "line": "support", "responsible": "bek"}]},
+        _row_refused,
+    ),
+    (wire.ExportObjects, {"type": "lead"}, _no_right),
 ]
 ELSEWHERE = {wire.Hello, wire.Ping, wire.SetDuty, wire.Typing}
 """Frames without an answer (they are sent below), and the one that is about oneself only."""
 
 
 def test_every_frame_is_in_the_table() -> None:
-    told = {kind for kind, _, _ in FRAMES + ABOUT_DESK}
+    told = {kind for kind, _, _ in FRAMES + ABOUT_DESK + ABOUT_CRM}
     assert told | ELSEWHERE == wire.CLIENT_FRAMES
     assert not told & ELSEWHERE
 
@@ -244,13 +344,17 @@ async def test_a_line_that_is_not_his_is_closed_to_an_operator(house: House, log
         for kind, fields, expected in FRAMES:
             answer = await anna.ask(_frame(kind, ABOUT_SESSION | fields))
             assert expected(answer), f"{kind.__name__} {fields}: {answer}"
-        for kind, fields, expected in ABOUT_DESK:
+        names = {"customer": customer, "oldest": oldest, "lead": await _lead_of(bek)}
+        for kind, fields, expected in ABOUT_DESK + ABOUT_CRM:
             given = {
-                name: value.format(customer=customer, oldest=oldest) if isinstance(value, str) else value
+                name: value.format(**names) if isinstance(value, str) else value
                 for name, value in fields.items()
             }
             answer = await anna.ask(_frame(kind, given))
             assert expected(answer), f"{kind.__name__} {fields}: {answer}"
+        after = await bek.ask(_frame(wire.GetObject, {"type": "lead", "id": names["lead"]}))
+        assert isinstance(after, wire.ObjectShown)
+        assert after.object["version"] == 1, "nobody changed it"
         anna.tell(wire.Typing(session="1"))
         anna.tell(wire.Typing(session="1", draft=True))
         assert not (await bek.say("1", "and another secret")).code
@@ -263,6 +367,15 @@ async def test_a_line_that_is_not_his_is_closed_to_an_operator(house: House, log
     finally:
         await anna.stop()
         await bek.stop()
+
+
+async def _lead_of(bek: Neighbour) -> str:
+    """The id of one that bek makes in his own line."""
+    fields = {"title": "A secret deal", "line": "support", "phones": PHONE}
+    shown = await bek.ask(wire.AddObject(rid=0, type="lead", fields=fields))
+    assert isinstance(shown, wire.ObjectShown), shown
+    assert shown.object["line"] == "support"
+    return str(shown.object["id"])
 
 
 def _frame(kind: type[wire.Frame], fields: dict[str, Any]) -> wire.Request:
