@@ -31,7 +31,7 @@ async def asked(store: Any) -> list[Any]:
 
 
 async def test_figures_are_the_same_in_both(log: Log, mongo: MongoStore, sqlite: SqliteStore) -> None:
-    month = Month(3).live(60)
+    month = Month(3).live(30)
     await projected(log, sqlite, month, random.Random(1))
     await log.redis.delete(log.keys.journal)
     await projected(log, mongo, month, random.Random(2))
