@@ -28,6 +28,7 @@ from storage.narrow import column, elements, narrow, order_by
 from storage.paging import both, page_of, stretches, whole_sort
 from storage.schema import INDEXES, OPENING, SEARCHED, Index, check_collection, expired
 from storage.scrubbing import scrub
+from storage.sqlite_changes import change_named, differs, names_one
 from storage.sqlite_thread import SqliteThread
 from storage.updates import check_update, inserted, updated, with_id
 from storage.values import check_document, check_operands
@@ -239,9 +240,15 @@ def _scan(
 def _check(write: Write) -> Matcher:
     """What its filter matches. Raises for what cannot be written."""
     check_collection(write.collection)
+    if write.document is not None and isinstance(write.filter["_id"], str):
+        return _is_any  # it is put in by its id
     if write.change is not None:
         check_update(write.change)
     return compile_filter(write.filter)
+
+
+def _is_any(_: Document) -> bool:
+    return True
 
 
 def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -258,7 +265,8 @@ def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection],
 
 
 def _run_of(checked: tuple[Write, Matcher]) -> tuple[str, str]:
-    return checked[0].kind, checked[0].collection
+    kind, collection = checked[0].kind, checked[0].collection
+    return "change" if kind in ("update", "upsert") else kind, collection
 
 
 def _apply(db: sqlite3.Connection, run: tuple[str, str], checked: list[tuple[Write, Matcher]]) -> int:
@@ -269,8 +277,21 @@ def _apply(db: sqlite3.Connection, run: tuple[str, str], checked: list[tuple[Wri
         return _put_all(db, collection, sql, [_row(write) for write, _ in checked])
     if kind == "replace":
         return _replace_all(db, collection, [write for write, _ in checked])
-    one = _ONE[kind]
-    return sum(_unless_taken(functools.partial(one, db, collection, *write)) for write in checked)
+    if kind == "change" and not any(index.unique for index in INDEXES.get(collection, ())):
+        return sum(
+            change_named(db, _table(collection), list(stretch))
+            if is_named
+            else _one_by_one(db, collection, list(stretch))
+            for is_named, stretch in itertools.groupby(checked, names_one)
+        )
+    return _one_by_one(db, collection, checked)
+
+
+def _one_by_one(db: sqlite3.Connection, collection: str, checked: list[tuple[Write, Matcher]]) -> int:
+    return sum(
+        _unless_taken(functools.partial(_ONE[write.kind], db, collection, write, matches))
+        for write, matches in checked
+    )
 
 
 def _unless_taken(apply: Callable[[], int]) -> int:
@@ -341,8 +362,7 @@ def _changed(
 ) -> tuple[Document, int]:
     """A document as it is after a change, and how many were written for that: one, or none."""
     changed = updated(document, change)
-    # Python takes 0 for false; the store does not.
-    if changed == document and encode(changed) == encode(document):
+    if not differs(changed, document):
         return document, 0
     sql = f"UPDATE {_table(collection)} SET doc = ? WHERE n = ?"
     return changed, db.execute(sql, (encode(changed), n)).rowcount

@@ -60,9 +60,13 @@ def inserted(filter: Filter, change: Update) -> Document:
 def updated(document: Document, change: Update, *, inserting: bool = False) -> Document:
     """A changed copy of the document. Raises ``UnsupportedQuery`` where the change does not fit
     what is there (``$inc`` of text, ``$push`` into a number)."""
-    # Setting whole fields shares nothing with what was there before but what it leaves alone.
-    shallow = all(op in _WHOLE and not any("." in field for field in fields) for op, fields in change.items())
-    result = dict(document) if shallow else copy.deepcopy(document)
+    # What is changed within is copied; what is set whole, or left alone, need not be.
+    result = dict(document)
+    for operator, fields in change.items():
+        for field in fields:
+            path = split_path(field)
+            if (operator not in _WHOLE or len(path) > 1) and not isinstance(result.get(path[0]), _PLAIN):
+                result[path[0]] = copy.deepcopy(result[path[0]])
     for operator, fields in change.items():
         if operator == "$setOnInsert" and not inserting:
             continue

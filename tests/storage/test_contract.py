@@ -223,6 +223,30 @@ async def test_writes_go_in_order(store: Store) -> None:
     assert await store.find("things", {}, sort=[("_id", 1)]) == [{"_id": "1", "n": 9}, {"_id": "2", "n": 6}]
 
 
+async def test_changes_of_a_document_in_one_batch_follow_each_other(people: Store) -> None:
+    dan, bek = {"_id": "dan"}, {"_id": "bek"}
+    changed = await people.write(
+        [
+            Write.update("people", dan, {"$set": {"age": 1}}),  # not there yet
+            Write.upsert("people", dan, {"$set": {"age": 0}, "$addToSet": {"tags": "new"}}),
+            Write.update("people", bek, {"$inc": {"age": 1}}),
+            Write.update("people", {**dan, "age": 0}, {"$set": {"age": False}}),
+            Write.update("people", {**dan, "age": 0}, {"$set": {"age": 5}}),  # false is not 0
+            Write.update("people", dan, {"$addToSet": {"tags": "new"}}),  # there already
+            Write.upsert("people", {**dan, "age": 7}, {"$set": {"city": "none"}}),  # the id is taken
+            Write.update("people", {"city": "Tashkent"}, {"$set": {"age": 41.5}}),
+            Write.update("people", {**bek, "age": 41.5}, {"$push": {"tags": "x"}}),
+            Write.upsert("people", dan, {"$push": {"tags": "y"}}),
+        ]
+    )
+    assert changed == 6
+    assert await people.get("people", "dan") == {"_id": "dan", "age": False, "tags": ["new", "y"]}
+    assert (await people.get("people", "bek") or {})["tags"] == ["x"]
+    assert (await people.get("people", "ali") or {})["age"] == 41.5
+    everybody = await people.find("people", {"tags": "y"})
+    assert [person["_id"] for person in everybody] == ["dan"]
+
+
 async def test_update_takes_one_and_delete_all(people: Store) -> None:
     assert (
         await people.write([Write.update("people", {"age": {"$exists": True}}, {"$set": {"seen": True}})])
