@@ -103,6 +103,10 @@ async def ask(store: Store, id: str, *, by: str, at: int) -> tuple[Intent | None
         await store.insert("intents", msgspec.to_builtins(intent))
     except Duplicate:
         return intent_of(await store.get("intents", intent.id) or {}), None
+    # Once more: of two that begin at once, one at least sees the other.
+    if unfinished(person, await store.find("intents", {"kind": {"$in": [*CHANGES]}})):
+        await store.write([Write.delete("intents", {"_id": intent.id, "erasure": intent.erasure})])
+        raise Refused("customer_busy")
     return intent, None
 
 

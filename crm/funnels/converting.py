@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 INTENTS = "intents"
 KIND = "convert"
 TRIES = 20
+_ONE = ("version", "by", "at")
+"""What makes it this attempt, of all that there are to convert a lead."""
 PAGE = 200
 """Activities that are looked at together."""
 
@@ -61,6 +63,11 @@ async def convert(store: Store, intent: Document) -> Document:
             there = await unfinished(store, intent["lead"])
         if there is not None and await finish(store, there):
             raise Refused("lead_converted", id=intent["lead"])
+    # What is made of who is being erased would outlive him.
+    erased = {"$or": [{"customers": intent["customer"]}, {"objects.leads": intent["lead"]}]}
+    if await store.find(INTENTS, {"$and": [{"kind": "erase"}, erased]}, limit=1):
+        await _forget(store, intent)
+        raise Refused("no_such_object", type="lead", id=intent["lead"])
     if not await finish(store, intent):
         raise Conflict("the lead has been changed meanwhile", await _lead(store, intent))
     return await _lead(store, intent)
@@ -79,7 +86,8 @@ async def finish(store: Store, intent: Document) -> bool:
             steps.append(_linked(store, intent, target))
     steps += [lambda: _bind_activities(store, intent), lambda: _bind_card(store, intent)]
     for step in steps:
-        if await store.get(INTENTS, intent["_id"]) is None:
+        there = await store.get(INTENTS, intent["_id"])
+        if there is None or not _is_same(there, intent):
             return True  # another one has finished it: what has been deleted since stays so
         await step()
     await _forget(store, intent)
@@ -231,4 +239,10 @@ async def _lead(store: Store, intent: Document) -> Document:
 
 
 async def _forget(store: Store, intent: Document) -> None:
-    await store.write([Write.delete(INTENTS, {"_id": intent["_id"]})])
+    """This one: there may be a later one of the same lead."""
+    mine = {name: intent[name] for name in _ONE}
+    await store.write([Write.delete(INTENTS, {"_id": intent["_id"], **mine})])
+
+
+def _is_same(one: Document, other: Document) -> bool:
+    return all(one[name] == other[name] for name in _ONE)

@@ -162,6 +162,8 @@ async def carry_out(store: Store, tell: Tell, intent: Document) -> None:
         raise Refused("merge_busy") from None
     for card in intent["cards"]:
         there = await store.find(INTENTS, {"kind": {"$in": list(KINDS)}, "cards": card})
+        # Nor does anything of who is being erased go onto another card.
+        there = [*there, *await store.find(INTENTS, {"kind": "erase", "customers": card}, limit=1)]
         if any(one["_id"] != intent["_id"] for one in there):
             await _forget(store, intent)
             raise Refused("merge_busy")
@@ -275,7 +277,10 @@ async def _unite(store: Store, tell: Tell, intent: Document) -> None:
     for start in range(0, len(values), PIECE):
         piece = values[start : start + PIECE]
         await store.write([Write.update("customers", master, {"$addToSet": {f: v}}) for f, v in piece])
-    await store.write([Write.update("customers", {"_id": intent["other"]}, {"$set": {"chats": []}})])
+    # Only these: a chat that the history has brought meanwhile is looked after later.
+    for start in range(0, len(intent["chats"]), PIECE):
+        pulls = [{"$pull": {"chats": chat}} for chat in intent["chats"][start : start + PIECE]]
+        await store.write([Write.update("customers", {"_id": intent["other"]}, pull) for pull in pulls])
 
 
 async def _tell_of_master(store: Store, tell: Tell, intent: Document) -> None:
@@ -419,4 +424,5 @@ _UNMERGE: Sequence[Step] = (_chats_back, _release, _tell_of_other, _everything_b
 
 
 async def _forget(store: Store, intent: Document) -> None:
-    await store.write([Write.delete(INTENTS, {"_id": intent["_id"]})])
+    """This one: there may be a later one of the same card."""
+    await store.write([Write.delete(INTENTS, {"_id": intent["_id"], "at": intent["at"]})])

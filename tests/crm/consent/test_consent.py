@@ -144,6 +144,30 @@ async def test_who_is_being_changed_is_not_erased_meanwhile(store: Store) -> Non
     assert refused.value.code == "customer_busy"
 
 
+class Meanwhile:
+    """A store into which somebody else's merge comes right before the erasure."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def insert(self, collection: str, document: Any) -> None:
+        merge = {"_id": "i1", "kind": "merge", "master": "cyy", "other": "cone", "cards": ["cyy", "cone"]}
+        await self._store.insert("intents", merge)
+        await self._store.insert(collection, document)
+
+
+async def test_of_an_erasure_and_a_merge_at_once_the_merge_goes_first(store: Store) -> None:
+    await filled(store)
+    both: Any = Meanwhile(store)
+    with pytest.raises(Refused) as refused:
+        await erasure.ask(both, "cone", by="root", at=NOW)
+    assert refused.value.code == "customer_busy"
+    assert await erasure.open_intents(store) == []
+
+
 async def test_what_is_too_old_goes_and_the_rest_stays(store: Store) -> None:
     rules = Retention(messages=1000 * DAY, leads=1000 * DAY, audit=1000 * DAY)
     old, young = NOW - 1001 * DAY, NOW - 999 * DAY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -405,6 +405,56 @@ async def test_two_finish_at_once(office: Office) -> None:
     await asyncio.gather(*(finish(office.store, intent) for _ in range(4)))
     await sweep(office.store)
     assert await _state(office, lead, activities) == whole
+
+
+class Meanwhile:
+    """A store behind which something happens once, right after the first change of ``collection``."""
+
+    def __init__(self, store: Store, collection: str, happens: Callable[[], Awaitable[Any]]) -> None:
+        self._store = store
+        self._collection = collection
+        self._happens: Callable[[], Awaitable[Any]] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def change(self, collection: str, *args: Any, **named: Any) -> Document | None:
+        found = await self._store.change(collection, *args, **named)
+        happens, self._happens = self._happens, None if collection == self._collection else self._happens
+        if happens is not None and collection == self._collection:
+            await happens()
+        return found
+
+
+async def test_who_comes_late_to_an_earlier_one_leaves_this_one_alone(office: Office) -> None:
+    lead, activities = await _scene(office, "whole")
+    await office.convert(lead)
+    whole = await _state(office, lead, activities)
+    lead, activities = await _scene(office, "again")
+    stale = await office.intent(lead)
+    await office.objects.set(ANNA, "lead", lead, {"about": "2"}, at=office.at)
+    await office.objects.set(ANNA, "lead", lead, {"about": None}, at=office.at)
+    fresh = await office.intent(lead)
+    fresh["at"] += 1
+    store: Any = Meanwhile(office.store, "leads", lambda: finish(office.store, stale))
+    done = await convert(store, fresh)
+    for target in ("contact", "company", "deal"):
+        assert (await office.get(target, done["converted"][target]))["lead"] == lead
+    assert await office.store.count("intents", {}) == 0
+    assert whole is not None
+    for activity in activities:
+        assert (await office.get("activity", activity))["deal"] == done["converted"]["deal"]
+
+
+async def test_of_who_is_being_erased_nothing_is_made(office: Office) -> None:
+    lead = await office.lead()
+    intent = await office.intent(lead)
+    erasing = {"_id": "erase-c1", "kind": "erase", "customers": ["c1"], "objects": {"leads": [lead]}}
+    await office.store.insert("intents", erasing)
+    assert (await refusal(convert(office.store, intent)))[0] == "no_such_object"
+    for name in ("contacts", "companies", "deals"):
+        assert await office.store.count(name, {}) == 0
+    assert [one["_id"] for one in await office.store.find("intents", {})] == ["erase-c1"]
 
 
 _KILLED = """

@@ -250,3 +250,63 @@ async def test_what_the_history_writes_late_follows(store: Store) -> None:
     assert await store.find("merges", {"watched": 1}) == []
     await unmerge(store, Told())
     assert (await picture(store))["9"] == "c2"
+
+
+async def test_a_chat_that_comes_in_this_moment_is_not_lost(store: Store) -> None:
+    await prepare(store)
+    master, other = await store.get("customers", "c1"), await store.get("customers", "c2")
+    assert master is not None
+    assert other is not None
+    intent = merge_intent(master, other, {}, by="", at=AT)
+    # The history tells it, which is no edit of the card.
+    await store.write([Write.update("customers", {"_id": "c2"}, {"$addToSet": {"chats": "web:9"}})])
+    await carry_out(store, Told(), intent)
+    await resume(store, Told(), AT)
+    cards = [await store.get("customers", id) for id in ("c1", "c2")]
+    assert [sorted((card or {})["chats"]) for card in cards] == [["tg:1", "web:2", "web:9"], []]
+    await unmerge(store, Told())
+    assert sorted((await store.get("customers", "c2") or {})["chats"]) == ["web:2", "web:9"]
+
+
+class Meanwhile:
+    """A store behind which somebody else finishes ``intent``, right after the first change of a card."""
+
+    def __init__(self, store: Store, intent: Document) -> None:
+        self._store, self._intent = store, intent
+        self._happened = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def change(self, collection: str, *args: Any, **named: Any) -> Document | None:
+        found = await self._store.change(collection, *args, **named)
+        if collection == "customers" and not self._happened:
+            self._happened = True
+            await merging.finish(self._store, Told(), self._intent)
+        return found
+
+
+async def test_who_comes_late_to_an_earlier_one_leaves_this_one_alone(store: Store) -> None:
+    await prepare(store)
+    master, other = await store.get("customers", "c1"), await store.get("customers", "c2")
+    assert master is not None
+    assert other is not None
+    stale = merge_intent(master, other, {}, by="", at=AT - 1)
+    changed = await store.change("customers", {"_id": "c2"}, {"$inc": {"version": 1}})
+    assert changed is not None
+    watched: Any = Meanwhile(store, stale)
+    await carry_out(watched, Told(), merge_intent(master, changed, {}, by="", at=AT))
+    found = await picture(store)
+    assert {found[session] for session in ("1", "2", "3")} == {"c1"}
+    assert await merge_of(store, "c2") is not None
+    assert await store.find("intents", {}) == []
+
+
+async def test_who_is_being_erased_is_merged_with_nobody(store: Store) -> None:
+    await prepare(store)
+    await store.insert("intents", {"_id": "erase-c2", "kind": "erase", "customers": ["c0", "c2"]})
+    before = await picture(store)
+    with pytest.raises(Refused, match="merge_busy"):
+        await merge(store, Told())
+    assert await picture(store) == before
+    assert [one["_id"] for one in await store.find("intents", {})] == ["erase-c2"]
