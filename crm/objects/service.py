@@ -104,6 +104,8 @@ class Objects:
             there = await self._store.get(COLLECTION[type], document["_id"])
             if not key or there is None:
                 raise
+            if not actor.reaches(type, "read", there):
+                raise Refused("no_such_object", type=type, id=there["_id"]) from None
             return Added(there, found)
         return Added(made, found)
 

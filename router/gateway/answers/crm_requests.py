@@ -224,8 +224,8 @@ def _audited(actor: Actor, record: Document) -> dict[str, Any]:
     of = told.get("type")
     known = next((one for one in OBJECT_TYPES if one == of), None)
     if known is not None and not actor.reaches(known, "read", record):
-        told.pop("before", None)
-        told.pop("after", None)
+        for said in ("before", "after", "params"):
+            told.pop(said, None)
     return told
 
 

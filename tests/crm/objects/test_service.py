@@ -377,3 +377,13 @@ async def test_a_converted_lead_stays_as_it_is(sqlite: Store) -> None:
         [Write.update("leads", {"_id": lead["_id"]}, {"$set": {"converted": {"at": AT, "deal": "d1"}}})]
     )
     assert (await refusal(desk.set(ANNA, "lead", lead["_id"], {"title": "y"}, at=AT)))[0] == "lead_converted"
+
+
+async def test_what_was_made_and_has_gone_elsewhere_is_not_shown_by_asking_again(store: Store) -> None:
+    desk = objects(store)
+    made = (await desk.add(ANNA, "deal", {"title": "Chairs"}, at=AT, key="r1")).document
+    elsewhere = {"title": "Secret", "line": "support", "responsible": "bek"}
+    await desk.set(NODIRA, "deal", made["_id"], elsewhere, at=AT)
+    with pytest.raises(Refused, match="no_such_object"):
+        await desk.add(ANNA, "deal", {"title": "Chairs"}, at=AT, key="r1")
+    assert await store.count("deals", {}) == 1

@@ -243,3 +243,23 @@ async def test_rights_that_an_account_has_of_its_own_hold_at_once(log: Log, tmp_
         assert (told.crm, "crm" in told.may) == (grants, True)
         wrong = await root.ask(protocol.SetOperator, operator="anna", crm={"deals": {"read": "all"}})
         assert (wrong.code, "deals" in wrong.params["problems"]) == ("bad_settings", True)
+
+
+async def test_what_a_record_says_of_an_object_is_not_for_who_may_not_read_it(
+    log: Log, tmp_path: Path
+) -> None:
+    async with running_desk(log, tmp_path, book=Rulebook(Config(), Path("flows"), {})) as desk:
+        boss, root = await desk.login("boss"), await desk.login("root")
+        grants = {"customer": {"read": "none"}}
+        assert (await root.ask(protocol.SetOperator, operator="boss", crm=grants)).code == ""
+        await until(lambda: desk.gateway.picture.operators["boss"].crm == grants)
+        record = {
+            "_id": "cx-2", "at": 5, "operator": "anna", "action": "customer_suggestion_refused", "type": "customer",
+            "object": "cx", "params": {"key": "phone:+998901234567"}, "before": {}, "after": {},
+        }  # fmt: skip
+        await desk.store.insert("audit", record)
+        (told,) = (await boss.ask(protocol.GetAudit, object="cx")).items
+        assert (told["operator"], told["action"]) == ("anna", "customer_suggestion_refused")
+        assert not {"params", "before", "after"} & told.keys()
+        (told,) = (await root.ask(protocol.GetAudit, object="cx")).items
+        assert told["params"] == {"key": "phone:+998901234567"}
