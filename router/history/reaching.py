@@ -24,8 +24,10 @@ def attested_writes(seen: CustomerSeen, region: str) -> Iterator[Write]:
     mine, key = {"_id": id}, f"phone:{value}"
     channel = seen.chat.partition(":")[0]
     identity = {"channel": channel, "kind": "phone", "value": value, "verified": True}
-    yield Write.update("customers", {**mine, "keys": {"$ne": key}}, {"$push": {"phones": number}})
-    yield Write.update("customers", mine, {"$addToSet": {"keys": key, "identities": identity}})
+    # Counted as a change: whoever edits these lists at this moment must not overwrite it.
+    learnt = {"$push": {"phones": number}, "$addToSet": {"keys": key}, "$inc": {"version": 1}}
+    yield Write.update("customers", {**mine, "keys": {"$ne": key}}, learnt)
+    yield Write.update("customers", mine, {"$addToSet": {"identities": identity}})
     intent = {"_id": f"attest-{id}-{value}", "kind": "attest", "customer": id, "key": key, "at": seen.at}
     yield Write.insert("intents", intent)
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from crm.kernel.errors import Conflict
 from crm.kernel.ports import Write
-from crm.kernel.records import customer_of
+from crm.kernel.records import Customer, customer_of
+from crm.objects.writing import Edit, change
 from router.desk import events
 from router.desk.events import Author, ButtonPressed, ChatMoved, ChatReachable
-from router.desk.state import Known, Session
+from router.desk.state import CustomerSeen, Known, Session
 from router.history.projector import Projector
+from router.history.reaching import attested_writes
 from router.history.recent import FRESH, KEPT, Recent
 from router.log.log import Log
 from router.wire import protocol
@@ -277,3 +280,23 @@ def test_whoever_he_turns_out_to_be_he_is_a_vip_once() -> None:
         False,
         7,
     )
+
+
+async def test_a_number_that_comes_while_somebody_edits_the_card_is_not_overwritten(
+    desk: DeskInProcess,
+) -> None:
+    store = desk.store
+    mine = {"_id": "c1", "version": 1, "name": "Ali", "phones": [], "keys": []}
+    await store.insert("customers", mine)
+    seen = CustomerSeen(customer=Customer(id="c1", phone="+998901234567"), chat="tg:1", at=5)
+    before = await store.get("customers", "c1")
+    assert before is not None
+    for _ in range(2):
+        await store.write([*attested_writes(seen, "UZ")])
+    own = {"phones": [{"raw": "1", "e164": "+998907654321"}], "keys": ["phone:+998907654321"]}
+    with pytest.raises(Conflict) as conflict:
+        await change(store, "customer", before, Edit("changed", own), by="anna", at=6)
+    current = conflict.value.current
+    assert [phone["e164"] for phone in current["phones"]] == ["+998901234567"]
+    assert (current["keys"], current["version"]) == (["phone:+998901234567"], 2)
+    assert len(current["identities"]) == 1
