@@ -33,4 +33,6 @@ async def keep_swept(store: Store, tell: Tell) -> None:
                 logger.info("audit records of %d objects were still to be copied", swept)
         except (NavbatError, TimeoutError) as error:
             logger.warning("what was cut off waits to be finished: %s", type(error).__name__)
+        except Exception:  # the desk goes on without it
+            logger.exception("what was cut off cannot be finished")
         await asyncio.sleep(SWEEP_EVERY)
