@@ -16,6 +16,7 @@ from storage.updates import inserted, updated
 
 LOOKUP = 400
 """Keys of one query."""
+_PLAIN = (str, int, float, type(None))
 
 
 def names_one(checked: tuple[Write, Matcher]) -> bool:
@@ -29,16 +30,17 @@ def change_named(db: sqlite3.Connection, table: str, checked: list[tuple[Write, 
     """Carries out updates and upserts in order, each upon what those before it made. ``table``: of a collection
     without unique indexes, quoted. Returns how many of them changed something."""
     there = _read(db, table, list({write.filter["_id"]: None for write, _ in checked}))
-    texts, changed, count = dict(there), dict[str, None](), 0
+    held, changed, count = dict[str, Document | str](there), dict[str, None](), 0
     for write, matches in checked:
         id = write.filter["_id"]
-        after = _after(texts.get(id), write, matches)
+        after = _after(held.get(id), write, matches)
         if after is not None:
-            # Text again: the next one finds what it would find in the store.
-            texts[id], changed[id] = encode(after), None
+            # As text, where the next one could else find what it would not find in the store, such as a tuple.
+            held[id], changed[id] = after if _puts_plain(write) else encode(after), None
             count += 1
-    old = [(texts[id], id) for id in changed if id in there]
-    new = [(id, texts[id]) for id in changed if id not in there]
+    texts = {id: text if isinstance(text := held[id], str) else encode(text) for id in changed}
+    old = [(text, id) for id, text in texts.items() if id in there]
+    new = [(id, text) for id, text in texts.items() if id not in there]
     db.executemany(f"UPDATE {table} SET doc = ? WHERE id = ?", old)
     db.executemany(f"INSERT INTO {table}(id, doc) VALUES(?, ?)", new)
     return count
@@ -53,12 +55,18 @@ def _read(db: sqlite3.Connection, table: str, ids: list[str]) -> dict[str, str]:
     return found
 
 
-def _after(text: str | None, write: Write, matches: Matcher) -> Document | None:
+def _puts_plain(write: Write) -> bool:
+    return all(
+        isinstance(value, _PLAIN) for fields in (write.change or {}).values() for value in fields.values()
+    )
+
+
+def _after(held: Document | str | None, write: Write, matches: Matcher) -> Document | None:
     """The document after a write; None where that changes nothing."""
     assert write.change is not None
-    if text is None:
+    if held is None:
         return inserted(write.filter, write.change) if write.kind == "upsert" else None
-    document = decode(text)
+    document = decode(held) if isinstance(held, str) else held
     if not matches(document):
         return None
     after = updated(document, write.change)

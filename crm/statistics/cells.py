@@ -177,7 +177,9 @@ class Tally:
 
     def merge(self, other: Tally, sign: int = 1) -> None:
         for key, cell in other.cells.items():
-            mine = self.at(key)
+            mine = self.cells.get(key)
+            if mine is None:
+                mine = self.cells[key] = Cell()
             mine.merge(cell, sign)
             if mine.is_empty:
                 del self.cells[key]

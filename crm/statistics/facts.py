@@ -10,6 +10,7 @@ A session that is spam contributes that it is, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import msgspec
@@ -279,9 +280,15 @@ class Case:
             return None
         return facts.customer, facts.opened_line, times(facts.opened_line).hour(facts.opened_at)[:10]
 
+    def visits(self) -> tuple[Any, ...]:
+        """What ``visit`` is made of: while it is the same, that is too."""
+        facts = self.facts
+        came = not facts.outgoing and facts.phase != "spam" and facts.first_in_at > 0
+        return came, facts.customer, facts.opened_line, facts.opened_at
+
     def days(self) -> list[str]:
         """The days in which it counts, however it does."""
-        return sorted({spot.hour[:10] for cells in (self.marks.cells, self.standing.cells) for spot in cells})
+        return sorted({spot.hour[:10] for spot in (*self.marks.cells, *self.standing.cells)})
 
     def depends(self) -> tuple[Any, ...]:
         """What ``stands`` is made of: while it is the same, that is too."""
@@ -389,7 +396,9 @@ def document_of(case: Case) -> dict[str, Any]:
     """``days``: under which it is looked for. ``customer`` stands by itself, to be forgotten. The rest is nobody's
     but ours: in one piece it is written in a third of the time."""
     customer = case.facts.customer
-    packed = _Packed(msgspec.structs.replace(case.facts, customer=""), pack(case.marks), pack(case.standing))
+    facts = copy(case.facts)
+    facts.customer = ""
+    packed = _Packed(facts, pack(case.marks), pack(case.standing))
     return {
         "_id": case.facts.id, "days": case.days(), "customer": customer, "case": _encode(packed).decode()
     }  # fmt: skip

@@ -245,10 +245,9 @@ class _Work:
         if not case.is_spam:
             self.difference.merge(added)
         case.marks.merge(added)
-        visit, visited = case.visit(self._times), before.visit(self._times)
-        if visit != visited:
-            self._moved(visited, -1)
-            self._moved(visit, 1)
+        if case.visits() != before.visits():
+            self._moved(before.visit(self._times), -1)
+            self._moved(case.visit(self._times), 1)
         self.changed.append(case)
 
     def _moved(self, visit: tuple[str, str, str] | None, by: int) -> None:
