@@ -4,7 +4,7 @@ heavy."""
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 STATUSES = ("bot", "waiting", "offered", "taken", "answered", "pending", "closing", "closed", "spam")
@@ -248,6 +248,17 @@ def languages(text: str) -> str:
 def language_problem(code: str) -> str:
     """Why this is no language that a customer's app or an operator's account names; empty when it is one."""
     return "" if code.partition("-")[0] in LANGUAGES else unknown_word("language", code, LANGUAGES)
+
+
+def backwards_joined(words: Sequence[str]) -> list[str]:
+    """``--sort -title`` as ``--sort=-title``: argparse would take the order for another option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--sort" and word.startswith("-") and len(word) > 2 and word[1] != "-":
+            joined[-1] = f"--sort={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def check_text(parser: argparse.ArgumentParser, words: Collection[str]) -> None:

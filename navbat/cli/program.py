@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from navbat.cli.arguments import check_text
+from navbat.cli.arguments import backwards_joined, check_text
 from navbat.cli.grammar import parser
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _run(argv: Sequence[str]) -> int:
     top = parser()
     check_text(top, argv)
     try:
-        args = top.parse_args(argv)
+        args = top.parse_args(backwards_joined(argv))
     finally:
         sys.stdout.flush()  # help that nobody reads to its end is no error at exit
     module, _, name = args.call.partition(":")

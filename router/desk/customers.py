@@ -316,6 +316,8 @@ def claimed(floor: Floor, event: events.ChatsClaimed) -> None:
         ):
             continue
         recognise(session, known)
+        # What the other card said is not his: a card taken apart that has no name leaves none behind.
+        session.name, session.language = known.name, known.language
         if session.status in ("waiting", "bot") and (known.responsible or known.last_operator):
             session.asked = 0
             floor.fresh += [session] if session.status == "waiting" else []

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from navbat.cli import crm, crm_shapes
+from navbat.cli.arguments import backwards_joined
+from navbat.cli.grammar import parser
 from tests.navbat.process import CONFIG, Operator, wait_for
 from tests.navbat.run.test_health import MakeDesk
 
@@ -25,6 +27,12 @@ LEAD = (
     "id", "title", "stage", "source", "customer", "name", "phones", "emails", "amount", "responsible",
     "created_at", "converted", "version",
 )  # fmt: skip
+
+
+def test_a_list_is_put_backwards_as_its_help_says() -> None:
+    for words in (["--sort", "-title"], ["--sort=-title"]):
+        args = parser().parse_args(backwards_joined(["crm", "list", "deal", *words, "--json"]))
+        assert (args.sort, args.json) == ("-title", True)
 
 
 def test_objects_are_made_found_changed_and_deleted(make_desk: MakeDesk) -> None:

@@ -63,6 +63,17 @@ def test_who_turns_out_to_be_known_while_he_waits_is_offered_to_his_responsible_
     assert world.session("olga").rev == rev
 
 
+def test_a_card_taken_apart_leaves_neither_its_name_nor_its_language_in_the_other_s_sessions() -> None:
+    world = World("anna")
+    world.writes("ali")
+    chat, own = world.session("ali").chat, world.session("ali").customer
+    world.happens(ChatsClaimed(customer="c9", chats=[chat], name="Vali", language="ru"))
+    assert (world.session("ali").name, world.session("ali").language) == ("Vali", "ru")
+    world.happens(ChatsClaimed(customer=own, chats=[chat]))
+    session = world.session("ali")
+    assert (session.customer, session.name, session.language) == (own, "", "")
+
+
 def test_an_absent_responsible_is_not_waited_for() -> None:
     world = World("anna", "bek")
     world.online("anna")
