@@ -34,6 +34,7 @@ _WRONG_USE = frozenset(
         "no_such_stage",
         "no_such_funnel",
         "no_such_reason",
+        "no_such_figure",
     }
 )
 """What is refused because it was written wrongly; so is all that is called ``bad_…``."""
@@ -198,11 +199,11 @@ def _told(args: argparse.Namespace, found: protocol.ObjectShown, **more: Any) ->
 
 
 async def ask(
-    client: DeskClient, kind: type[protocol.Request], answer: type[Answer], **fields: Any
+    client: DeskClient, request: type[protocol.Request], answer: type[Answer], /, **fields: Any
 ) -> Answer:
     """One request. What was written wrongly is ``WrongUse``."""
     try:
-        return await client.ask(kind(rid=client.next_rid(), **fields), answer)
+        return await client.ask(request(rid=client.next_rid(), **fields), answer)
     except Refused as refused:
         if refused.code in _WRONG_USE or refused.code.startswith("bad_"):
             raise WrongUse(Words().coded("refused", refused.code, refused.params)) from None

@@ -12,6 +12,7 @@ from typing import Any
 from crm.kernel.text import formula_free, one_line
 from navbat.cli import shapes
 from navbat.cli.client import DeskClient, saved_login
+from navbat.cli.crm import ask
 from navbat.cli.printing import print_json
 from router.wire import protocol
 
@@ -26,15 +27,15 @@ async def show(args: argparse.Namespace) -> int:
     """``navbat stats sessions`` and the others."""
     async with DeskClient(saved_login()) as client:
         asked: dict[str, Any] = {
-            "rid": client.next_rid(), "since": args.since, "to": args.to, "line": args.line,
-            "channel": args.channel, "operator": args.operator,
+            "since": args.since, "to": args.to, "line": args.line, "channel": args.channel,
+            "operator": args.operator,
         }  # fmt: skip
         if args.behind:
-            more = {"figure": args.behind, "after": args.after, "limit": args.limit}
-            _show_behind(args, await client.ask(protocol.GetBehind(**asked, **more), protocol.SessionsBehind))
+            asked |= {"figure": args.behind, "after": args.after, "limit": args.limit}
+            _show_behind(args, await ask(client, protocol.GetBehind, protocol.SessionsBehind, **asked))
             return DONE
-        request = protocol.GetStatistics(**asked, kind=args.kind, by=args.by, export=args.csv)
-        found = await client.ask(request, protocol.Statistics)
+        asked |= {"kind": args.kind, "by": args.by, "export": args.csv}
+        found = await ask(client, protocol.GetStatistics, protocol.Statistics, **asked)
     if args.csv:
         _print_csv(found)
     elif args.json:

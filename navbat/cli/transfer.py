@@ -201,8 +201,7 @@ async def give_out(args: argparse.Namespace) -> int:
     async with DeskClient(saved_login()) as client:
         declared = await ask(client, protocol.GetCrm, protocol.CrmDeclared)
         fields = declared.fields[args.type]
-        if args.csv:
-            _print_csv(["id", *(field.path for field in fields)])
+        heads = ["id", *(field.path for field in fields)] if args.csv else []
         after = ""
         with contextlib.suppress(BrokenPipeError):
             while True:
@@ -210,6 +209,9 @@ async def give_out(args: argparse.Namespace) -> int:
                     client, protocol.ExportObjects, protocol.ObjectsExported, type=args.type, where=where,
                     after=after,
                 )  # fmt: skip
+                if heads:  # only when there is an answer: a refusal leaves no file that looks whole
+                    _print_csv(heads)
+                    heads = []
                 for item in page.items:
                     _print_one(args, fields, item)
                 if not (after := page.next):

@@ -153,11 +153,12 @@ class Calendar:
     # ---------------------------------------------------------------- how it is answered
 
     def _segment_at(self, at: int) -> Segment:
-        """The longest stretch around ``at`` that is open or closed throughout."""
+        """The stretch around ``at``, to its end, that is open or closed throughout."""
         if self._never:
             return 0, EVER, False
         today = datetime.fromtimestamp(at // 1000, self._zone).date()
-        since = 0
+        # Nothing is known of what was before: who asks of an earlier time is answered by another stretch.
+        since = min(at, instant(self._zone, today, 0))
         for start, end in self._merged(today - timedelta(days=1)):
             if at < start:
                 return since, start, False

@@ -86,12 +86,16 @@ class Life:
         await until(self._is_led, SETTLED_WITHIN)
 
     async def _is_led(self) -> bool:
-        """Every customer is one lead, and who answers him is responsible for it and for him."""
+        """Every customer is one lead, and who answers him is responsible for it and for him. Nobody answers the
+        one who writes alone."""
         leads, cards = [await self.house.kept(name, {}) for name in ("leads", "customers")]
         customers = [lead["customer"] for lead in leads]
-        assert len(customers) == len(set(customers)) <= len(CHATS)
-        led = {lead["_id"] for lead in leads if lead["responsible"] == "anna"}
-        return len(led) == len(CHATS) and {card.get("responsible") for card in cards} == {"anna"}
+        people = {*CHATS} if self._spread else {*CHATS, WRITER}
+        assert len(customers) == len(set(customers)) <= len(people)
+        answered = [
+            sum(one.get("responsible") == "anna" for one in documents) for documents in (leads, cards)
+        ]
+        return len(customers) == len(people) and answered == [len(CHATS), len(CHATS)]
 
     async def _settled(self) -> bool:
         """The store has everything, and every delivery has an outcome."""

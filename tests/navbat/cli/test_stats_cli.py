@@ -58,7 +58,7 @@ def test_figures_are_shown_and_open_what_they_are_made_of(
         ("--by", "camera"),
         ("--behind", "nonsense"),
     ):
-        wrong = root.command("stats", "sessions", *words, status=1)
+        wrong = root.command("stats", "sessions", *words, status=2)
         assert wrong.stderr.startswith("navbat: "), words
     # An operator sees his lines, and takes no file along.
     assert anna.json("stats", "csat")["total"]["rated"] == 0
