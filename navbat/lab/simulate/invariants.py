@@ -65,6 +65,7 @@ class Checker:
         self._gone: set[tuple[str, str, tuple[int, int]]] = set()
         self._armed: dict[str, dict[str, tuple[int, int]]] = {}
         self._checks = 0
+        self._days_off: dict[str, Any] = {}
         self.poisoned = 0
         """How many things are in the log that nobody can work on."""
 
@@ -95,7 +96,8 @@ class Checker:
             self._check_timers(session)
         check_sessions(desk)
         check_queues(desk)
-        check_decisions(desk, [told for told in entry.told if isinstance(told, Decided)])
+        before, self._days_off = self._days_off, days_off(desk)
+        check_decisions(desk, [told for told in entry.told if isinstance(told, Decided)], before)
         if self._checks % WHOLE_EVERY == 0:
             check_saved(desk, self._server, self._keys)
 
@@ -294,15 +296,24 @@ def can(operator: OperatorState, session: Session, queue: Queue) -> bool:
     return need <= set(operator.skills) and (not language or language in operator.languages)
 
 
-def check_decisions(desk: Desk, decisions: list[Decided]) -> None:
-    """An offer by the mode never exceeds a capacity."""
+def days_off(desk: Desk) -> dict[str, Any]:
+    """Operator -> his absences, and line -> its zone."""
+    zones = {name: queue.rules.zone for name, queue in desk.queues.items()}
+    return {operator.name: operator.absences for operator in desk.operators.values()} | zones
+
+
+def check_decisions(desk: Desk, decisions: list[Decided], before: dict[str, Any]) -> None:
+    """An offer by the mode never exceeds a capacity. ``before``: days off when the batch began; who was chosen and
+    then, in the same batch, declared absent, was there."""
     by_mode = [d for d in decisions if d.chosen and d.why in ("even", "strict", "least_loaded")]
     for decision in by_mode:
         name = decision.chosen
         queue = desk.queues.get(decision.line)
         require(name not in decision.dropped, f"{name} was dropped and chosen")
         if queue is not None:
-            absent = is_absent(desk.operators[name].absences, queue.rules.zone, decision.at)
+            absences, zone = desk.operators[name].absences, queue.rules.zone
+            is_new = before.get(name) != absences or before.get(decision.line) != zone
+            absent = not is_new and is_absent(absences, zone, decision.at)
             require(not absent, f"{name} is absent and chosen")
 
 
