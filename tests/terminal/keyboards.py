@@ -10,10 +10,43 @@ from dataclasses import dataclass, field
 
 SIGNS = {"question_mark": "?", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]"}
 FUNCTIONS = {
-    "xterm": ["\x1bOP", "\x1bOQ", "\x1bOR", "\x1bOS", "\x1b[15~", "\x1b[17~", "\x1b[18~", "\x1b[19~"],
-    "linux": ["\x1b[[A", "\x1b[[B", "\x1b[[C", "\x1b[[D", "\x1b[[E", "\x1b[17~", "\x1b[18~", "\x1b[19~"],
-    "rxvt": [f"\x1b[{n}~" for n in (11, 12, 13, 14, 15, 17, 18, 19)],
-    "kitty": ["\x1b[P", "\x1b[Q", "\x1b[13~", "\x1b[S", "\x1b[15~", "\x1b[17~", "\x1b[18~", "\x1b[19~"],
+    "xterm": [
+        "\x1bOP",
+        "\x1bOQ",
+        "\x1bOR",
+        "\x1bOS",
+        "\x1b[15~",
+        "\x1b[17~",
+        "\x1b[18~",
+        "\x1b[19~",
+        "\x1b[20~",
+        "\x1b[21~",
+    ],
+    "linux": [
+        "\x1b[[A",
+        "\x1b[[B",
+        "\x1b[[C",
+        "\x1b[[D",
+        "\x1b[[E",
+        "\x1b[17~",
+        "\x1b[18~",
+        "\x1b[19~",
+        "\x1b[20~",
+        "\x1b[21~",
+    ],
+    "rxvt": [f"\x1b[{n}~" for n in (11, 12, 13, 14, 15, 17, 18, 19, 20, 21)],
+    "kitty": [
+        "\x1b[P",
+        "\x1b[Q",
+        "\x1b[13~",
+        "\x1b[S",
+        "\x1b[15~",
+        "\x1b[17~",
+        "\x1b[18~",
+        "\x1b[19~",
+        "\x1b[20~",
+        "\x1b[21~",
+    ],
 }
 UNSHIFTED = dict(zip('~!@#$%^&*()_+{}|:"<>?', "`1234567890-=[]\\;',./", strict=True))
 
