@@ -328,13 +328,15 @@ async def test_figures_go_into_a_file_that_was_not_there(desk: DeskInProcess, tm
                 await seat.press("r")
         path = tmp_path / "figures.csv"
         shown.export(path)
-        await seat.until(path.exists)
+        await seat.until(lambda: path.exists() and path.stat().st_size)
         written = path.read_text(encoding="utf-8-sig").splitlines()
         assert written[0].startswith("key,new,closed")
         assert written[1].split(",")[1] == "1"
         path.write_text("mine")
+        told: list[str] = []
+        shown.notify = lambda text, **_: told.append(text)  # type: ignore[method-assign]  # a long path wraps
         shown.export(path)
-        await seat.until(lambda: "File exists" in seat.text())
+        await seat.until(lambda: any("File exists" in text for text in told))
         assert path.read_text() == "mine"
 
 
